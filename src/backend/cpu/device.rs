@@ -1,0 +1,127 @@
+//! The open processor: a pinned team with its memory, ready to run any workload.
+
+use super::arena::Arena;
+use super::clock::core_clock;
+use super::kernels::Lanewise;
+use super::kernels::chase::Chase;
+use super::kernels::copy::Copy;
+use super::kernels::empty::Empty;
+use super::kernels::multiply_add::MultiplyAdd;
+use super::kernels::stream::Stream;
+use super::team::Team;
+use super::time::{Instant, resolution_and_cost};
+use super::topology::{self, Topology};
+use crate::backend::{BackendError, Device, Kernel};
+use crate::facts::{ClockReading, Conditions, Identity, Observed, Timer, TimerSource};
+use crate::resource::{Direction, Scope};
+use crate::units::{Hertz, Seconds};
+use crate::workload::{Kind, STREAM_GRANULE, Workload};
+
+/// Rounds of the clock chain per reading, about 1 ms, and how many readings are taken.
+const CLOCK_ROUNDS: u64 = 50_000;
+const CLOCK_READINGS: usize = 15;
+
+pub(super) struct CpuDevice {
+    topology: Topology,
+    team: Team,
+    arena: Arena,
+    opened: Instant,
+    stolen_at_opening: Option<u64>,
+}
+
+impl CpuDevice {
+    pub(super) fn open() -> Result<Self, BackendError> {
+        let topology = Topology::read();
+        let team = Team::start(&topology.cores)?;
+        Ok(Self {
+            topology,
+            team,
+            arena: Arena::default(),
+            opened: Instant::now(),
+            stolen_at_opening: topology::stolen_ticks(),
+        })
+    }
+}
+
+impl Device for CpuDevice {
+    fn identity(&self) -> &Identity {
+        &self.topology.identity
+    }
+
+    fn conditions(&mut self) -> Conditions {
+        topology::conditions(&self.topology.cores, self.team.pinned())
+    }
+
+    fn observed(&self) -> Observed {
+        let stolen = topology::stolen_ticks().zip(self.stolen_at_opening);
+        Observed {
+            memory_allocated: self.arena.peak(),
+            memory_in_huge_pages: topology::bytes_in_huge_pages(),
+            stolen: stolen.map(|(now, then)| Seconds(now.saturating_sub(then) as f64 / 100.0)),
+        }
+    }
+
+    fn timer(&mut self) -> Timer {
+        let (resolution, cost) = resolution_and_cost();
+        Timer { source: TimerSource::HostClock, resolution, cost }
+    }
+
+    fn clock(&mut self) -> Option<ClockReading> {
+        let mut readings: Vec<Hertz> =
+            (0..CLOCK_READINGS).map(|_| core_clock(CLOCK_ROUNDS)).collect::<Option<_>>()?;
+        readings.sort_by(|a, b| a.get().total_cmp(&b.get()));
+        Some(ClockReading {
+            median: readings[CLOCK_READINGS / 2],
+            low: readings[0],
+            high: readings[CLOCK_READINGS - 1],
+        })
+    }
+
+    fn now(&self) -> Seconds {
+        self.opened.elapsed()
+    }
+
+    fn lanes(&self, scope: Scope) -> u32 {
+        match scope {
+            Scope::Device => self.topology.cores.len() as u32,
+            Scope::Core => 1,
+        }
+    }
+
+    fn prepare<'device>(&'device mut self, workload: &Workload) -> Result<Box<dyn Kernel + 'device>, BackendError> {
+        let lanes = workload.lanes as usize;
+        if lanes == 0 || lanes > self.topology.cores.len() {
+            return Err(BackendError::unsupported(format!("{lanes} lanes on {} cores", self.topology.cores.len())));
+        }
+        let core = self.topology.microarchitecture;
+        match workload.kind {
+            Kind::Stream { access, elements } => {
+                if elements == 0 || !elements.is_multiple_of(STREAM_GRANULE) {
+                    return Err(BackendError::unsupported(format!(
+                        "{elements} elements are not a multiple of {STREAM_GRANULE}"
+                    )));
+                }
+                let memory = self.arena.lanes(lanes, Stream::bytes(elements))?;
+                let program = Stream::new(access, elements, memory, core)?;
+                Ok(Box::new(Lanewise { team: &mut self.team, lanes, program }))
+            }
+            Kind::MultiplyAdd { unit, input, accumulate } => {
+                let program = MultiplyAdd::new(unit, input, accumulate, core)?;
+                Ok(Box::new(Lanewise { team: &mut self.team, lanes, program }))
+            }
+            Kind::Chase { bytes, hops } => {
+                let memory = self.arena.lanes(lanes, bytes)?;
+                let program = Chase::new(bytes, hops, self.topology.identity.cache_line, memory);
+                Ok(Box::new(Lanewise { team: &mut self.team, lanes, program }))
+            }
+            Kind::HostCopy { direction: Direction::Memcpy, bytes } => {
+                let memory = self.arena.lanes(lanes, 2 * bytes)?;
+                Ok(Box::new(Lanewise { team: &mut self.team, lanes, program: Copy::new(bytes, memory) }))
+            }
+            Kind::HostCopy { direction, .. } => Err(BackendError::unsupported(format!(
+                "the device is the host: there is no `{direction}` link, only memcpy"
+            ))),
+            Kind::Empty { overhead } => Ok(Box::new(Empty::new(&mut self.team, lanes, overhead)?)),
+        }
+    }
+}

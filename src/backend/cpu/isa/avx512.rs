@@ -1,0 +1,65 @@
+//! AVX-512F: 16 elements.
+
+use std::arch::x86_64::{
+    __m512, _mm_sfence, _mm512_add_epi32, _mm512_add_ps, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_load_ps,
+    _mm512_mul_ps, _mm512_set1_ps, _mm512_store_ps, _mm512_stream_ps,
+};
+
+use super::Vector;
+
+#[derive(Clone, Copy)]
+pub(in crate::backend::cpu) struct Avx512(__m512);
+
+impl Vector for Avx512 {
+    const WIDTH: usize = 16;
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller's.
+        Self(unsafe { _mm512_load_ps(from) })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the caller's.
+        unsafe { _mm512_store_ps(to, self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_non_temporal(self, to: *mut f32) {
+        // SAFETY: the caller's.
+        unsafe { _mm512_stream_ps(to, self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn fence() {
+        // SAFETY: the caller's.
+        unsafe { _mm_sfence() }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        // SAFETY: the caller's.
+        Self(unsafe { _mm512_set1_ps(value) })
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        // SAFETY: the caller's.
+        Self(unsafe { _mm512_add_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        // SAFETY: the caller's.
+        Self(unsafe { _mm512_mul_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn add_bits(self, other: Self) -> Self {
+        // SAFETY: the caller's.
+        unsafe {
+            Self(_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(self.0), _mm512_castps_si512(other.0))))
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The CPU's kernels, one file per family of workloads.
+
+pub(super) mod chase;
+pub(super) mod copy;
+pub(super) mod empty;
+pub(super) mod multiply_add;
+pub(super) mod stream;
+
+use super::team::Team;
+use super::timing::timed;
+use crate::backend::{BackendError, CycleLimit, Kernel, Sample};
+
+/// A kernel that every lane runs on its own memory.
+pub(super) trait Program: Sync {
+    /// The implementations, described.
+    fn variants(&self) -> &[String];
+
+    /// One lane's share of some iterations.
+    fn run(&self, variant: usize, lane: usize, iterations: u64);
+
+    /// Runs one iteration on one lane and checks every result.
+    fn verify(&self, variant: usize, lane: usize) -> Result<(), String>;
+
+    /// What one core's data paths allow.
+    fn limit(&self, variant: usize) -> Option<CycleLimit>;
+}
+
+/// A program with the team that runs it.
+pub(super) struct Lanewise<'device, P> {
+    pub(super) team: &'device mut Team,
+    pub(super) lanes: usize,
+    pub(super) program: P,
+}
+
+impl<P: Program> Kernel for Lanewise<'_, P> {
+    fn variants(&self) -> &[String] {
+        self.program.variants()
+    }
+
+    fn verify(&mut self, variant: usize) -> Result<(), BackendError> {
+        let failure = std::sync::OnceLock::new();
+        let program = &self.program;
+        self.team.run(self.lanes, &|lane| {
+            if let Err(difference) = program.verify(variant, lane) {
+                // The first lane to fail is reported.
+                let _ = failure.set(format!("{} on lane {lane}: {difference}", program.variants()[variant]));
+            }
+        });
+        failure.into_inner().map_or(Ok(()), |difference| Err(BackendError::WrongResult(difference)))
+    }
+
+    fn run(&mut self, variant: usize, iterations: u64) -> Result<Sample, BackendError> {
+        let program = &self.program;
+        Ok(timed(self.team, self.lanes, &|lane| program.run(variant, lane, iterations)))
+    }
+
+    fn limit(&self, variant: usize) -> Option<CycleLimit> {
+        self.program.limit(variant)
+    }
+}

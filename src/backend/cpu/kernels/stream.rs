@@ -1,0 +1,447 @@
+//! Streaming kernels: read, write, copy, scale, add, triad over private `f32` arrays, with plain or non-temporal stores.
+//!
+//! Work per element: 4 bytes for each array touched; 0 to 2 FLOPs. Bound: the bandwidth of the level that holds the arrays.
+//! Multiply and add are separate instructions, so that results are bit-identical to the reference on every machine; no level is
+//! fast enough for that to matter.
+
+use crate::backend::{BackendError, CycleLimit};
+use crate::backend::cpu::arena::Lanes;
+use crate::backend::cpu::isa::{Vector, portable::Portable};
+use crate::backend::cpu::microarch::Microarchitecture;
+use crate::backend::cpu::kernels::Program;
+use crate::data::{Seed, unit_f32};
+use crate::resource::{Access, StreamOp, Stores};
+
+/// Elements handled per turn of the loop, over all its streams.
+const BLOCK_VECTORS: usize = 16;
+
+/// Bytes between arrays beyond their length, so that they do not compete for the same cache sets and store-buffer entries.
+const STAGGER: usize = 768;
+
+/// The factor of scale and triad.
+const FACTOR: f32 = 0.5;
+
+/// One lane's arrays.
+#[derive(Clone, Copy)]
+struct Arrays {
+    first: *mut f32,
+    second: *mut f32,
+    output: *mut f32,
+    elements: usize,
+}
+
+/// One pass over the arrays. Gives the checksum of what was read, for [`StreamOp::Read`].
+type Pass = unsafe fn(&Arrays) -> u32;
+
+/// One pass: `OP` says what is done, `NT` selects non-temporal stores, and the arrays are walked at `STREAMS` places at once
+/// (some memory controllers and prefetchers prefer several).
+///
+/// # Safety
+/// The vector's instruction set is available; the arrays hold `elements` values, a multiple of 256, aligned to 64 bytes.
+#[inline(always)]
+unsafe fn pass<V: Vector, const OP: u8, const NT: bool, const STREAMS: usize>(arrays: &Arrays) -> u32 {
+    const READ: u8 = StreamOp::Read as u8;
+    const WRITE: u8 = StreamOp::Write as u8;
+    const COPY: u8 = StreamOp::Copy as u8;
+    const SCALE: u8 = StreamOp::Scale as u8;
+    const ADD: u8 = StreamOp::Add as u8;
+    let &Arrays { first, second, output, elements } = arrays;
+    let part = elements / STREAMS;
+    let per_stream = BLOCK_VECTORS / STREAMS;
+    // SAFETY: `at` stays below `elements` and is a multiple of the vector's width; the rest is the caller's.
+    unsafe {
+        let factor = V::splat(FACTOR);
+        let mut sums = [V::splat(0.0); 8];
+        let mut start = 0;
+        while start < part {
+            for stream in 0..STREAMS {
+                for vector in 0..per_stream {
+                    let at = stream * part + start + vector * V::WIDTH;
+                    if OP == READ {
+                        let sum = &mut sums[(stream * per_stream + vector) % 8];
+                        *sum = sum.add_bits(V::load(first.add(at)));
+                        continue;
+                    }
+                    let value = match OP {
+                        WRITE => factor,
+                        COPY => V::load(first.add(at)),
+                        SCALE => V::load(first.add(at)).mul(factor),
+                        ADD => V::load(first.add(at)).add(V::load(second.add(at))),
+                        _ => V::load(first.add(at)).mul(factor).add(V::load(second.add(at))),
+                    };
+                    if NT {
+                        value.store_non_temporal(output.add(at));
+                    } else {
+                        value.store(output.add(at));
+                    }
+                }
+            }
+            start += per_stream * V::WIDTH;
+        }
+        if NT {
+            V::fence();
+        }
+        if OP != READ {
+            return 0;
+        }
+        let mut total = sums[0];
+        for &sum in &sums[1..] {
+            total = total.add_bits(sum);
+        }
+        let mut lanes = Aligned([0.0; 16]);
+        total.store(lanes.0.as_mut_ptr());
+        lanes.0.iter().fold(0, |sum, lane| sum.wrapping_add(lane.to_bits()))
+    }
+}
+
+#[repr(align(64))]
+struct Aligned([f32; 16]);
+
+/// Fills an array with its seeded data.
+#[inline(always)]
+fn fill(array: &mut [f32], seed: Seed) {
+    for (index, element) in array.iter_mut().enumerate() {
+        *element = unit_f32(seed, index as u32);
+    }
+}
+
+/// Fills an array with a value no kernel produces.
+#[inline(always)]
+fn poison(array: &mut [f32]) {
+    array.fill(f32::NAN);
+}
+
+/// The reference: recomputes the inputs from their seeds. Gives the index of the first difference in the output.
+#[inline(always)]
+fn first_difference(op: StreamOp, output: &[f32], seeds: [Seed; 2]) -> Option<usize> {
+    let differs = |index: usize, result: f32| expected(op, index, seeds).to_bits() != result.to_bits();
+    // Counting has no early exit and is vectorised; the search that follows a failure need not be fast.
+    let differences = match op {
+        StreamOp::Read => 0,
+        StreamOp::Write => count(output, |_| FACTOR),
+        StreamOp::Copy => count(output, |i| expected(StreamOp::Copy, i, seeds)),
+        StreamOp::Scale => count(output, |i| expected(StreamOp::Scale, i, seeds)),
+        StreamOp::Add => count(output, |i| expected(StreamOp::Add, i, seeds)),
+        StreamOp::Triad => count(output, |i| expected(StreamOp::Triad, i, seeds)),
+    };
+    if differences == 0 { None } else { output.iter().enumerate().position(|(index, &result)| differs(index, result)) }
+}
+
+#[inline(always)]
+fn count(output: &[f32], expected: impl Fn(usize) -> f32) -> u64 {
+    output.iter().enumerate().map(|(i, result)| u64::from(expected(i).to_bits() != result.to_bits())).sum()
+}
+
+#[inline(always)]
+fn expected(op: StreamOp, index: usize, [first, second]: [Seed; 2]) -> f32 {
+    let a = unit_f32(first, index as u32);
+    let b = unit_f32(second, index as u32);
+    match op {
+        StreamOp::Read | StreamOp::Copy => a,
+        StreamOp::Write => FACTOR,
+        StreamOp::Scale => a * FACTOR,
+        StreamOp::Add => a + b,
+        StreamOp::Triad => a * FACTOR + b,
+    }
+}
+
+/// The reference of a read: the checksum of the seeded data.
+#[inline(always)]
+fn checksum(elements: usize, seed: Seed) -> u32 {
+    (0..elements).fold(0, |sum, index| sum.wrapping_add(unit_f32(seed, index as u32).to_bits()))
+}
+
+/// The kernels of one instruction set, and its data routines compiled for it.
+struct Kernels {
+    isa: &'static str,
+    non_temporal: bool,
+    select: fn(Access, usize) -> Option<Pass>,
+    fill: unsafe fn(&mut [f32], Seed),
+    poison: unsafe fn(&mut [f32]),
+    first_difference: unsafe fn(StreamOp, &[f32], [Seed; 2]) -> Option<usize>,
+    checksum: unsafe fn(usize, Seed) -> u32,
+}
+
+macro_rules! kernels {
+    ($module:ident, $isa:literal, $vector:ty, non_temporal: $nt:literal, $(#[$feature:meta])*) => {
+        mod $module {
+            use super::*;
+
+            pub(super) static KERNELS: Kernels =
+                Kernels { isa: $isa, non_temporal: $nt, select, fill, poison, first_difference, checksum };
+
+            $(#[$feature])*
+            unsafe fn one<const OP: u8, const NT: bool, const STREAMS: usize>(arrays: &Arrays) -> u32 {
+                // SAFETY: the caller's; this function has the instruction set enabled.
+                unsafe { pass::<$vector, OP, NT, STREAMS>(arrays) }
+            }
+
+            fn select(access: Access, streams: usize) -> Option<Pass> {
+                macro_rules! choose {
+                    ($streams:literal: $op_:ident) => {
+                        match access.stores {
+                            Stores::Plain => one::<{ StreamOp::$op_ as u8 }, false, $streams>,
+                            Stores::NonTemporal => one::<{ StreamOp::$op_ as u8 }, true, $streams>,
+                        }
+                    };
+                    ($streams:literal) => {
+                        match access.op {
+                            StreamOp::Read => choose!($streams: Read) as Pass,
+                            StreamOp::Write => choose!($streams: Write),
+                            StreamOp::Copy => choose!($streams: Copy),
+                            StreamOp::Scale => choose!($streams: Scale),
+                            StreamOp::Add => choose!($streams: Add),
+                            StreamOp::Triad => choose!($streams: Triad),
+                        }
+                    };
+                }
+                match streams {
+                    1 => Some(choose!(1)),
+                    2 => Some(choose!(2)),
+                    4 => Some(choose!(4)),
+                    _ => None,
+                }
+            }
+
+            $(#[$feature])*
+            fn fill(array: &mut [f32], seed: Seed) {
+                super::fill(array, seed);
+            }
+
+            $(#[$feature])*
+            fn poison(array: &mut [f32]) {
+                super::poison(array);
+            }
+
+            $(#[$feature])*
+            fn first_difference(op: StreamOp, output: &[f32], seeds: [Seed; 2]) -> Option<usize> {
+                super::first_difference(op, output, seeds)
+            }
+
+            $(#[$feature])*
+            fn checksum(elements: usize, seed: Seed) -> u32 {
+                super::checksum(elements, seed)
+            }
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+kernels!(avx512, "avx512", crate::backend::cpu::isa::avx512::Avx512, non_temporal: true, #[target_feature(enable = "avx512f")]);
+#[cfg(target_arch = "x86_64")]
+kernels!(avx2, "avx2", crate::backend::cpu::isa::avx2::Avx2, non_temporal: true, #[target_feature(enable = "avx2")]);
+#[cfg(target_arch = "aarch64")]
+kernels!(neon, "neon", crate::backend::cpu::isa::neon::Neon, non_temporal: true, #[target_feature(enable = "neon")]);
+kernels!(portable, "portable", Portable, non_temporal: false,);
+
+/// The instruction sets this machine has, widest first.
+fn available() -> Vec<&'static Kernels> {
+    let mut sets = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::arch::is_x86_feature_detected!("avx512f") {
+            sets.push(&avx512::KERNELS);
+        }
+        if std::arch::is_x86_feature_detected!("avx2") {
+            sets.push(&avx2::KERNELS);
+        }
+    }
+    #[cfg(target_arch = "aarch64")]
+    sets.push(&neon::KERNELS);
+    sets.push(&portable::KERNELS);
+    sets
+}
+
+/// A streaming workload on its lanes' memory.
+pub(in crate::backend::cpu) struct Stream {
+    access: Access,
+    elements: usize,
+    lanes: Lanes,
+    kernels: &'static Kernels,
+    passes: Vec<Pass>,
+    names: Vec<String>,
+    limit: Option<CycleLimit>,
+}
+
+// SAFETY: `lanes` is followed by each lane for its own memory only.
+unsafe impl Sync for Stream {}
+
+impl Stream {
+    /// Bytes a lane needs.
+    pub(in crate::backend::cpu) fn bytes(elements: u64) -> u64 {
+        // Three arrays at most; which of them a kernel leaves alone does not matter here.
+        3 * (elements * 4 + STAGGER as u64)
+    }
+
+    pub(in crate::backend::cpu) fn new(
+        access: Access,
+        elements: u64,
+        lanes: Lanes,
+        microarchitecture: Option<&'static Microarchitecture>,
+    ) -> Result<Self, BackendError> {
+        Self::with_kernels(available()[0], access, elements, lanes, microarchitecture)
+    }
+
+    fn with_kernels(
+        kernels: &'static Kernels,
+        access: Access,
+        elements: u64,
+        lanes: Lanes,
+        microarchitecture: Option<&'static Microarchitecture>,
+    ) -> Result<Self, BackendError> {
+        if access.stores == Stores::NonTemporal && !kernels.non_temporal {
+            return Err(BackendError::unsupported("the portable kernels have no non-temporal stores; this CPU has neither AVX2 nor NEON"));
+        }
+        let streams = [1, 2, 4];
+        let passes: Vec<Pass> = streams.iter().filter_map(|&streams| (kernels.select)(access, streams)).collect();
+        let names = streams.map(|streams| match streams {
+            1 => format!("{}, 1 stream", kernels.isa),
+            _ => format!("{}, {streams} streams", kernels.isa),
+        });
+        Ok(Self {
+            access,
+            elements: elements as usize,
+            lanes,
+            kernels,
+            passes,
+            names: names.into(),
+            limit: microarchitecture.and_then(|core| core.stream_limit(access.op)),
+        })
+    }
+
+    fn arrays(&self, lane: usize) -> Arrays {
+        let start = self.lanes.start(lane).cast::<f32>();
+        let stride = self.elements + STAGGER / 4;
+        // Arrays a kernel does not touch take no room, so that the footprint is the workload's.
+        let reads = self.access.op.arrays_read() as usize;
+        // SAFETY: the lane has room for three arrays with their stagger.
+        unsafe {
+            Arrays {
+                first: start,
+                second: start.add(if reads > 1 { stride } else { 0 }),
+                output: start.add(reads * stride),
+                elements: self.elements,
+            }
+        }
+    }
+
+    fn seeds(lane: usize) -> [Seed; 2] {
+        [Seed(2 * lane as u32 + 1), Seed(2 * lane as u32 + 2)]
+    }
+}
+
+impl Program for Stream {
+    fn variants(&self) -> &[String] {
+        &self.names
+    }
+
+    fn run(&self, variant: usize, lane: usize, iterations: u64) {
+        let arrays = self.arrays(lane);
+        for _ in 0..iterations {
+            // SAFETY: `available` found the instruction set, and `arrays` fits the lane's memory.
+            std::hint::black_box(unsafe { self.passes[variant](&arrays) });
+        }
+    }
+
+    fn verify(&self, variant: usize, lane: usize) -> Result<(), String> {
+        let (arrays, seeds) = (self.arrays(lane), Self::seeds(lane));
+        let (op, kernels) = (self.access.op, self.kernels);
+        // SAFETY: the slices lie in this lane's memory, which nobody else uses, and are used one at a time; the data routines are
+        // of an instruction set that `available` found.
+        unsafe {
+            let slice = |start: *mut f32| std::slice::from_raw_parts_mut(start, arrays.elements);
+            if op.arrays_read() > 0 {
+                (kernels.fill)(slice(arrays.first), seeds[0]);
+            }
+            if op.arrays_read() > 1 {
+                (kernels.fill)(slice(arrays.second), seeds[1]);
+            }
+            if op.arrays_written() > 0 {
+                (kernels.poison)(slice(arrays.output));
+            }
+            let sum = self.passes[variant](&arrays);
+            if op == StreamOp::Read {
+                let expected = (kernels.checksum)(arrays.elements, seeds[0]);
+                return if sum == expected {
+                    Ok(())
+                } else {
+                    Err(format!("the checksum is {sum:#010x}, the reference says {expected:#010x}"))
+                };
+            }
+            let output = slice(arrays.output);
+            match (kernels.first_difference)(op, output, seeds) {
+                None => Ok(()),
+                Some(index) => Err(format!(
+                    "element {index} is {}, the reference says {}",
+                    output[index],
+                    expected(op, index, seeds)
+                )),
+            }
+        }
+    }
+
+    fn limit(&self, _: usize) -> Option<CycleLimit> {
+        self.limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::cpu::arena::Arena;
+
+    fn every_access() -> impl Iterator<Item = Access> {
+        StreamOp::ALL.iter().flat_map(|&op| {
+            let plain = std::iter::once(Access::plain(op));
+            plain.chain((op != StreamOp::Read).then_some(Access::non_temporal(op)))
+        })
+    }
+
+    #[test]
+    fn every_kernel_of_every_instruction_set_matches_the_reference() {
+        let mut arena = Arena::default();
+        let mut checked = 0;
+        for kernels in available() {
+            for access in every_access() {
+                for elements in [256, 512, 10 * 256, 4096 + 256] {
+                    let lanes = arena.lanes(2, Stream::bytes(elements)).unwrap();
+                    let Ok(stream) = Stream::with_kernels(kernels, access, elements, lanes, None) else { continue };
+                    for variant in 0..stream.variants().len() {
+                        for lane in 0..2 {
+                            stream.verify(variant, lane).unwrap_or_else(|error| panic!("{access} {elements} {error}"));
+                            checked += 1;
+                        }
+                    }
+                }
+            }
+        }
+        assert!(checked >= 6 * 3 * 4 * 2, "only {checked} combinations were checked");
+    }
+
+    #[test]
+    fn a_damaged_result_is_noticed() {
+        let mut arena = Arena::default();
+        let seeds = Stream::seeds(0);
+        let lanes = arena.lanes(1, Stream::bytes(512)).unwrap();
+        for op in [StreamOp::Write, StreamOp::Copy, StreamOp::Scale, StreamOp::Add, StreamOp::Triad] {
+            let stream = Stream::new(Access::plain(op), 512, lanes.clone(), None).unwrap();
+            stream.verify(0, 0).unwrap();
+            let arrays = stream.arrays(0);
+            // SAFETY: the arrays lie in the arena's memory, used by this test alone.
+            let output = unsafe { std::slice::from_raw_parts_mut(arrays.output, 512) };
+            for index in [0, 17, 511] {
+                let kept = output[index];
+                output[index] = f32::from_bits(kept.to_bits() ^ 1);
+                assert_eq!(first_difference(op, output, seeds), Some(index));
+                output[index] = kept;
+            }
+            assert_eq!(first_difference(op, output, seeds), None);
+        }
+    }
+
+    #[test]
+    fn reading_too_little_changes_the_checksum() {
+        let seeds = Stream::seeds(0);
+        assert_ne!(checksum(512, seeds[0]), checksum(511, seeds[0]));
+    }
+}

@@ -1,0 +1,21 @@
+//! Stands in for the CPU backend in builds without the feature `cpu`.
+
+use super::{Backend, BackendError, Device};
+use crate::facts::Identity;
+
+/// The CPU backend, not built.
+pub struct CpuBackend;
+
+impl Backend for CpuBackend {
+    fn name(&self) -> &'static str {
+        "cpu"
+    }
+
+    fn devices(&self) -> Result<Vec<Identity>, BackendError> {
+        Err(BackendError::unsupported("this rooflab was built without the feature `cpu`"))
+    }
+
+    fn open(&self, _: usize) -> Result<Box<dyn Device>, BackendError> {
+        Err(BackendError::unsupported("this rooflab was built without the feature `cpu`"))
+    }
+}

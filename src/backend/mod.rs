@@ -1,0 +1,181 @@
+//! Backends: enumerate devices, prepare a workload, verify it, run it and say how long it took.
+//!
+//! A backend does not plan. It holds no sizes, warm-ups, sweeps or medians: [`crate::probe`] decides what to run, and how
+//! often, through the three traits below.
+
+#[cfg(feature = "cpu")]
+pub mod cpu;
+#[cfg(not(feature = "cpu"))]
+#[path = "disabled/cpu.rs"]
+pub mod cpu;
+pub mod mock;
+
+use crate::facts::{ClockReading, Conditions, Identity, Observed, Timer};
+use crate::resource::Scope;
+use crate::units::{Hertz, Seconds};
+use crate::workload::Workload;
+
+/// A way to reach devices.
+pub trait Backend: Sync {
+    /// Its name: the part before the colon in `cpu:0`.
+    fn name(&self) -> &'static str;
+
+    /// Whether its devices are only used when asked for by name.
+    fn on_request_only(&self) -> bool {
+        false
+    }
+
+    /// The devices it can reach now.
+    ///
+    /// # Errors
+    /// When it can reach none: the reason, with what would help.
+    fn devices(&self) -> Result<Vec<Identity>, BackendError>;
+
+    /// Opens a device by its index within the backend.
+    ///
+    /// # Errors
+    /// When there is no such device or it cannot be used.
+    fn open(&self, index: usize) -> Result<Box<dyn Device>, BackendError>;
+}
+
+/// A device that is open for measuring.
+pub trait Device {
+    /// Who it is.
+    fn identity(&self) -> &Identity;
+
+    /// The circumstances, as they are now.
+    fn conditions(&mut self) -> Conditions;
+
+    /// What was observed since the device was opened.
+    fn observed(&self) -> Observed;
+
+    /// What times the samples, measured now.
+    fn timer(&mut self) -> Timer;
+
+    /// The clock frequency under a short load, or none where it cannot be observed.
+    fn clock(&mut self) -> Option<ClockReading>;
+
+    /// Host time since the device was opened; the planner keeps its budgets by it.
+    fn now(&self) -> Seconds;
+
+    /// How many lanes take part in a scope.
+    fn lanes(&self, scope: Scope) -> u32;
+
+    /// Allocates memory, fills it with seeded random data and makes the kernel ready.
+    ///
+    /// # Errors
+    /// [`BackendError::Unsupported`] with what the device lacks, or the failure.
+    fn prepare<'device>(&'device mut self, workload: &Workload) -> Result<Box<dyn Kernel + 'device>, BackendError>;
+}
+
+/// A workload made ready on a device, in one or several implementations that do the same work.
+pub trait Kernel {
+    /// The implementations to choose from, described in a few words. Never empty.
+    fn variants(&self) -> &[String];
+
+    /// Runs one iteration with poisoned outputs and compares every result with a reference.
+    ///
+    /// # Errors
+    /// [`BackendError::WrongResult`] with the first difference.
+    fn verify(&mut self, variant: usize) -> Result<(), BackendError>;
+
+    /// Runs the kernel some number of times back to back and times all of them together.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn run(&mut self, variant: usize, iterations: u64) -> Result<Sample, BackendError>;
+
+    /// What the hardware's data paths allow, where that is documented for this device.
+    fn limit(&self, variant: usize) -> Option<CycleLimit>;
+}
+
+/// One timed run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    /// Time of all iterations together.
+    pub elapsed: Seconds,
+    /// Clock frequency during the run, where it can be observed.
+    pub clock: Option<Hertz>,
+    /// What disturbed the run; a sample with none is clean.
+    pub disturbance: Option<Disturbance>,
+}
+
+/// Why a sample does not count.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Disturbance {
+    /// A lane was off its core for part of the run.
+    Preempted {
+        /// Smallest share of the run that any lane spent on its core.
+        on_core: f64,
+    },
+    /// The lanes did not start together.
+    Skewed {
+        /// Time between the first and the last start.
+        skew: Seconds,
+    },
+    /// The clock moved during the run.
+    ClockMoved {
+        /// Relative change.
+        change: f64,
+    },
+}
+
+/// Work that one lane's data paths can do in a clock cycle.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CycleLimit {
+    /// Bytes or operations per lane and cycle.
+    pub per_cycle: f64,
+    /// Where the figure comes from.
+    pub source: &'static str,
+}
+
+/// What can go wrong with a backend, a device or a kernel.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum BackendError {
+    /// The device, the build or the platform lacks what is needed.
+    #[error("{reason}")]
+    Unsupported {
+        /// What is lacking.
+        reason: String,
+    },
+    /// There is no device at this index.
+    #[error("there is no device `{backend}:{index}`; the backend has {count}")]
+    NoSuchDevice {
+        /// The backend.
+        backend: &'static str,
+        /// The index asked for.
+        index: usize,
+        /// Devices there are.
+        count: usize,
+    },
+    /// Memory could not be had.
+    #[error("{bytes} bytes of memory could not be had: {cause}")]
+    OutOfMemory {
+        /// Bytes asked for.
+        bytes: u64,
+        /// What the system said.
+        cause: String,
+    },
+    /// A kernel computed something else than its reference.
+    #[error("wrong result: {0}")]
+    WrongResult(String),
+    /// The device stopped answering.
+    #[error("the device was lost: {0}")]
+    Lost(String),
+    /// The operating system refused something.
+    #[error("{0}")]
+    System(String),
+}
+
+impl BackendError {
+    /// A shorthand for [`BackendError::Unsupported`].
+    pub fn unsupported(reason: impl Into<String>) -> Self {
+        Self::Unsupported { reason: reason.into() }
+    }
+}
+
+/// Every backend, best first.
+#[must_use]
+pub fn backends() -> &'static [&'static dyn Backend] {
+    &[&cpu::CpuBackend, &mock::MockBackend]
+}
