@@ -28,10 +28,10 @@ pub fn drift(samples: &[f64]) -> Option<f64> {
 }
 
 /// Splits the samples where the split explains most of their variance; two modes are reported when both groups hold at
-/// least 15 % of the samples, their medians differ by more than 5 %, and at least half of that distance is an empty gap.
+/// least 15 % of the samples, their medians differ by more than 5 %, and at least four fifths of that distance is an empty gap.
 ///
-/// The gap is what tells two modes from one wide one: the best split of 15 samples of one normal distribution leaves a gap of about
-/// a fifth of the distance.
+/// The gap is what tells two modes from one wide one: by simulation, the best split of 11 samples of one normal distribution leaves
+/// a gap of 0.34 of the distance at the median and of 0.8 in one case of a thousand; of more samples, less.
 #[must_use]
 pub fn two_modes(samples: &[f64]) -> Option<Modes> {
     let sorted = super::sorted(samples);
@@ -41,7 +41,7 @@ pub fn two_modes(samples: &[f64]) -> Option<Modes> {
     let (low, high) = sorted.split_at(split);
     let (low_median, high_median) = (median(low)?, median(high)?);
     let gap = high.first()? - low.last()?;
-    let apart = high_median > 1.05 * low_median && gap > 0.5 * (high_median - low_median);
+    let apart = high_median > 1.05 * low_median && gap > 0.8 * (high_median - low_median);
     apart.then_some(Modes { low: low_median, high: high_median, low_share: split as f64 / n as f64 })
 }
 
