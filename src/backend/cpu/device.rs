@@ -49,7 +49,7 @@ impl Device for CpuDevice {
     }
 
     fn conditions(&mut self) -> Conditions {
-        topology::conditions(&self.topology.cores, self.team.pinned())
+        self.topology.conditions(self.team.pinned())
     }
 
     fn observed(&self) -> Observed {

@@ -13,6 +13,8 @@ pub(super) struct Topology {
     pub(super) microarchitecture: Option<&'static Microarchitecture>,
     /// One logical processor of each core that may be used.
     pub(super) cores: Vec<CoreId>,
+    /// A limit on this process below what the machine has.
+    limit: Option<String>,
 }
 
 impl Topology {
@@ -23,6 +25,7 @@ impl Topology {
         let mut cores = one_per_core(allowed);
         // A container's quota of processor time below the number of cores: more lanes would only take turns.
         let quota = std::thread::available_parallelism().map_or(usize::MAX, usize::from);
+        let limit = (quota < cores.len()).then(|| format!("a quota of {quota} of {} cores", cores.len()));
         cores.truncate(quota.max(1));
         let microarchitecture = model().and_then(Microarchitecture::of);
         let caches = caches(&cores);
@@ -42,27 +45,25 @@ impl Topology {
             memory: memory().0,
             driver: None,
         };
-        Self { identity, microarchitecture, cores }
+        Self { identity, microarchitecture, cores, limit }
     }
-}
 
-/// The circumstances now.
-pub(super) fn conditions(cores: &[CoreId], pinned: bool) -> Conditions {
-    let quota = std::thread::available_parallelism().map_or(usize::MAX, usize::from);
-    let governor = cores.first().and_then(|core| {
-        read_trimmed(&format!("/sys/devices/system/cpu/cpu{}/cpufreq/scaling_governor", core.id))
-    });
-    let limit = (quota < cores.len()).then(|| format!("a quota of {quota} processors"));
-    Conditions {
-        system: Some(system()),
-        virtualisation: hypervisor(),
-        governor,
-        load: System::load_average().ok().filter(|_| cfg!(unix)).map(|load| load.one),
-        memory_available: Some(memory().1),
-        huge_pages: read_trimmed("/sys/kernel/mm/transparent_hugepage/enabled").and_then(|text| chosen(&text)),
-        threads: Some(cores.len() as u32),
-        pinned: Some(pinned),
-        limit,
+    /// The circumstances now.
+    pub(super) fn conditions(&self, pinned: bool) -> Conditions {
+        let governor = self.cores.first().and_then(|core| {
+            read_trimmed(&format!("/sys/devices/system/cpu/cpu{}/cpufreq/scaling_governor", core.id))
+        });
+        Conditions {
+            system: Some(system()),
+            virtualisation: hypervisor(),
+            governor,
+            load: System::load_average().ok().filter(|_| cfg!(unix)).map(|load| load.one),
+            memory_available: Some(memory().1),
+            huge_pages: read_trimmed("/sys/kernel/mm/transparent_hugepage/enabled").and_then(|text| chosen(&text)),
+            threads: Some(self.cores.len() as u32),
+            pinned: Some(pinned),
+            limit: self.limit.clone(),
+        }
     }
 }
 

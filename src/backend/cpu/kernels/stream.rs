@@ -30,16 +30,16 @@ struct Arrays {
     elements: usize,
 }
 
-/// One pass over the arrays. Gives the checksum of what was read, for [`StreamOp::Read`].
-type Pass = unsafe fn(&Arrays) -> u32;
+/// Some passes over the arrays. Gives the checksum of all that was read, for [`StreamOp::Read`].
+type Passes = unsafe fn(&Arrays, u64) -> u32;
 
-/// One pass: `OP` says what is done, `NT` selects non-temporal stores, and the arrays are walked at `STREAMS` places at once
+/// The loop: `OP` says what is done, `NT` selects non-temporal stores, and the arrays are walked at `STREAMS` places at once
 /// (some memory controllers and prefetchers prefer several).
 ///
 /// # Safety
 /// The vector's instruction set is available; the arrays hold `elements` values, a multiple of 256, aligned to 64 bytes.
 #[inline(always)]
-unsafe fn pass<V: Vector, const OP: u8, const NT: bool, const STREAMS: usize>(arrays: &Arrays) -> u32 {
+unsafe fn passes<V: Vector, const OP: u8, const NT: bool, const STREAMS: usize>(arrays: &Arrays, passes: u64) -> u32 {
     const READ: u8 = StreamOp::Read as u8;
     const WRITE: u8 = StreamOp::Write as u8;
     const COPY: u8 = StreamOp::Copy as u8;
@@ -52,34 +52,38 @@ unsafe fn pass<V: Vector, const OP: u8, const NT: bool, const STREAMS: usize>(ar
     unsafe {
         let factor = V::splat(FACTOR);
         let mut sums = [V::splat(0.0); 8];
-        let mut start = 0;
-        while start < part {
-            for stream in 0..STREAMS {
-                for vector in 0..per_stream {
-                    let at = stream * part + start + vector * V::WIDTH;
-                    if OP == READ {
-                        let sum = &mut sums[(stream * per_stream + vector) % 8];
-                        *sum = sum.add_bits(V::load(first.add(at)));
-                        continue;
-                    }
-                    let value = match OP {
-                        WRITE => factor,
-                        COPY => V::load(first.add(at)),
-                        SCALE => V::load(first.add(at)).mul(factor),
-                        ADD => V::load(first.add(at)).add(V::load(second.add(at))),
-                        _ => V::load(first.add(at)).mul(factor).add(V::load(second.add(at))),
-                    };
-                    if NT {
-                        value.store_non_temporal(output.add(at));
-                    } else {
-                        value.store(output.add(at));
+        for _ in 0..passes {
+            // Touches all memory as far as the compiler knows, so that it cannot merge passes; it emits nothing.
+            std::arch::asm!("", options(nostack, preserves_flags));
+            let mut start = 0;
+            while start < part {
+                for stream in 0..STREAMS {
+                    for vector in 0..per_stream {
+                        let at = stream * part + start + vector * V::WIDTH;
+                        if OP == READ {
+                            let sum = &mut sums[(stream * per_stream + vector) % 8];
+                            *sum = sum.add_bits(V::load(first.add(at)));
+                            continue;
+                        }
+                        let value = match OP {
+                            WRITE => factor,
+                            COPY => V::load(first.add(at)),
+                            SCALE => V::load(first.add(at)).mul(factor),
+                            ADD => V::load(first.add(at)).add(V::load(second.add(at))),
+                            _ => V::load(first.add(at)).mul(factor).add(V::load(second.add(at))),
+                        };
+                        if NT {
+                            value.store_non_temporal(output.add(at));
+                        } else {
+                            value.store(output.add(at));
+                        }
                     }
                 }
+                start += per_stream * V::WIDTH;
             }
-            start += per_stream * V::WIDTH;
-        }
-        if NT {
-            V::fence();
+            if NT {
+                V::fence();
+            }
         }
         if OP != READ {
             return 0;
@@ -155,7 +159,7 @@ fn checksum(elements: usize, seed: Seed) -> u32 {
 struct Kernels {
     isa: &'static str,
     non_temporal: bool,
-    select: fn(Access, usize) -> Option<Pass>,
+    select: fn(Access, usize) -> Option<Passes>,
     fill: unsafe fn(&mut [f32], Seed),
     poison: unsafe fn(&mut [f32]),
     first_difference: unsafe fn(StreamOp, &[f32], [Seed; 2]) -> Option<usize>,
@@ -171,22 +175,22 @@ macro_rules! kernels {
                 Kernels { isa: $isa, non_temporal: $nt, select, fill, poison, first_difference, checksum };
 
             $(#[$feature])*
-            unsafe fn one<const OP: u8, const NT: bool, const STREAMS: usize>(arrays: &Arrays) -> u32 {
+            unsafe fn run<const OP: u8, const NT: bool, const STREAMS: usize>(arrays: &Arrays, count: u64) -> u32 {
                 // SAFETY: the caller's; this function has the instruction set enabled.
-                unsafe { pass::<$vector, OP, NT, STREAMS>(arrays) }
+                unsafe { passes::<$vector, OP, NT, STREAMS>(arrays, count) }
             }
 
-            fn select(access: Access, streams: usize) -> Option<Pass> {
+            fn select(access: Access, streams: usize) -> Option<Passes> {
                 macro_rules! choose {
                     ($streams:literal: $op_:ident) => {
                         match access.stores {
-                            Stores::Plain => one::<{ StreamOp::$op_ as u8 }, false, $streams>,
-                            Stores::NonTemporal => one::<{ StreamOp::$op_ as u8 }, true, $streams>,
+                            Stores::Plain => run::<{ StreamOp::$op_ as u8 }, false, $streams>,
+                            Stores::NonTemporal => run::<{ StreamOp::$op_ as u8 }, true, $streams>,
                         }
                     };
                     ($streams:literal) => {
                         match access.op {
-                            StreamOp::Read => choose!($streams: Read) as Pass,
+                            StreamOp::Read => choose!($streams: Read) as Passes,
                             StreamOp::Write => choose!($streams: Write),
                             StreamOp::Copy => choose!($streams: Copy),
                             StreamOp::Scale => choose!($streams: Scale),
@@ -258,7 +262,7 @@ pub(in crate::backend::cpu) struct Stream {
     elements: usize,
     lanes: Lanes,
     kernels: &'static Kernels,
-    passes: Vec<Pass>,
+    passes: Vec<Passes>,
     names: Vec<String>,
     limit: Option<CycleLimit>,
 }
@@ -293,7 +297,7 @@ impl Stream {
             return Err(BackendError::unsupported("the portable kernels have no non-temporal stores; this CPU has neither AVX2 nor NEON"));
         }
         let streams = [1, 2, 4];
-        let passes: Vec<Pass> = streams.iter().filter_map(|&streams| (kernels.select)(access, streams)).collect();
+        let passes: Vec<Passes> = streams.iter().filter_map(|&streams| (kernels.select)(access, streams)).collect();
         let names = streams.map(|streams| match streams {
             1 => format!("{}, 1 stream", kernels.isa),
             _ => format!("{}, {streams} streams", kernels.isa),
@@ -336,11 +340,8 @@ impl Program for Stream {
     }
 
     fn run(&self, variant: usize, lane: usize, iterations: u64) {
-        let arrays = self.arrays(lane);
-        for _ in 0..iterations {
-            // SAFETY: `available` found the instruction set, and `arrays` fits the lane's memory.
-            std::hint::black_box(unsafe { self.passes[variant](&arrays) });
-        }
+        // SAFETY: `available` found the instruction set, and `arrays` fits the lane's memory.
+        std::hint::black_box(unsafe { self.passes[variant](&self.arrays(lane), iterations) });
     }
 
     fn verify(&self, variant: usize, lane: usize) -> Result<(), String> {
@@ -359,7 +360,7 @@ impl Program for Stream {
             if op.arrays_written() > 0 {
                 (kernels.poison)(slice(arrays.output));
             }
-            let sum = self.passes[variant](&arrays);
+            let sum = self.passes[variant](&arrays, 1);
             if op == StreamOp::Read {
                 let expected = (kernels.checksum)(arrays.elements, seeds[0]);
                 return if sum == expected {
