@@ -26,12 +26,15 @@ pub struct Workload {
 /// A kernel family with its size. Sizes are per lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// One pass of a streaming kernel over private `f32` arrays.
+    /// A streaming kernel over private `f32` arrays. Each iteration passes over the next of `parts` equal parts of them, so that a
+    /// sample can be shorter than a pass over a large working set.
     Stream {
         /// What is done with each element.
         access: Access,
-        /// Elements per array, a multiple of [`STREAM_GRANULE`].
+        /// Elements per array, a multiple of `parts` times [`STREAM_GRANULE`].
         elements: u64,
+        /// Iterations that make a pass over all elements.
+        parts: u64,
     },
     /// [`MULTIPLY_ADD_OPS`] operations on values in registers.
     MultiplyAdd {
@@ -42,7 +45,7 @@ pub enum Kind {
         /// Format of the sum.
         accumulate: DType,
     },
-    /// Dependent loads, once to every cache line of a random cycle.
+    /// Dependent loads along a random cycle through cache lines; each iteration goes on where the last one ended.
     Chase {
         /// Bytes of the cycle, a power of two.
         bytes: u64,
@@ -82,12 +85,15 @@ impl Workload {
     pub fn work(&self) -> Work {
         let lanes = u64::from(self.lanes);
         match self.kind {
-            Kind::Stream { access: Access { op, .. }, elements } => Work {
-                ops: op.flops() * elements * lanes,
-                bytes_read: op.arrays_read() * 4 * elements * lanes,
-                bytes_written: op.arrays_written() * 4 * elements * lanes,
-                events: 0,
-            },
+            Kind::Stream { access: Access { op, .. }, elements, parts } => {
+                let elements = elements / parts.max(1) * lanes;
+                Work {
+                    ops: op.flops() * elements,
+                    bytes_read: op.arrays_read() * 4 * elements,
+                    bytes_written: op.arrays_written() * 4 * elements,
+                    events: 0,
+                }
+            }
             Kind::MultiplyAdd { .. } => Work { ops: MULTIPLY_ADD_OPS * lanes, ..Work::default() },
             // Lanes chase side by side: the latency is that of one lane.
             Kind::Chase { hops, .. } => Work { bytes_read: 8 * hops * lanes, events: hops, ..Work::default() },
@@ -103,7 +109,7 @@ impl Workload {
     pub fn footprint(&self) -> u64 {
         let lanes = u64::from(self.lanes);
         match self.kind {
-            Kind::Stream { access, elements } => access.op.arrays() * 4 * elements * lanes,
+            Kind::Stream { access, elements, .. } => access.op.arrays() * 4 * elements * lanes,
             Kind::Chase { bytes, .. } | Kind::HostCopy { bytes, .. } => bytes * lanes,
             Kind::MultiplyAdd { .. } | Kind::Empty { .. } => 0,
         }
@@ -113,7 +119,7 @@ impl Workload {
     #[must_use]
     pub fn bytes_per_lane(&self) -> u64 {
         match self.kind {
-            Kind::Stream { access, elements } => access.op.arrays() * 4 * elements,
+            Kind::Stream { access, elements, .. } => access.op.arrays() * 4 * elements,
             Kind::Chase { bytes, .. } => bytes,
             Kind::HostCopy { bytes, .. } => 2 * bytes,
             Kind::MultiplyAdd { .. } | Kind::Empty { .. } => 0,
@@ -160,7 +166,7 @@ mod tests {
     use crate::resource::StreamOp;
 
     fn stream(op: StreamOp) -> Workload {
-        Workload { kind: Kind::Stream { access: Access::plain(op), elements: 256 }, lanes: 2 }
+        Workload { kind: Kind::Stream { access: Access::plain(op), elements: 256, parts: 1 }, lanes: 2 }
     }
 
     #[test]
@@ -170,6 +176,9 @@ mod tests {
         assert_eq!(triad.footprint(), 6144);
         assert_eq!(triad.value(1.0), 6144.0);
         assert_eq!(stream(StreamOp::Write).work().bytes_read, 0);
+        let in_parts =
+            Workload { kind: Kind::Stream { access: Access::plain(StreamOp::Read), elements: 1024, parts: 4 }, lanes: 1 };
+        assert_eq!((in_parts.work().bytes_read, in_parts.footprint()), (1024, 4096));
     }
 
     #[test]

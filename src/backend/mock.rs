@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::{Backend, BackendError, CycleLimit, Device, Disturbance, Kernel, Sample};
+use super::{Backend, BackendError, CycleLimit, Device, Disturbance, Kernel, Sample, Stopwatch};
 use crate::data::{Seed, signed_f64};
 use crate::facts::{Cache, ClockReading, Conditions, DeviceKind, Identity, Observed, Timer, TimerSource};
 use crate::resource::{Overhead, Scope};
@@ -160,8 +160,9 @@ impl Device for MockDevice {
         Some(ClockReading { median: Hertz(CLOCK), low: Hertz(CLOCK), high: Hertz(CLOCK) })
     }
 
-    fn now(&self) -> Seconds {
-        Seconds(self.time.get())
+    fn stopwatch(&self) -> Stopwatch {
+        let time = Rc::clone(&self.time);
+        Box::new(move || Seconds(time.get()))
     }
 
     fn lanes(&self, scope: Scope) -> u32 {

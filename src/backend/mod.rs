@@ -38,6 +38,9 @@ pub trait Backend: Sync {
     fn open(&self, index: usize) -> Result<Box<dyn Device>, BackendError>;
 }
 
+/// Tells host time since some moment.
+pub type Stopwatch = Box<dyn Fn() -> Seconds>;
+
 /// A device that is open for measuring.
 pub trait Device {
     /// Who it is.
@@ -55,8 +58,8 @@ pub trait Device {
     /// The clock frequency under a short load, or none where it cannot be observed.
     fn clock(&mut self) -> Option<ClockReading>;
 
-    /// Host time since the device was opened; the planner keeps its budgets by it.
-    fn now(&self) -> Seconds;
+    /// A clock that tells host time since some moment; the planner keeps its budgets by it.
+    fn stopwatch(&self) -> Stopwatch;
 
     /// How many lanes take part in a scope.
     fn lanes(&self, scope: Scope) -> u32;

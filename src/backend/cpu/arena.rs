@@ -33,6 +33,10 @@ pub(super) struct Lanes(Vec<*mut u8>);
 unsafe impl Sync for Lanes {}
 
 impl Lanes {
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn start(&self, lane: usize) -> *mut u8 {
         self.0[lane]
     }

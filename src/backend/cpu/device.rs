@@ -11,7 +11,7 @@ use super::kernels::stream::Stream;
 use super::team::Team;
 use super::time::{Instant, resolution_and_cost};
 use super::topology::{self, Topology};
-use crate::backend::{BackendError, Device, Kernel};
+use crate::backend::{BackendError, Device, Kernel, Stopwatch};
 use crate::facts::{ClockReading, Conditions, Identity, Observed, Timer, TimerSource};
 use crate::resource::{Direction, Scope};
 use crate::units::{Hertz, Seconds};
@@ -25,7 +25,6 @@ pub(super) struct CpuDevice {
     topology: Topology,
     team: Team,
     arena: Arena,
-    opened: Instant,
     stolen_at_opening: Option<u64>,
 }
 
@@ -37,7 +36,6 @@ impl CpuDevice {
             topology,
             team,
             arena: Arena::default(),
-            opened: Instant::now(),
             stolen_at_opening: topology::stolen_ticks(),
         })
     }
@@ -77,8 +75,9 @@ impl Device for CpuDevice {
         })
     }
 
-    fn now(&self) -> Seconds {
-        self.opened.elapsed()
+    fn stopwatch(&self) -> Stopwatch {
+        let opened = Instant::now();
+        Box::new(move || opened.elapsed())
     }
 
     fn lanes(&self, scope: Scope) -> u32 {
@@ -95,14 +94,14 @@ impl Device for CpuDevice {
         }
         let core = self.topology.microarchitecture;
         match workload.kind {
-            Kind::Stream { access, elements } => {
-                if elements == 0 || !elements.is_multiple_of(STREAM_GRANULE) {
+            Kind::Stream { access, elements, parts } => {
+                if elements == 0 || parts == 0 || !elements.is_multiple_of(STREAM_GRANULE * parts) {
                     return Err(BackendError::unsupported(format!(
-                        "{elements} elements are not a multiple of {STREAM_GRANULE}"
+                        "{elements} elements are not {parts} times a multiple of {STREAM_GRANULE}"
                     )));
                 }
-                let memory = self.arena.lanes(lanes, Stream::bytes(elements))?;
-                let program = Stream::new(access, elements, memory, core)?;
+                let memory = self.arena.lanes(lanes, Stream::bytes(access, elements))?;
+                let program = Stream::new(access, elements, parts, memory, core)?;
                 Ok(Box::new(Lanewise { team: &mut self.team, lanes, program }))
             }
             Kind::MultiplyAdd { unit, input, accumulate } => {

@@ -42,6 +42,7 @@ enum Found {
 pub(super) enum Model {
     Amd { family: u32, model: u32 },
     Intel { model: u32 },
+    #[cfg_attr(target_arch = "x86_64", allow(dead_code, reason = "constructed on Arm only"))]
     Arm { implementer: u32, part: u32 },
 }
 

@@ -4,6 +4,8 @@
 //! The cycle visits lines in the order of a linear congruential generator, whose period is the number of lines exactly when
 //! the multiplier is 1 mod 4, the increment odd and the number a power of two (Hull and Dobell 1962).
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use crate::backend::CycleLimit;
 use crate::backend::cpu::arena::Lanes;
 use crate::backend::cpu::kernels::Program;
@@ -21,6 +23,8 @@ pub(in crate::backend::cpu) struct Chase {
     line_bytes: u64,
     hops: u64,
     lanes: Lanes,
+    /// The place each lane has reached.
+    reached: Vec<AtomicUsize>,
     names: [String; 1],
 }
 
@@ -31,7 +35,9 @@ impl Chase {
         let lines = (bytes / line_bytes).max(1).next_power_of_two();
         // Rounding up must not leave the lane's memory.
         let lines = if lines * line_bytes > bytes { lines / 2 } else { lines }.max(1);
-        Self { lines, line_bytes, hops: hops.next_multiple_of(UNROLL), lanes, names: ["one chain".to_owned()] }
+        let hops = hops.next_multiple_of(UNROLL);
+        let reached = (0..lanes.count()).map(|lane| AtomicUsize::new(lanes.start(lane) as usize)).collect();
+        Self { lines, line_bytes, hops, lanes, reached, names: ["one chain".to_owned()] }
     }
 
     fn next(&self, line: u64) -> u64 {
@@ -66,8 +72,7 @@ impl Chase {
         }
     }
 
-    fn walk(&self, lane: usize, hops: u64) -> usize {
-        let mut at = self.place(lane, 0) as usize;
+    fn walk(&self, mut at: usize, hops: u64) -> usize {
         for _ in 0..hops / UNROLL {
             for _ in 0..UNROLL {
                 // SAFETY: every place holds the address of another place.
@@ -84,14 +89,15 @@ impl Program for Chase {
     }
 
     fn run(&self, _: usize, lane: usize, iterations: u64) {
-        for _ in 0..iterations {
-            std::hint::black_box(self.walk(lane, self.hops));
-        }
+        let reached = self.walk(self.reached[lane].load(Ordering::Relaxed), self.hops * iterations);
+        self.reached[lane].store(reached, Ordering::Relaxed);
     }
 
     fn verify(&self, _: usize, lane: usize) -> Result<(), String> {
         self.link(lane);
-        let (reached, expected) = (self.walk(lane, self.hops), self.place(lane, self.after(self.hops)) as usize);
+        let start = self.place(lane, 0) as usize;
+        self.reached[lane].store(start, Ordering::Relaxed);
+        let (reached, expected) = (self.walk(start, self.hops), self.place(lane, self.after(self.hops)) as usize);
         if reached == expected {
             return Ok(());
         }

@@ -4,6 +4,8 @@
 //! Multiply and add are separate instructions, so that results are bit-identical to the reference on every machine; no level is
 //! fast enough for that to matter.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::backend::{BackendError, CycleLimit};
 use crate::backend::cpu::arena::Lanes;
 use crate::backend::cpu::isa::{Vector, portable::Portable};
@@ -28,6 +30,17 @@ struct Arrays {
     second: *mut f32,
     output: *mut f32,
     elements: usize,
+}
+
+impl Arrays {
+    /// One of some equal parts of every array.
+    fn part(self, index: u64, parts: u64) -> Self {
+        let elements = self.elements / parts as usize;
+        let skip = elements * index as usize;
+        // SAFETY: `index` is below `parts`, so that the part lies within the array.
+        let at = |array: *mut f32| unsafe { array.add(skip) };
+        Self { first: at(self.first), second: at(self.second), output: at(self.output), elements }
+    }
 }
 
 /// Some passes over the arrays. Gives the checksum of all that was read, for [`StreamOp::Read`].
@@ -260,6 +273,9 @@ fn available() -> Vec<&'static Kernels> {
 pub(in crate::backend::cpu) struct Stream {
     access: Access,
     elements: usize,
+    parts: u64,
+    /// The part each lane comes to next.
+    next: Vec<AtomicU64>,
     lanes: Lanes,
     kernels: &'static Kernels,
     passes: Vec<Passes>,
@@ -272,24 +288,25 @@ unsafe impl Sync for Stream {}
 
 impl Stream {
     /// Bytes a lane needs.
-    pub(in crate::backend::cpu) fn bytes(elements: u64) -> u64 {
-        // Three arrays at most; which of them a kernel leaves alone does not matter here.
-        3 * (elements * 4 + STAGGER as u64)
+    pub(in crate::backend::cpu) fn bytes(access: Access, elements: u64) -> u64 {
+        access.op.arrays() * (elements * 4 + STAGGER as u64)
     }
 
     pub(in crate::backend::cpu) fn new(
         access: Access,
         elements: u64,
+        parts: u64,
         lanes: Lanes,
         microarchitecture: Option<&'static Microarchitecture>,
     ) -> Result<Self, BackendError> {
-        Self::with_kernels(available()[0], access, elements, lanes, microarchitecture)
+        Self::with_kernels(available()[0], access, elements, parts, lanes, microarchitecture)
     }
 
     fn with_kernels(
         kernels: &'static Kernels,
         access: Access,
         elements: u64,
+        parts: u64,
         lanes: Lanes,
         microarchitecture: Option<&'static Microarchitecture>,
     ) -> Result<Self, BackendError> {
@@ -305,6 +322,8 @@ impl Stream {
         Ok(Self {
             access,
             elements: elements as usize,
+            parts,
+            next: (0..lanes.count()).map(|_| AtomicU64::new(0)).collect(),
             lanes,
             kernels,
             passes,
@@ -318,12 +337,12 @@ impl Stream {
         let stride = self.elements + STAGGER / 4;
         // Arrays a kernel does not touch take no room, so that the footprint is the workload's.
         let reads = self.access.op.arrays_read() as usize;
-        // SAFETY: the lane has room for three arrays with their stagger.
+        // SAFETY: the lane has room for the arrays that are touched, each with its stagger.
         unsafe {
             Arrays {
                 first: start,
                 second: start.add(if reads > 1 { stride } else { 0 }),
-                output: start.add(reads * stride),
+                output: start.add(if self.access.op.arrays_written() > 0 { reads * stride } else { 0 }),
                 elements: self.elements,
             }
         }
@@ -340,8 +359,19 @@ impl Program for Stream {
     }
 
     fn run(&self, variant: usize, lane: usize, iterations: u64) {
-        // SAFETY: `available` found the instruction set, and `arrays` fits the lane's memory.
-        std::hint::black_box(unsafe { self.passes[variant](&self.arrays(lane), iterations) });
+        let (arrays, passes) = (self.arrays(lane), self.passes[variant]);
+        if self.parts == 1 {
+            // SAFETY: `available` found the instruction set, and `arrays` fits the lane's memory.
+            std::hint::black_box(unsafe { passes(&arrays, iterations) });
+            return;
+        }
+        let first = self.next[lane].load(Ordering::Relaxed);
+        for iteration in 0..iterations {
+            let part = arrays.part((first + iteration) % self.parts, self.parts);
+            // SAFETY: as above; a part lies within the arrays.
+            std::hint::black_box(unsafe { passes(&part, 1) });
+        }
+        self.next[lane].store((first + iterations) % self.parts, Ordering::Relaxed);
     }
 
     fn verify(&self, variant: usize, lane: usize) -> Result<(), String> {
@@ -360,7 +390,10 @@ impl Program for Stream {
             if op.arrays_written() > 0 {
                 (kernels.poison)(slice(arrays.output));
             }
-            let sum = self.passes[variant](&arrays, 1);
+            let mut sum = 0_u32;
+            for part in 0..self.parts {
+                sum = sum.wrapping_add(self.passes[variant](&arrays.part(part, self.parts), 1));
+            }
             if op == StreamOp::Read {
                 let expected = (kernels.checksum)(arrays.elements, seeds[0]);
                 return if sum == expected {
@@ -404,9 +437,12 @@ mod tests {
         let mut checked = 0;
         for kernels in available() {
             for access in every_access() {
-                for elements in [256, 512, 10 * 256, 4096 + 256] {
-                    let lanes = arena.lanes(2, Stream::bytes(elements)).unwrap();
-                    let Ok(stream) = Stream::with_kernels(kernels, access, elements, lanes, None) else { continue };
+                for elements in [256, 512, 10 * 256, 4096, 4096 + 256] {
+                    let parts = if elements % 1024 == 0 { 4 } else { 1 };
+                    let lanes = arena.lanes(2, Stream::bytes(access, elements)).unwrap();
+                    let Ok(stream) = Stream::with_kernels(kernels, access, elements, parts, lanes, None) else {
+                        continue;
+                    };
                     for variant in 0..stream.variants().len() {
                         for lane in 0..2 {
                             stream.verify(variant, lane).unwrap_or_else(|error| panic!("{access} {elements} {error}"));
@@ -423,9 +459,9 @@ mod tests {
     fn a_damaged_result_is_noticed() {
         let mut arena = Arena::default();
         let seeds = Stream::seeds(0);
-        let lanes = arena.lanes(1, Stream::bytes(512)).unwrap();
+        let lanes = arena.lanes(1, Stream::bytes(Access::plain(StreamOp::Triad), 512)).unwrap();
         for op in [StreamOp::Write, StreamOp::Copy, StreamOp::Scale, StreamOp::Add, StreamOp::Triad] {
-            let stream = Stream::new(Access::plain(op), 512, lanes.clone(), None).unwrap();
+            let stream = Stream::new(Access::plain(op), 512, 2, lanes.clone(), None).unwrap();
             stream.verify(0, 0).unwrap();
             let arrays = stream.arrays(0);
             // SAFETY: the arrays lie in the arena's memory, used by this test alone.

@@ -1,0 +1,85 @@
+//! Puts a profile together while its device is being measured.
+
+use jiff::Timestamp;
+
+use super::document::{Ceiling, Header, Instrument, Outcome, Profile, SCHEMA, Source};
+use crate::facts::{Conditions, Identity, Observed};
+use crate::units::Seconds;
+
+/// A profile in the making. It is a valid profile at every moment.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    profile: Profile,
+}
+
+impl Builder {
+    /// A profile without ceilings.
+    #[must_use]
+    pub fn new(
+        name: String,
+        created: Timestamp,
+        source: Source,
+        device: Identity,
+        conditions: Conditions,
+        instrument: Instrument,
+    ) -> Self {
+        let header = Header { schema: SCHEMA.to_owned(), rooflab: source, created, complete: false };
+        let observed = Observed::default();
+        Self {
+            profile: Profile {
+                header,
+                name,
+                device,
+                conditions,
+                instrument,
+                observed,
+                ceilings: Vec::new(),
+                datasheet: Vec::new(),
+            },
+        }
+    }
+
+    /// Adds a ceiling, or replaces the one with its key.
+    pub fn put(&mut self, ceiling: Ceiling) {
+        match self.profile.ceilings.iter_mut().find(|present| present.key() == ceiling.key()) {
+            Some(present) => *present = ceiling,
+            None => self.profile.ceilings.push(ceiling),
+        }
+    }
+
+    /// Notes what was observed so far.
+    pub fn observe(&mut self, observed: Observed, elapsed: Seconds) {
+        self.profile.observed = observed;
+        self.profile.instrument.elapsed = elapsed;
+    }
+
+    /// Notes the cost of an empty launch, once it is known.
+    pub fn empty_launch(&mut self, time: Seconds) {
+        self.profile.instrument.empty_launch = Some(time);
+    }
+
+    /// Declares every planned probe finished.
+    pub fn complete(&mut self) {
+        self.profile.header.complete = true;
+    }
+
+    /// Brings the ceilings into the order of their keys.
+    pub fn sort(&mut self) {
+        self.profile.ceilings.sort_by_key(|ceiling| (ceiling.scope, ceiling.resource));
+    }
+
+    /// Changes the outcome of every measured ceiling that a condition, known only at the end, holds for.
+    pub fn revise(&mut self, mut revise: impl FnMut(&mut Ceiling)) {
+        for ceiling in &mut self.profile.ceilings {
+            if matches!(ceiling.outcome, Outcome::Ok { .. }) {
+                revise(ceiling);
+            }
+        }
+    }
+
+    /// The profile as it is now.
+    #[must_use]
+    pub const fn profile(&self) -> &Profile {
+        &self.profile
+    }
+}

@@ -1,0 +1,22 @@
+//! The hardware profile: what was measured on a device, under which conditions, and what could not be measured and why.
+
+mod build;
+mod check;
+mod diff;
+mod document;
+mod name;
+mod point;
+mod read;
+mod store;
+
+pub use build::Builder;
+pub use check::{Problem, check};
+pub use diff::{Change, Comparison, Verdict, diff};
+pub use document::{
+    Ceiling, Claim, Effort, Header, Instrument, Limit, Outcome, Profile, Range, SCHEMA, SCHEMA_MAJOR, SCHEMA_NAME, Source,
+    schema,
+};
+pub use name::slug;
+pub use point::{Flag, Mode, Point, Samples, Steady, Stop};
+pub use read::{MAX_BYTES, ReadError, ReadNote, from_json, from_reader};
+pub use store::{Entry, Store, StoreError};

@@ -1,0 +1,201 @@
+//! One measured point: its value with its spread, how it was taken, and what speaks against it.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::units::{Hertz, Seconds, Unit, binary_bytes, human, percent};
+use crate::workload::Work;
+
+/// A measured value. All values are in the unit of their ceiling, in base SI.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Point {
+    /// Place on the ceiling's axis, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<f64>,
+    /// The value: from the median time of the clean samples.
+    pub value: f64,
+    /// The best clean sample.
+    pub best: f64,
+    /// The value that one sample in ten was worse than.
+    pub p10: f64,
+    /// The value that one sample in ten was better than.
+    pub p90: f64,
+    /// Median absolute deviation of the samples from the value.
+    pub mad: f64,
+    /// Bounds of the 95 % confidence interval of the value, from order statistics.
+    pub confidence: [f64; 2],
+    /// How many samples it rests on.
+    pub samples: Samples,
+    /// Iterations in each sample.
+    pub iterations: u64,
+    /// Time of one iteration at the value, in seconds.
+    pub time: Seconds,
+    /// Exact work of one iteration, over all lanes.
+    pub work: Work,
+    /// Lanes (threads) that took part.
+    pub lanes: u32,
+    /// The implementation that was fastest here.
+    pub variant: String,
+    /// Median clock frequency during the samples, in Hz.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock: Option<Hertz>,
+    /// Why sampling ended.
+    pub stop: Stop,
+    /// What speaks against the value.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<Flag>,
+    /// The value after a long run at full load, when one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steady: Option<Steady>,
+    /// The clean samples in the order they were taken, as values, when they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw: Option<Vec<f64>>,
+}
+
+/// Number of samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Samples {
+    /// Undisturbed ones, which the statistics rest on.
+    pub clean: u32,
+    /// All of them.
+    pub total: u32,
+}
+
+/// The value at the end of a long run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Steady {
+    /// Median over the last third of the run.
+    pub value: f64,
+    /// How long the load was kept up, in seconds.
+    pub after: Seconds,
+    /// Median clock over the last third, in Hz.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock: Option<Hertz>,
+}
+
+/// Why sampling ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// The confidence interval was inside the goal.
+    Goal,
+    /// The time was spent first.
+    Budget,
+    /// The user interrupted.
+    Interrupted,
+}
+
+/// A group of samples.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Mode {
+    /// Its median.
+    pub value: f64,
+    /// Its share of the samples.
+    pub share: f64,
+}
+
+/// Something observed that speaks against a value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "flag", rename_all = "snake_case")]
+pub enum Flag {
+    /// The confidence interval did not shrink to the goal.
+    Unstable {
+        /// Half-width reached, relative to the value.
+        uncertainty: f64,
+        /// Half-width wanted.
+        goal: f64,
+    },
+    /// Most samples were disturbed by other work on the machine.
+    Preempted {
+        /// Undisturbed samples.
+        clean: u32,
+        /// All samples.
+        total: u32,
+    },
+    /// The value moved from the first to the last third of the samples.
+    Drifting {
+        /// Relative change.
+        change: f64,
+    },
+    /// The samples fall into two groups.
+    Bimodal {
+        /// The groups.
+        modes: [Mode; 2],
+    },
+    /// The clock was lower than elsewhere in the run.
+    Throttled {
+        /// Clock during the samples, in Hz.
+        clock: Hertz,
+        /// Highest clock seen in the run, in Hz.
+        highest: Hertz,
+    },
+    /// Twice the work did not take twice the time.
+    Nonlinear {
+        /// Time of twice the work over twice the time.
+        ratio: f64,
+    },
+    /// The value is above what the hardware can do, so something is wrong with the value or with what is known of the hardware.
+    Suspect {
+        /// Value over limit.
+        share: f64,
+    },
+    /// The working set is too small to be sure of main memory: caches may have helped.
+    SmallWorkingSet {
+        /// Bytes used.
+        bytes: u64,
+        /// Bytes wanted: 8 times the last-level cache and 512 MB.
+        wanted: u64,
+    },
+}
+
+impl Flag {
+    /// One word for tables.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Unstable { .. } => "unstable",
+            Self::Preempted { .. } => "preempted",
+            Self::Drifting { .. } => "drifting",
+            Self::Bimodal { .. } => "bimodal",
+            Self::Throttled { .. } => "throttled",
+            Self::Nonlinear { .. } => "nonlinear",
+            Self::Suspect { .. } => "suspect",
+            Self::SmallWorkingSet { .. } => "small working set",
+        }
+    }
+
+    /// The finding in words, with values in the ceiling's unit.
+    #[must_use]
+    pub fn explain(&self, unit: Unit) -> String {
+        match self {
+            Self::Unstable { uncertainty, goal } => {
+                format!("unstable: ±{} where ±{} was the goal", percent(*uncertainty), percent(*goal))
+            }
+            Self::Preempted { clean, total } => format!("preempted: {clean} of {total} samples undisturbed"),
+            Self::Drifting { change } => {
+                format!("drifting: {}{} over the run", if *change > 0.0 { "+" } else { "" }, percent(*change))
+            }
+            Self::Bimodal { modes: [a, b] } => format!(
+                "bimodal: {} ({}) and {} ({})",
+                human(a.value, unit),
+                percent(a.share),
+                human(b.value, unit),
+                percent(b.share)
+            ),
+            Self::Throttled { clock, highest } => format!("throttled: {clock} of {highest}"),
+            Self::Nonlinear { ratio } => format!("nonlinear: twice the work took {:.2}× the time", 2.0 * ratio),
+            Self::Suspect { share } => format!("suspect: {} of what the hardware can do", percent(*share)),
+            Self::SmallWorkingSet { bytes, wanted } => {
+                format!("small working set: {} of {}", binary_bytes(*bytes), binary_bytes(*wanted))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Flag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}

@@ -1,0 +1,143 @@
+//! Reading a profile that may be truncated, hostile, of another version or not a profile at all.
+
+use std::io::Read;
+
+use serde_json::Value;
+
+use super::document::{Profile, SCHEMA_MAJOR, SCHEMA_NAME};
+use crate::resource::Resource;
+
+/// The largest profile that is read. The most thorough of rooflab's own are a hundredth of it.
+pub const MAX_BYTES: u64 = 64 << 20;
+
+/// Why a text is not a profile.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// It could not be read at all.
+    #[error("it cannot be read")]
+    Io(#[from] std::io::Error),
+    /// It is larger than any profile.
+    #[error("it is larger than {} MiB, which no profile is", MAX_BYTES >> 20)]
+    TooLarge,
+    /// It is empty.
+    #[error("it is empty")]
+    Empty,
+    /// It is not JSON.
+    #[error("it is not JSON: {0}")]
+    NotJson(serde_json::Error),
+    /// It is JSON, but the end is missing.
+    #[error("it is truncated: {0}")]
+    Truncated(serde_json::Error),
+    /// It is JSON of some other kind.
+    #[error("it is not a profile: {0}")]
+    NotProfile(String),
+    /// It was written by a later rooflab, in a way this one does not understand.
+    #[error("it is of version {found} of `{SCHEMA_NAME}`; this rooflab reads up to version {SCHEMA_MAJOR}")]
+    Newer {
+        /// Its major version.
+        found: u32,
+    },
+    /// A field is missing or has the wrong type.
+    #[error("field `{path}`: {cause}")]
+    Field {
+        /// Where.
+        path: String,
+        /// What is wrong.
+        cause: String,
+    },
+}
+
+/// Something worth telling about a profile that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadNote {
+    /// Ceilings of kinds this rooflab does not know were left out.
+    UnknownResources(Vec<String>),
+}
+
+impl std::fmt::Display for ReadNote {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::UnknownResources(names) => {
+                write!(f, "{} ceilings of unknown kinds were left out: {}", names.len(), names.join(", "))
+            }
+        }
+    }
+}
+
+/// Reads a profile from a stream, of which at most [`MAX_BYTES`] are taken.
+///
+/// # Errors
+/// As [`from_json`], and when the stream fails or holds more.
+pub fn from_reader(reader: impl Read) -> Result<(Profile, Vec<ReadNote>), ReadError> {
+    let mut bytes = Vec::new();
+    reader.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(ReadError::TooLarge);
+    }
+    from_json(&bytes)
+}
+
+/// Reads a profile of this or an earlier version. Fields and resources it does not know are ignored.
+///
+/// # Errors
+/// When the text is not such a profile; the error says what is wrong, and where.
+pub fn from_json(bytes: &[u8]) -> Result<(Profile, Vec<ReadNote>), ReadError> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(ReadError::Empty);
+    }
+    let mut value: Value = serde_json::from_slice(bytes)
+        .map_err(|error| if error.is_eof() { ReadError::Truncated(error) } else { ReadError::NotJson(error) })?;
+    check_header(&value)?;
+    let unknown = leave_out_unknown(&mut value, "ceilings");
+    leave_out_unknown(&mut value, "datasheet");
+    let profile = serde_path_to_error::deserialize(value).map_err(|error| ReadError::Field {
+        path: error.path().to_string(),
+        cause: error.into_inner().to_string(),
+    })?;
+    let notes = if unknown.is_empty() { Vec::new() } else { vec![ReadNote::UnknownResources(unknown)] };
+    Ok((profile, notes))
+}
+
+fn check_header(value: &Value) -> Result<(), ReadError> {
+    let Some(object) = value.as_object() else {
+        return Err(ReadError::NotProfile("the outermost value is not an object".to_owned()));
+    };
+    let Some(schema) = object.get("schema").and_then(Value::as_str) else {
+        return Err(ReadError::NotProfile("there is no field `schema`".to_owned()));
+    };
+    let not_ours = || ReadError::NotProfile(format!("its schema is `{}`", shortened(schema)));
+    let (name, version) = schema.split_once('/').ok_or_else(not_ours)?;
+    if name != SCHEMA_NAME {
+        return Err(not_ours());
+    }
+    match version.parse::<u32>() {
+        Ok(found) if found > SCHEMA_MAJOR => Err(ReadError::Newer { found }),
+        Ok(found) if found == SCHEMA_MAJOR => Ok(()),
+        _ => Err(not_ours()),
+    }
+}
+
+/// Removes entries whose resource is of a later rooflab, and names them.
+fn leave_out_unknown(value: &mut Value, list: &str) -> Vec<String> {
+    let mut unknown = Vec::new();
+    if let Some(entries) = value.get_mut(list).and_then(Value::as_array_mut) {
+        entries.retain(|entry| match entry.get("resource").and_then(Value::as_str) {
+            Some(name) if name.parse::<Resource>().is_err() => {
+                unknown.push(shortened(name));
+                false
+            }
+            // A missing or oddly typed resource is an error, which the typed reading reports with its place.
+            _ => true,
+        });
+    }
+    unknown
+}
+
+/// Text from a document, fit to be shown: short, and without control characters that could play with the terminal.
+fn shortened(text: &str) -> String {
+    let mut short: String = text.chars().take(60).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    if text.chars().nth(60).is_some() {
+        short.push('…');
+    }
+    short
+}
