@@ -25,7 +25,7 @@
 #endif
 
 #define HUGE_PAGE (2u << 20)
-#define BLOCK 64   // elements: 8 cache lines, and 8 sums that do not wait for each other
+#define BLOCK 32   // elements: 4 cache lines, each with sums of its own, which do not wait for each other
 #define STAGGER 96 // elements between arrays, so that they do not compete for the same cache sets
 #define FACTOR 0.5
 
@@ -57,12 +57,12 @@ static double read_all(void) {
     double total = 0;
 #pragma omp parallel reduction(+ : total)
     {
-        vector sums[8] = {0};
+        vector sums[4] = {0};
 #pragma omp for schedule(static)
         for (size_t i = 0; i < elements; i += BLOCK)
-            for (size_t j = 0; j < 8; j++)
+            for (size_t j = 0; j < 4; j++)
                 sums[j] += *(const vector *)(a + i + 8 * j);
-        for (size_t j = 0; j < 8; j++)
+        for (size_t j = 0; j < 4; j++)
             for (size_t k = 0; k < 8; k++)
                 total += sums[j][k];
     }

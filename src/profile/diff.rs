@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::Serialize;
+
 use super::document::{Ceiling, Outcome, Profile};
 use super::point::Point;
 use crate::resource::Key;
@@ -32,7 +34,8 @@ pub struct Change {
 }
 
 /// What a comparison says.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
 pub enum Verdict {
     /// The confidence intervals overlap, or the values differ by less than 3 %.
     Same,

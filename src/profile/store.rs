@@ -80,6 +80,16 @@ impl Store {
         format!("{}.{}", slug(device), slug(backend))
     }
 
+    /// Makes sure that the folder exists and can be written.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub fn prepare(&self) -> Result<(), StoreError> {
+        let error = |source| StoreError::Write { path: self.folder.clone(), source };
+        fs::create_dir_all(&self.folder).map_err(error)?;
+        NamedTempFile::new_in(&self.folder).map(drop).map_err(error)
+    }
+
     /// Writes a profile under its name: whole or not at all, even when the machine stops in the middle.
     ///
     /// # Errors

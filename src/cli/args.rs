@@ -1,0 +1,176 @@
+//! The arguments, as clap understands them. Their comments are the help pages.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use rooflab::profile::Effort;
+use rooflab::units::{Seconds, parse_duration};
+
+/// Measure what hardware can really do, and learn why your LLM runs at 60 % of it.
+#[derive(Debug, Parser)]
+#[command(name = "rooflab", version, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Arguments {
+    /// Write JSON to standard output instead of text.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List the devices that can be measured, and why a backend offers none.
+    Devices,
+    /// Measure a device's ceilings and write its hardware profile.
+    Probe(Probe),
+    /// List, show, find, check and compare hardware profiles.
+    #[command(subcommand)]
+    Profile(Profile),
+    /// Say what a ceiling means and how it is measured.
+    Explain(Explain),
+    /// Write the profile's JSON Schema, a manual page, or completions for a shell.
+    #[command(subcommand)]
+    Generate(Generate),
+}
+
+/// Measure a device's ceilings and write its hardware profile.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  rooflab probe                              everything, in about a minute
+  rooflab probe --effort quick               each level of the hierarchy once, in seconds
+  rooflab probe -p 'compute.*' --sustain 30s compute peaks, and what is left of them after 30 s
+  rooflab probe -p memory.dram.read --json   one number, for a script")]
+pub(crate) struct Probe {
+    /// Device to measure: `cpu`, `cpu:0`, or `all`. Without it, the best there is.
+    #[arg(short, long, value_name = "ID")]
+    pub(crate) device: Option<String>,
+
+    /// Measure only the ceilings that match a pattern such as `memory.dram.*` or `*@core`. May be repeated.
+    #[arg(short, long = "probe", value_name = "GLOB")]
+    pub(crate) probes: Vec<String>,
+
+    /// How much time to take.
+    #[arg(long, value_enum, default_value_t = EffortArgument::Normal)]
+    pub(crate) effort: EffortArgument,
+
+    /// Keep up each compute peak for so long and record what is left of it.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) sustain: Option<Seconds>,
+
+    /// Show what would be measured, and how long it would take, without measuring.
+    #[arg(long, conflicts_with = "check")]
+    pub(crate) plan: bool,
+
+    /// Verify every kernel against its reference without timing any.
+    #[arg(long)]
+    pub(crate) check: bool,
+
+    /// Keep the samples in the profile.
+    #[arg(long)]
+    pub(crate) samples: bool,
+
+    /// Store the profile under this name instead of the device's.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+
+    /// Do not store the profile.
+    #[arg(long, conflicts_with = "name")]
+    pub(crate) no_save: bool,
+
+    /// Write the profile to this file as well; `-` is standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Exit with 1 when a ceiling failed or carries a flag.
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EffortArgument {
+    /// Seconds: each level of the memory hierarchy once.
+    Quick,
+    /// About a minute: whole curves, medians known within 1 %.
+    Normal,
+    /// Minutes: finer curves, medians known within 0.3 %.
+    Thorough,
+}
+
+impl From<EffortArgument> for Effort {
+    fn from(argument: EffortArgument) -> Self {
+        match argument {
+            EffortArgument::Quick => Self::Quick,
+            EffortArgument::Normal => Self::Normal,
+            EffortArgument::Thorough => Self::Thorough,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Profile {
+    /// List the stored profiles.
+    List,
+    /// Show a profile.
+    Show(Which),
+    /// Print the path of a profile, or of the folder they are stored in.
+    Path(Which),
+    /// Check that profiles can be read and keep their promises. Exits with 1 when one does not.
+    Check {
+        /// Profiles: names, paths, or `-` for standard input. Without any, all stored ones.
+        #[arg(value_name = "PROFILE")]
+        profiles: Vec<String>,
+    },
+    /// Compare two profiles.
+    Diff {
+        /// The profile to compare with: a name, a path, or `-`.
+        before: String,
+        /// The profile that is compared: a name, a path, or `-`.
+        after: String,
+        /// Exit with 1 when something became worse beyond doubt.
+        #[arg(long)]
+        fail_on_regression: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Which {
+    /// A profile: its name, the beginning of its name, a path, or `-` for standard input. Without it, this machine's.
+    #[arg(value_name = "PROFILE")]
+    pub(crate) profile: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// Ceilings to explain, as patterns. Without any, the whole catalogue.
+    #[arg(value_name = "GLOB")]
+    pub(crate) patterns: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Generate {
+    /// The JSON Schema of the profile document.
+    Schema,
+    /// The manual page.
+    Man,
+    /// Completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+fn duration(text: &str) -> Result<Seconds, String> {
+    parse_duration(text).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,110 @@
+//! `rooflab devices`: what can be measured here.
+
+use rooflab::backend::{Backend, BackendError, backends};
+use rooflab::facts::Identity;
+use rooflab::report::{Block, Cell, Group, Row, Table, Tone};
+use rooflab::units::{Unit, binary_bytes, human};
+use serde::Serialize;
+
+use super::Answer;
+use super::context::Context;
+use super::error::CliError;
+
+/// A backend with its devices, or why it offers none.
+#[derive(Serialize)]
+struct Offer {
+    backend: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    devices: Vec<Identity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+pub(crate) fn run(context: &mut Context) -> Result<Answer, CliError> {
+    let offers: Vec<Offer> = backends().iter().filter(|backend| !backend.on_request_only()).map(|b| offer(*b)).collect();
+    if context.json {
+        context.write_json(&offers)?;
+    } else {
+        context.show(&[table(&offers)])?;
+    }
+    Ok(Answer::Yes)
+}
+
+fn offer(backend: &dyn Backend) -> Offer {
+    let (devices, reason) = match backend.devices() {
+        Ok(devices) => (devices, None),
+        Err(error) => (Vec::new(), Some(error.to_string())),
+    };
+    Offer { backend: backend.name(), devices, reason }
+}
+
+fn table(offers: &[Offer]) -> Block {
+    let group = |offer: &Offer| {
+        let mut rows: Vec<Row> = offer.devices.iter().map(row).collect();
+        if rows.is_empty() {
+            let reason = offer.reason.clone().unwrap_or_else(|| "no devices".to_owned());
+            rows.push(Row { label: String::new(), cells: vec![Cell::new(reason, Tone::Dim)] });
+        }
+        Group { title: offer.backend.to_owned(), rows }
+    };
+    Block::Table(Table {
+        columns: ["name", "architecture", "cores", "memory", "caches", "instructions"].map(str::to_owned).to_vec(),
+        right: vec![false, false, true, true, false, false],
+        groups: offers.iter().map(group).collect(),
+    })
+}
+
+fn row(device: &Identity) -> Row {
+    let caches: Vec<String> =
+        device.caches.iter().map(|cache| format!("L{} {}", cache.level, binary_bytes(cache.bytes))).collect();
+    Row {
+        label: device.id.clone(),
+        cells: vec![
+            Cell::new(device.name.clone(), Tone::Strong),
+            Cell::plain(device.architecture.clone().or_else(|| device.isa.clone()).unwrap_or_default()),
+            Cell::plain(device.cores.to_string()),
+            Cell::plain(human(device.memory as f64, Unit::Byte).to_string()),
+            Cell::plain(caches.join(", ")),
+            Cell::plain(device.features.join(", ")),
+        ],
+    }
+}
+
+/// A device by its index within a backend.
+#[derive(Clone, Copy)]
+pub(crate) struct Choice {
+    pub(crate) backend: &'static dyn Backend,
+    pub(crate) index: usize,
+}
+
+/// The devices a user means: the best one, all, or one by its id.
+pub(crate) fn choose(id: Option<&str>) -> Result<Vec<Choice>, CliError> {
+    let usable = || backends().iter().copied().filter(|backend| !backend.on_request_only());
+    let all = |backend: &'static dyn Backend| {
+        let count = backend.devices().map_or(0, |devices| devices.len());
+        (0..count).map(move |index| Choice { backend, index })
+    };
+    match id {
+        // Backends are listed best first.
+        None => Ok(vec![usable().flat_map(all).next().ok_or_else(no_device)?]),
+        Some("all") => Some(usable().flat_map(all).collect::<Vec<_>>()).filter(|list| !list.is_empty()).ok_or_else(no_device),
+        Some(id) => Ok(vec![by_id(id)?]),
+    }
+}
+
+fn by_id(id: &str) -> Result<Choice, CliError> {
+    let (name, index) = id.split_once(':').unwrap_or((id, "0"));
+    let backend = backends().iter().copied().find(|backend| backend.name() == name);
+    let (Some(backend), Ok(index)) = (backend, index.parse::<usize>()) else {
+        return Err(CliError::new(format!("there is no device `{id}`")).with_hint("`rooflab devices` lists what can be measured"));
+    };
+    let devices = backend.devices()?;
+    if index >= devices.len() {
+        return Err(BackendError::NoSuchDevice { backend: backend.name(), index, count: devices.len() }.into());
+    }
+    Ok(Choice { backend, index })
+}
+
+fn no_device() -> CliError {
+    CliError::new("there is no device to measure").with_hint("`rooflab devices` says why")
+}

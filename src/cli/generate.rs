@@ -1,0 +1,27 @@
+//! `rooflab generate`: files made from the code, so that they cannot differ from it.
+
+use clap::CommandFactory;
+
+use super::Answer;
+use super::args::{self, Arguments};
+use super::context::Context;
+use super::error::CliError;
+
+pub(crate) fn run(context: &mut Context, what: &args::Generate) -> Result<Answer, CliError> {
+    match what {
+        args::Generate::Schema => context.write_json(&rooflab::profile::schema())?,
+        args::Generate::Man => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Arguments::command())
+                .render(&mut page)
+                .map_err(|error| CliError::writing("standard output", &error))?;
+            context.write(&String::from_utf8_lossy(&page))?;
+        }
+        args::Generate::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Arguments::command(), "rooflab", &mut script);
+            context.write(&String::from_utf8_lossy(&script))?;
+        }
+    }
+    Ok(Answer::Yes)
+}

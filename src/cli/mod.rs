@@ -1,0 +1,64 @@
+//! The command line: arguments, paths, progress, exit codes. It knows every room of the library; none knows it.
+
+mod args;
+mod context;
+mod devices;
+mod error;
+mod explain;
+mod generate;
+mod interrupt;
+mod probe;
+mod profile;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Arguments, Command};
+use context::Context;
+use error::CliError;
+
+/// What a command that went well says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// Done; or the answer is yes. Exit code 0.
+    Yes,
+    /// The answer is no: a check found problems, a gate failed. Exit code 1.
+    No,
+    /// The user interrupted; what was finished is saved. Exit code 130.
+    Interrupted,
+}
+
+/// Runs the command line of this process.
+pub(crate) fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let code = error.exit_code();
+            // Nothing is left to do when even this cannot be written.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(code).unwrap_or(2));
+        }
+    };
+    let mut context = Context::new(arguments.json);
+    let result = match &arguments.command {
+        Command::Devices => devices::run(&mut context),
+        Command::Probe(probe) => probe::run(&mut context, probe),
+        Command::Profile(profile) => profile::run(&mut context, profile),
+        Command::Explain(explain) => explain::run(&mut context, explain),
+        Command::Generate(generate) => generate::run(&mut context, generate),
+    };
+    let result = result.and_then(|answer| context.flush().map(|()| answer));
+    match result {
+        Ok(Answer::Yes) => ExitCode::SUCCESS,
+        Ok(Answer::No) => ExitCode::from(1),
+        Ok(Answer::Interrupted) => ExitCode::from(130),
+        // Whoever reads our output has had enough: that is no failure.
+        Err(CliError::BrokenPipe) => ExitCode::SUCCESS,
+        Err(error) => {
+            context.complain(&error);
+            ExitCode::from(2)
+        }
+    }
+}

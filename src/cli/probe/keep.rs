@@ -1,0 +1,107 @@
+//! Where a profile goes while it grows: the store, after every finished step, and the file the user named.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use rooflab::profile::{Profile, Store, StoreError};
+
+use crate::cli::args;
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+
+/// Keeps a growing profile.
+pub(super) struct Keeper {
+    store: Option<Store>,
+    /// The name under which an older profile may be stored, until it has been moved to the history.
+    to_retire: Option<String>,
+    output: Option<(PathBuf, File)>,
+    stdout: bool,
+    saved: Option<PathBuf>,
+    failure: Option<StoreError>,
+    why_not: &'static str,
+}
+
+impl Keeper {
+    /// Opens everything that will be written, so that what cannot be written is known before anything is measured.
+    pub(super) fn new(context: &Context, arguments: &args::Probe, name: &str) -> Result<Self, CliError> {
+        // A few ceilings must not take the place of a whole profile.
+        let partial = !arguments.probes.is_empty() && arguments.name.is_none();
+        let why_not = match (arguments.no_save, partial) {
+            (true, _) => "",
+            (false, true) => ": only a part was measured; `--name` keeps it",
+            (false, false) => "",
+        };
+        let store = if arguments.no_save || partial { None } else { Some(context.store()?) };
+        if let Some(store) = &store {
+            store.prepare()?;
+        }
+        let stdout = arguments.output.as_deref() == Some(Path::new("-"));
+        let output = match arguments.output.as_deref().filter(|_| !stdout) {
+            Some(path) => {
+                // Not truncated: the file keeps what it holds until there is something to take its place.
+                let file = OpenOptions::new().create(true).write(true).truncate(false).open(path);
+                Some((path.to_path_buf(), file.map_err(|error| CliError::writing_file(path, &error))?))
+            }
+            None => None,
+        };
+        let to_retire = store.as_ref().map(|_| name.to_owned());
+        Ok(Self { store, to_retire, output, stdout, saved: None, failure: None, why_not })
+    }
+
+    /// Keeps what is known so far. A failure is remembered and does not end the run.
+    pub(super) fn keep(&mut self, profile: &Profile) {
+        let Some(store) = &self.store else { return };
+        let retired = match self.to_retire.take() {
+            Some(name) => store.retire(&name).map(|_| ()),
+            None => Ok(()),
+        };
+        match retired.and_then(|()| store.save(profile)) {
+            Ok(path) => (self.saved, self.failure) = (Some(path), None),
+            Err(error) => self.failure = Some(error),
+        }
+    }
+
+    /// Keeps the final profile. When the store cannot take it, it is saved where it can be.
+    pub(super) fn finish(&mut self, profile: &Profile) -> Result<(), CliError> {
+        self.keep(profile);
+        let mut result = Ok(());
+        if let Some((path, file)) = &mut self.output {
+            let json = profile.to_json();
+            let written = file.set_len(0).and_then(|()| file.write_all(json.as_bytes()));
+            result = written.map_err(|error| CliError::writing_file(path, &error));
+        }
+        if let Some(error) = self.failure.take() {
+            self.saved = None;
+            let rescued = rescue(profile);
+            let error = CliError::from(error);
+            return Err(match rescued {
+                Some(path) => error.with_hint(format!("the profile was saved to `{}` instead", path.display())),
+                None => error.with_hint("what was measured is shown above and nowhere else"),
+            });
+        }
+        result
+    }
+
+    pub(super) fn saved(&self) -> Option<&Path> {
+        self.saved.as_deref()
+    }
+
+    pub(super) fn why_not(&self) -> &'static str {
+        self.why_not
+    }
+
+    pub(super) fn writes_to_stdout(&self) -> bool {
+        self.stdout
+    }
+}
+
+/// Saves the profile to the working directory or else to the one for temporary files, under a name of its own.
+fn rescue(profile: &Profile) -> Option<PathBuf> {
+    let stamp = profile.header.created.strftime("%Y%m%dT%H%M%SZ");
+    let file = format!("{}.{stamp}.json", profile.name);
+    [PathBuf::from("."), std::env::temp_dir()].into_iter().map(|folder| folder.join(&file)).find(|path| {
+        let opened = OpenOptions::new().create_new(true).write(true).open(path);
+        opened.and_then(|mut out| out.write_all(profile.to_json().as_bytes())).is_ok()
+    })
+}

@@ -1,0 +1,74 @@
+//! `rooflab probe --plan`: what would be measured.
+
+use rooflab::probe::{Plan, Step};
+use rooflab::report::{Block, Cell, Group, Row, Table, Tone};
+use rooflab::resource::Scope;
+use rooflab::units::{Unit, human};
+use rooflab::workload::Workload;
+use serde_json::json;
+
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+
+pub(super) fn show(context: &mut Context, plan: &Plan) -> Result<(), CliError> {
+    if context.json { context.write_json(&as_json(plan)) } else { context.show(&as_blocks(plan)) }
+}
+
+fn as_json(plan: &Plan) -> serde_json::Value {
+    let steps: Vec<_> = plan
+        .steps
+        .iter()
+        .map(|step| {
+            json!({
+                "ceiling": step.key().to_string(),
+                "working_sets": step.workloads.iter().map(Workload::footprint).collect::<Vec<_>>(),
+                "seconds": step.estimate,
+            })
+        })
+        .collect();
+    json!({
+        "steps": steps,
+        "seconds": plan.estimate(),
+        "bytes": 2 * plan.memory,
+        "left_out": plan.left_out.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}
+
+fn as_blocks(plan: &Plan) -> Vec<Block> {
+    let group = |scope: Scope| Group {
+        title: if scope == Scope::Core { "one core".to_owned() } else { "all cores".to_owned() },
+        rows: plan.steps.iter().filter(|step| step.scope == scope).map(row).collect(),
+    };
+    let groups = [Scope::Device, Scope::Core].map(group).into_iter().filter(|group| !group.rows.is_empty()).collect();
+    let columns = ["points", "from", "to", "about"].map(str::to_owned).to_vec();
+    let total = format!(
+        "{} probes, {} points, about {}, up to {} of memory",
+        plan.steps.len(),
+        plan.steps.iter().map(|step| step.workloads.len()).sum::<usize>(),
+        plan.estimate(),
+        human(2.0 * plan.memory as f64, Unit::Byte)
+    );
+    let mut blocks =
+        vec![Block::Table(Table { columns, right: vec![true; 4], groups }), Block::line(total, Tone::Strong)];
+    if !plan.left_out.is_empty() {
+        let effort = plan.request.effort.word();
+        blocks.push(Block::line(format!("{} ceilings left out by effort {effort}", plan.left_out.len()), Tone::Dim));
+    }
+    blocks
+}
+
+fn row(step: &Step) -> Row {
+    let place = |workload: Option<&Workload>| match workload.map(Workload::footprint) {
+        Some(bytes) if bytes > 0 => human(bytes as f64, Unit::Byte).to_string(),
+        _ => "–".to_owned(),
+    };
+    Row {
+        label: step.probe.resource().to_string(),
+        cells: vec![
+            Cell::plain(step.workloads.len().to_string()),
+            Cell::plain(place(step.workloads.first())),
+            Cell::plain(place(step.workloads.last())),
+            Cell::plain(step.estimate.to_string()),
+        ],
+    }
+}

@@ -1,0 +1,64 @@
+//! A line on standard error that says what is being measured and how long it will still take. It is only redrawn between points, never
+//! while something is timed.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rooflab::probe::{Plan, Step};
+
+/// The progress of a plan.
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    /// Estimated seconds of the steps before each step.
+    before: Vec<f64>,
+    total: f64,
+    current: usize,
+}
+
+impl Progress {
+    /// Progress on the terminal, or nowhere.
+    pub(crate) fn new(plan: &Plan, visible: bool) -> Self {
+        let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(1000), target);
+        if let Ok(style) = ProgressStyle::with_template("{bar:24.dim} {msg}") {
+            bar.set_style(style.progress_chars("━╸─"));
+        }
+        let before = plan
+            .steps
+            .iter()
+            .scan(0.0, |sum, step| {
+                let before = *sum;
+                *sum += step.estimate.get();
+                Some(before)
+            })
+            .collect();
+        Self { bar, before, total: plan.estimate().get(), current: 0 }
+    }
+
+    /// A step begins.
+    pub(crate) fn step(&mut self, index: usize, step: &Step) {
+        self.current = index;
+        self.show(step, 0);
+    }
+
+    /// A point of the step was measured.
+    pub(crate) fn point(&mut self, step: &Step, workload: usize) {
+        self.show(step, workload + 1);
+    }
+
+    /// Takes the line away.
+    pub(crate) fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn show(&self, step: &Step, done: usize) {
+        let count = step.workloads.len().max(1);
+        let reached = self.before.get(self.current).unwrap_or(&0.0) + step.estimate.get() * done as f64 / count as f64;
+        let share = if self.total > 0.0 { (reached / self.total).min(1.0) } else { 1.0 };
+        let elapsed = self.bar.elapsed().as_secs_f64();
+        // The estimate is of a quiet machine; how much slower this run is, its beginning tells.
+        let pace = if reached > 3.0 { elapsed / reached } else { 1.0 };
+        let left = (self.total - reached) * pace.max(0.2);
+        self.bar.set_position((share * 1000.0) as u64);
+        self.bar.set_message(format!("{} {done}/{count} · about {left:.0} s left", step.key()));
+        self.bar.tick();
+    }
+}

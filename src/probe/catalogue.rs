@@ -1,0 +1,285 @@
+//! What can be measured: one block each. Help pages, plans and patterns all come from this table.
+
+use crate::dtype::DType;
+use crate::profile::Effort;
+use crate::resource::{Access, ComputeUnit, Direction, Key, MemoryLevel, Overhead, Resource, Scope, StreamOp};
+
+/// Something that can be measured.
+#[derive(Debug)]
+pub struct Probe {
+    /// What kind of workloads it runs.
+    pub family: Family,
+    /// How finely, over the whole device.
+    pub device: PerEffort,
+    /// How finely, on one core.
+    pub core: PerEffort,
+    /// What the number means and what it is good for, in a sentence or two.
+    pub explain: &'static str,
+}
+
+/// A family of workloads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Streaming kernels over growing working sets.
+    Stream(Access),
+    /// Multiply-adds in registers.
+    MultiplyAdd {
+        /// The execution unit.
+        unit: ComputeUnit,
+        /// Format of the factors.
+        input: DType,
+        /// Format of the sum.
+        accumulate: DType,
+    },
+    /// A pointer chase over growing working sets. One lane, also for the whole device.
+    Chase,
+    /// Host copies of growing size.
+    HostCopy(Direction),
+    /// Empty jobs.
+    Empty(Overhead),
+}
+
+/// Which places on the axis are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grid {
+    /// None: the effort leaves it out.
+    Nothing,
+    /// The largest only: main memory. For a probe without an axis, its one value.
+    Far,
+    /// Every second octave.
+    Coarse,
+    /// Every octave.
+    Octaves,
+    /// Two to an octave.
+    Fine,
+}
+
+/// A grid for each effort.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PerEffort {
+    /// In seconds.
+    pub quick: Grid,
+    /// In about a minute.
+    pub normal: Grid,
+    /// In minutes.
+    pub thorough: Grid,
+}
+
+impl PerEffort {
+    const fn new(quick: Grid, normal: Grid, thorough: Grid) -> Self {
+        Self { quick, normal, thorough }
+    }
+
+    const NOTHING: Self = Self::new(Grid::Nothing, Grid::Nothing, Grid::Nothing);
+    const ALWAYS: Self = Self::new(Grid::Far, Grid::Far, Grid::Far);
+
+    /// The grid of an effort.
+    #[must_use]
+    pub const fn of(&self, effort: Effort) -> Grid {
+        match effort {
+            Effort::Quick => self.quick,
+            Effort::Normal => self.normal,
+            Effort::Thorough => self.thorough,
+        }
+    }
+}
+
+impl Probe {
+    /// The resource that its points belong to.
+    #[must_use]
+    pub const fn resource(&self) -> Resource {
+        match self.family {
+            Family::Stream(access) => Resource::Memory { level: None, access },
+            Family::MultiplyAdd { unit, input, accumulate } => Resource::Compute { unit, input, accumulate },
+            Family::Chase => Resource::Latency { level: None },
+            Family::HostCopy(direction) => Resource::HostLink { direction },
+            Family::Empty(of) => Resource::Overhead { of },
+        }
+    }
+
+    /// The scopes it is measured in.
+    pub fn scopes(&self) -> impl Iterator<Item = Scope> + use<> {
+        let both = [(Scope::Device, self.device), (Scope::Core, self.core)];
+        both.into_iter().filter(|(_, grids)| *grids != PerEffort::NOTHING).map(|(scope, _)| scope)
+    }
+
+    /// The grids of a scope.
+    #[must_use]
+    pub const fn grids(&self, scope: Scope) -> &PerEffort {
+        match scope {
+            Scope::Device => &self.device,
+            Scope::Core => &self.core,
+        }
+    }
+
+    /// Every key it can fill in a scope: its own, and those of the levels found in its curve.
+    pub fn keys(&self, scope: Scope) -> impl Iterator<Item = Key> + use<> {
+        let resource = self.resource();
+        let levels = match self.family {
+            Family::Stream(_) | Family::Chase => MemoryLevel::ALL,
+            _ => &[],
+        };
+        let own = std::iter::once(resource);
+        own.chain(levels.iter().map(move |&level| resource.at_level(Some(level)))).map(move |resource| Key { resource, scope })
+    }
+}
+
+const fn stream(access: Access, device: PerEffort, core: PerEffort, explain: &'static str) -> Probe {
+    Probe { family: Family::Stream(access), device, core, explain }
+}
+
+const fn multiply_add(unit: ComputeUnit, input: DType, accumulate: DType, explain: &'static str) -> Probe {
+    Probe {
+        family: Family::MultiplyAdd { unit, input, accumulate },
+        device: PerEffort::ALWAYS,
+        core: PerEffort::ALWAYS,
+        explain,
+    }
+}
+
+/// Every probe, in the order they are run and shown.
+pub static PROBES: &[Probe] = &[
+    Probe {
+        family: Family::Empty(Overhead::Launch),
+        device: PerEffort::ALWAYS,
+        core: PerEffort::NOTHING,
+        explain: "Time to hand an empty job to every lane and see it done, with the workers waiting for it. The least that an operator \
+                  can take when an engine keeps its threads spinning.",
+    },
+    Probe {
+        family: Family::Empty(Overhead::Wake),
+        device: PerEffort::ALWAYS,
+        core: PerEffort::NOTHING,
+        explain: "The same after the workers went to sleep: what an engine pays per operator when its threads sleep between them.",
+    },
+    multiply_add(
+        ComputeUnit::Vector,
+        DType::F32,
+        DType::F32,
+        "Issue peak of f32 fused multiply-adds on values held in registers. No kernel computes faster; real matrix products reach \
+         70-95 % of it.",
+    ),
+    multiply_add(ComputeUnit::Vector, DType::F64, DType::F64, "Issue peak of f64 fused multiply-adds on values held in registers."),
+    multiply_add(ComputeUnit::Vector, DType::F16, DType::F16, "Issue peak of native f16 multiply-adds that also sum in f16."),
+    multiply_add(
+        ComputeUnit::Vector,
+        DType::Bf16,
+        DType::F32,
+        "Issue peak of bf16 dot products summed in f32: the ceiling of bf16 matrix products without matrix units.",
+    ),
+    multiply_add(
+        ComputeUnit::Vector,
+        DType::Int8,
+        DType::Int32,
+        "Issue peak of 8-bit integer dot products summed in 32 bits: the ceiling of W8A8 products without matrix units.",
+    ),
+    multiply_add(ComputeUnit::Matrix, DType::Bf16, DType::F32, "Issue peak of the matrix units for bf16, summed in f32."),
+    multiply_add(ComputeUnit::Matrix, DType::Int8, DType::Int32, "Issue peak of the matrix units for 8-bit integers."),
+    stream(
+        Access::plain(StreamOp::Read),
+        PerEffort::new(Grid::Coarse, Grid::Octaves, Grid::Fine),
+        PerEffort::new(Grid::Coarse, Grid::Octaves, Grid::Fine),
+        "Bandwidth of pure loads. Decoding a language model reads every weight once per token, so this is the ceiling of decode.",
+    ),
+    stream(
+        Access::plain(StreamOp::Write),
+        PerEffort::new(Grid::Coarse, Grid::Octaves, Grid::Fine),
+        PerEffort::new(Grid::Nothing, Grid::Coarse, Grid::Octaves),
+        "Bandwidth of pure stores. Ordinary stores fetch the line before they overwrite it; that traffic is not counted.",
+    ),
+    stream(
+        Access::non_temporal(StreamOp::Write),
+        PerEffort::new(Grid::Far, Grid::Coarse, Grid::Octaves),
+        PerEffort::new(Grid::Nothing, Grid::Far, Grid::Coarse),
+        "Bandwidth of stores that go past the caches and do not fetch the line.",
+    ),
+    stream(
+        Access::plain(StreamOp::Copy),
+        PerEffort::new(Grid::Coarse, Grid::Octaves, Grid::Fine),
+        PerEffort::new(Grid::Nothing, Grid::Coarse, Grid::Octaves),
+        "Bandwidth of c = a: one load and one store per element.",
+    ),
+    stream(
+        Access::non_temporal(StreamOp::Copy),
+        PerEffort::new(Grid::Far, Grid::Coarse, Grid::Octaves),
+        PerEffort::new(Grid::Nothing, Grid::Far, Grid::Coarse),
+        "Bandwidth of c = a with stores that go past the caches.",
+    ),
+    stream(
+        Access::plain(StreamOp::Scale),
+        PerEffort::new(Grid::Far, Grid::Coarse, Grid::Octaves),
+        PerEffort::new(Grid::Nothing, Grid::Far, Grid::Coarse),
+        "Bandwidth of b = s·a, as in STREAM.",
+    ),
+    stream(
+        Access::non_temporal(StreamOp::Scale),
+        PerEffort::new(Grid::Nothing, Grid::Far, Grid::Coarse),
+        PerEffort::new(Grid::Nothing, Grid::Nothing, Grid::Far),
+        "Bandwidth of b = s·a with stores that go past the caches.",
+    ),
+    stream(
+        Access::plain(StreamOp::Add),
+        PerEffort::new(Grid::Far, Grid::Coarse, Grid::Octaves),
+        PerEffort::new(Grid::Nothing, Grid::Far, Grid::Coarse),
+        "Bandwidth of c = a + b, as in STREAM.",
+    ),
+    stream(
+        Access::non_temporal(StreamOp::Add),
+        PerEffort::new(Grid::Nothing, Grid::Far, Grid::Coarse),
+        PerEffort::new(Grid::Nothing, Grid::Nothing, Grid::Far),
+        "Bandwidth of c = a + b with stores that go past the caches.",
+    ),
+    stream(
+        Access::plain(StreamOp::Triad),
+        PerEffort::new(Grid::Coarse, Grid::Octaves, Grid::Fine),
+        PerEffort::new(Grid::Nothing, Grid::Coarse, Grid::Octaves),
+        "Bandwidth of a = b + s·c, the kernel STREAM is known for: two loads, one store.",
+    ),
+    stream(
+        Access::non_temporal(StreamOp::Triad),
+        PerEffort::new(Grid::Far, Grid::Coarse, Grid::Octaves),
+        PerEffort::new(Grid::Nothing, Grid::Far, Grid::Coarse),
+        "Bandwidth of a = b + s·c with stores that go past the caches. Usually the highest a machine gives.",
+    ),
+    Probe {
+        family: Family::Chase,
+        device: PerEffort::new(Grid::Coarse, Grid::Octaves, Grid::Octaves),
+        core: PerEffort::NOTHING,
+        explain: "Time of a load whose address depends on the load before it, by one lane over a random cycle of cache lines.",
+    },
+    Probe {
+        family: Family::HostCopy(Direction::Memcpy),
+        device: PerEffort::new(Grid::Far, Grid::Coarse, Grid::Coarse),
+        core: PerEffort::new(Grid::Nothing, Grid::Far, Grid::Coarse),
+        explain: "Bytes per second that the platform's own memcpy moves: the host link of a device that is the host.",
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn keys_are_unique_and_every_probe_is_explained() {
+        let mut keys = BTreeSet::new();
+        for probe in PROBES {
+            assert!(probe.explain.ends_with('.') && probe.explain.len() > 30, "{}", probe.resource());
+            assert!(probe.scopes().count() > 0);
+            for key in probe.scopes().flat_map(|scope| probe.keys(scope)) {
+                assert!(keys.insert(key), "{key} is filled twice");
+            }
+        }
+    }
+
+    #[test]
+    fn more_effort_never_measures_less() {
+        for probe in PROBES {
+            for scope in probe.scopes() {
+                let grids = probe.grids(scope);
+                assert!(grids.quick <= grids.normal && grids.normal <= grids.thorough, "{}", probe.resource());
+                assert!(grids.thorough > Grid::Nothing);
+            }
+        }
+    }
+}

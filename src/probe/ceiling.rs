@@ -1,0 +1,140 @@
+//! Points become ceilings: a step's own, and those of the levels of the memory hierarchy found in its curve.
+
+use std::collections::BTreeMap;
+
+use super::catalogue::Family;
+use super::plan::{Plan, Step};
+use super::plateau::{Level, Plateau, plateaus, representative};
+use super::point::Measured;
+use crate::backend::BackendError;
+use crate::facts::{Cache, Identity};
+use crate::profile::{Ceiling, Flag, Limit, Outcome, Point, Range};
+use crate::resource::{MemoryLevel, Scope};
+use crate::workload::Workload;
+
+/// The ceilings that a step gives: its own, and those of the levels found in its curve.
+pub(super) fn ceilings(
+    plan: &Plan,
+    step: &Step,
+    points: Result<Vec<Measured>, BackendError>,
+    identity: &Identity,
+    shapes: &mut Shapes,
+) -> Vec<Ceiling> {
+    let everywhere = |outcome: Outcome| step.keys.iter().map(|&key| Ceiling::new(key, outcome.clone())).collect();
+    let measured = match points {
+        Ok(points) if points.is_empty() => {
+            return everywhere(Outcome::Skipped { reason: "interrupted before enough samples were taken".to_owned() });
+        }
+        Ok(points) => points,
+        Err(BackendError::Unsupported { reason }) => return everywhere(Outcome::Unsupported { reason }),
+        Err(error) => return everywhere(Outcome::Failed { reason: error.to_string() }),
+    };
+    let limits: Vec<Option<Limit>> = measured.iter().map(|measured| measured.limit.clone()).collect();
+    let mut points: Vec<Point> = measured.into_iter().map(|measured| measured.point).collect();
+    let has_levels = matches!(step.probe.family, Family::Stream(_) | Family::Chase);
+    if !has_levels {
+        let limit = limits.into_iter().flatten().last();
+        return vec![Ceiling::new(step.key(), Outcome::Ok { points, limit, plateau: None })];
+    }
+    let found = found_levels(step, &points, identity, shapes);
+    for point in &mut points {
+        flag_small(point, step, plan, &found);
+    }
+    let mut ceilings = Vec::new();
+    if points.len() > 1 {
+        let outcome = Outcome::Ok { points: points.clone(), limit: None, plateau: None };
+        ceilings.push(Ceiling::new(step.key(), outcome));
+    }
+    for &key in step.keys.iter().filter(|key| key.resource.level().is_some()) {
+        let level = key.resource.level();
+        let outcome = match found.iter().find(|plateau| Some(plateau.level) == level) {
+            Some(plateau) => {
+                let place = |index: usize| points.get(index).and_then(|point: &Point| point.at).unwrap_or(0.0);
+                Outcome::Ok {
+                    points: vec![points[plateau.representative].clone()],
+                    // What a core can load and store bounds every level, but is news of the first alone.
+                    limit: limits[plateau.representative].clone().filter(|_| level == Some(MemoryLevel::L1)),
+                    plateau: Some(Range { from: place(plateau.first), to: place(plateau.last) }),
+                }
+            }
+            None => absent_level(level, identity, step, points.len()),
+        };
+        ceilings.push(Ceiling::new(key, outcome));
+    }
+    ceilings
+}
+
+/// The levels that the first whole curve of a scope shows, for those that follow: bandwidths of one machine change at the same places, and
+/// the curve of pure loads, which comes first, shows them best.
+#[derive(Default)]
+pub(super) struct Shapes(BTreeMap<Scope, Shape>);
+
+/// Levels with the first and last working set of each.
+struct Shape(Vec<(MemoryLevel, f64, f64)>);
+
+fn found_levels(step: &Step, points: &[Point], identity: &Identity, shapes: &mut Shapes) -> Vec<Plateau> {
+    let curve: Vec<(f64, f64)> = points.iter().filter_map(|point| Some((point.at?, point.value))).collect();
+    let Some(lanes) = points.first().map(|point| point.lanes) else { return Vec::new() };
+    let levels = levels(identity, lanes);
+    if points.len() < step.workloads.len() {
+        // An interrupted curve says nothing of levels.
+        return Vec::new();
+    }
+    if points.len() == 1 || step.probe.family == Family::Chase {
+        return plateaus(&curve, &levels);
+    }
+    if let Some(shape) = shapes.0.get(&step.scope) {
+        return shape.applied_to(&curve);
+    }
+    let found = plateaus(&curve, &levels);
+    let ranges = found.iter().map(|plateau| (plateau.level, curve[plateau.first].0, curve[plateau.last].0)).collect();
+    shapes.0.insert(step.scope, Shape(ranges));
+    found
+}
+
+/// The levels a device states, for some lanes, with main memory last.
+fn levels(identity: &Identity, lanes: u32) -> Vec<Level> {
+    let cache = |cache: &Cache| {
+        Some(Level { level: cache.memory_level()?, capacity: identity.capacity(cache, lanes) as f64 })
+    };
+    let memory = Level { level: MemoryLevel::Dram, capacity: f64::INFINITY };
+    identity.caches.iter().filter_map(cache).chain([memory]).collect()
+}
+
+impl Shape {
+    fn applied_to(&self, curve: &[(f64, f64)]) -> Vec<Plateau> {
+        let mut found = Vec::new();
+        for &(level, from, to) in &self.0 {
+            // Working sets of kernels with other numbers of arrays are rounded to slightly different sizes.
+            let inside = |place: f64| place > from * 0.8 && place < to * 1.2;
+            let indices: Vec<usize> = (0..curve.len()).filter(|&index| inside(curve[index].0)).collect();
+            let (Some(&first), Some(&last)) = (indices.first(), indices.last()) else { continue };
+            found.push(Plateau { level, first, last, representative: representative(level, curve, first, last) });
+        }
+        found
+    }
+}
+
+fn absent_level(level: Option<MemoryLevel>, identity: &Identity, step: &Step, points: usize) -> Outcome {
+    if points < step.workloads.len() {
+        return Outcome::Skipped { reason: "interrupted before the curve was complete".to_owned() };
+    }
+    if step.workloads.len() == 1 {
+        return Outcome::Skipped { reason: "only the largest working set was measured".to_owned() };
+    }
+    let stated = level == Some(MemoryLevel::Dram) || identity.caches.iter().any(|cache| cache.memory_level() == level);
+    let reason = if stated { "the curve shows no plateau of its own at this level" } else { "the machine states no such cache" };
+    Outcome::Unsupported { reason: reason.to_owned() }
+}
+
+fn flag_small(point: &mut Point, step: &Step, plan: &Plan, found: &[Plateau]) {
+    let (Some(at), Some(last)) = (point.at, step.workloads.last().map(Workload::footprint)) else { return };
+    // The last working set stands for main memory. Rounding to whole blocks takes a little off, a chase goes to a power of two.
+    let is_last = at >= last as f64;
+    let allowed = if matches!(step.probe.family, Family::Chase) { 0.5 } else { 0.97 };
+    let stands_for_memory = found.is_empty() || found.iter().any(|plateau| plateau.level == MemoryLevel::Dram);
+    if is_last && stands_for_memory && at < allowed * plan.wanted_working_set as f64 {
+        point.flags.push(Flag::SmallWorkingSet { bytes: at as u64, wanted: plan.wanted_working_set });
+    }
+}
+

@@ -1,0 +1,309 @@
+//! The one measuring loop: choose the fastest variant, verify it, calibrate, warm up, sample until the median is known well enough or the
+//! time is spent, and check that twice the work takes twice the time.
+
+use super::effort::Settings;
+use crate::backend::{BackendError, Kernel, Sample};
+use crate::stats::{self, Summary};
+use crate::units::{Hertz, Seconds};
+use crate::profile::Stop;
+
+/// What was measured of one workload.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measurement {
+    /// The variant that was fastest.
+    pub variant: usize,
+    /// Iterations in each sample at the end.
+    pub iterations: u64,
+    /// Seconds per iteration of the clean samples, in the order they were taken. When there were none, of all samples.
+    pub times: Vec<f64>,
+    /// Clean samples.
+    pub clean: usize,
+    /// All samples.
+    pub total: usize,
+    /// Clocks during the clean samples.
+    pub clocks: Vec<Hertz>,
+    /// Why sampling ended.
+    pub stop: Stop,
+    /// Time of a sample with twice the iterations, over twice the time of one.
+    pub linearity: Option<f64>,
+    /// Seconds per iteration and clock in the last third of a sustained run, and its length.
+    pub steady: Option<(f64, Option<Hertz>, Seconds)>,
+}
+
+/// Growth of the number of iterations from one try to the next, at most.
+const GROWTH: f64 = 20.0;
+/// More iterations than any sample needs: a kernel that takes no time has not run.
+const MOST_ITERATIONS: u64 = 1 << 40;
+/// Samples that agree within this are warm.
+const WARM: f64 = 0.01;
+/// Share of clean samples below which samples are made shorter.
+const CROWDED: f64 = 0.25;
+/// Deviation from proportionality that deserves a second look.
+const NONLINEAR: f64 = 0.05;
+/// Samples kept at most.
+const MOST_SAMPLES: usize = 2000;
+
+/// Measures a kernel.
+///
+/// # Errors
+/// When verification fails or the device does.
+pub fn measure(
+    kernel: &mut dyn Kernel,
+    settings: &Settings,
+    sustain: Option<Seconds>,
+    now: &dyn Fn() -> Seconds,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<Measurement, BackendError> {
+    // Verifying also fills the buffers, which no variant may be timed without.
+    kernel.verify(0)?;
+    let mut iterations = calibrate(kernel, 0, settings)?;
+    let variant = fastest(kernel, iterations, settings, interrupted)?;
+    if variant != 0 {
+        kernel.verify(variant)?;
+        iterations = calibrate(kernel, variant, settings)?;
+    }
+    let mut run = Run { kernel, variant, iterations };
+    warm_up(&mut run, settings, now, interrupted)?;
+    let mut measurement = sample(&mut run, settings, now, interrupted)?;
+    if measurement.stop == Stop::Goal {
+        measurement.linearity = linearity(&mut run, &measurement)?;
+    }
+    if let Some(duration) = sustain.filter(|_| !interrupted()) {
+        measurement.steady = steady(&mut run, duration, now, interrupted)?;
+    }
+    Ok(measurement)
+}
+
+/// A kernel with the variant and the number of iterations that were settled on.
+struct Run<'kernel> {
+    kernel: &'kernel mut dyn Kernel,
+    variant: usize,
+    iterations: u64,
+}
+
+impl Run<'_> {
+    fn sample(&mut self) -> Result<Sample, BackendError> {
+        self.kernel.run(self.variant, self.iterations)
+    }
+
+    fn per_iteration(&self, sample: &Sample) -> f64 {
+        sample.elapsed.get() / self.iterations as f64
+    }
+}
+
+/// Iterations that make a sample of the wanted length.
+fn calibrate(kernel: &mut dyn Kernel, variant: usize, settings: &Settings) -> Result<u64, BackendError> {
+    let wanted = settings.sample.get();
+    let mut iterations = 1_u64;
+    loop {
+        let elapsed = kernel.run(variant, iterations)?.elapsed.get();
+        if elapsed >= 0.8 * wanted {
+            // The first long run may have been slow to start; what follows is calibrated by it all the same.
+            return Ok(((iterations as f64 * wanted / elapsed).round() as u64).max(1));
+        }
+        if iterations >= MOST_ITERATIONS {
+            return Err(BackendError::WrongResult(format!("{iterations} iterations took no time")));
+        }
+        let growth = if elapsed > 0.0 { (wanted / elapsed).clamp(1.5, GROWTH) } else { GROWTH };
+        iterations = (iterations as f64 * growth).ceil() as u64;
+    }
+}
+
+/// The variant with the least median time, tried in turns.
+fn fastest(
+    kernel: &mut dyn Kernel,
+    iterations: u64,
+    settings: &Settings,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<usize, BackendError> {
+    let count = kernel.variants().len();
+    if count < 2 {
+        return Ok(0);
+    }
+    let mut times = vec![Vec::new(); count];
+    for _ in 0..settings.rounds {
+        for (variant, times) in times.iter_mut().enumerate() {
+            if interrupted() {
+                return Ok(0);
+            }
+            let sample = kernel.run(variant, iterations)?;
+            // A disturbed sample says at most how slow it is; among few, the least time is the best witness.
+            times.push(sample.elapsed.get());
+        }
+    }
+    let least = |variant: &usize| times[*variant].iter().copied().fold(f64::INFINITY, f64::min);
+    Ok((0..count).min_by(|a, b| least(a).total_cmp(&least(b))).unwrap_or(0))
+}
+
+fn warm_up(
+    run: &mut Run,
+    settings: &Settings,
+    now: &dyn Fn() -> Seconds,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<(), BackendError> {
+    let start = now();
+    let mut last = [f64::INFINITY, 0.0, 0.0];
+    while (now() - start).get() < settings.warm_up.get() && !interrupted() {
+        last.rotate_left(1);
+        last[2] = run.sample()?.elapsed.get();
+        let (low, high) = last.iter().fold((f64::INFINITY, 0.0_f64), |(low, high), &t| (low.min(t), high.max(t)));
+        if low > 0.0 && high <= low * (1.0 + WARM) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn sample(
+    run: &mut Run,
+    settings: &Settings,
+    now: &dyn Fn() -> Seconds,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<Measurement, BackendError> {
+    let start = now();
+    let (mut clean, mut disturbed, mut clocks) = (Vec::new(), Vec::new(), Vec::new());
+    let mut since_shortened = (0_usize, 0_usize); // clean, total
+    let stop = loop {
+        let sample = run.sample()?;
+        let time = run.per_iteration(&sample);
+        since_shortened.1 += 1;
+        if sample.disturbance.is_none() {
+            since_shortened.0 += 1;
+            clean.push(time);
+            clocks.extend(sample.clock);
+        } else {
+            disturbed.push(time);
+        }
+        let known = || Summary::of(&clean).is_some_and(|summary| summary.uncertainty() <= settings.goal);
+        if clean.len() >= settings.least && known() {
+            break Stop::Goal;
+        }
+        if (now() - start).get() >= settings.budget.get() || clean.len() + disturbed.len() >= MOST_SAMPLES {
+            break Stop::Budget;
+        }
+        if interrupted() {
+            break Stop::Interrupted;
+        }
+        let crowded = (since_shortened.0 as f64) < CROWDED * since_shortened.1 as f64;
+        let shortenable = run.iterations > 1 && time * run.iterations as f64 / 2.0 > settings.shortest_sample.get();
+        if since_shortened.1 >= 8 && crowded && shortenable {
+            // Others use the cores: shorter samples fit between their turns.
+            run.iterations /= 2;
+            since_shortened = (0, 0);
+        }
+    };
+    let (count, total) = (clean.len(), clean.len() + disturbed.len());
+    Ok(Measurement {
+        variant: run.variant,
+        iterations: run.iterations,
+        times: if clean.is_empty() { disturbed } else { clean },
+        clean: count,
+        total,
+        clocks,
+        stop,
+        linearity: None,
+        steady: None,
+    })
+}
+
+/// Twice the iterations, up to three times until they take twice the time.
+fn linearity(run: &mut Run, measurement: &Measurement) -> Result<Option<f64>, BackendError> {
+    let Some(median) = stats::median(&measurement.times) else { return Ok(None) };
+    let mut closest: Option<f64> = None;
+    for _ in 0..3 {
+        let sample = run.kernel.run(run.variant, 2 * run.iterations)?;
+        if sample.disturbance.is_some() {
+            continue;
+        }
+        let ratio = sample.elapsed.get() / (2 * run.iterations) as f64 / median;
+        if closest.is_none_or(|closest| (ratio - 1.0).abs() < (closest - 1.0).abs()) {
+            closest = Some(ratio);
+        }
+        if (ratio - 1.0).abs() <= NONLINEAR {
+            break;
+        }
+    }
+    Ok(closest)
+}
+
+/// Keeps the load up and gives the median over the last third.
+fn steady(
+    run: &mut Run,
+    duration: Seconds,
+    now: &dyn Fn() -> Seconds,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<Option<(f64, Option<Hertz>, Seconds)>, BackendError> {
+    let start = now();
+    let (mut times, mut clocks) = (Vec::new(), Vec::new());
+    while (now() - start).get() < duration.get() && !interrupted() {
+        let sample = run.sample()?;
+        let late = (now() - start).get() > duration.get() * 2.0 / 3.0;
+        if late && sample.disturbance.is_none() {
+            times.push(run.per_iteration(&sample));
+            clocks.extend(sample.clock.map(Hertz::get));
+        }
+    }
+    let clock = stats::median(&clocks).map(Hertz);
+    Ok(stats::median(&times).map(|time| (time, clock, now() - start)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::mock::{BEHAVIOURS, Behaviour, MockBackend};
+    use crate::backend::Backend;
+    use crate::profile::Effort;
+    use crate::resource::{Access, StreamOp};
+    use crate::workload::{Kind, Workload};
+
+    fn measured(behaviour: Behaviour, settings: &Settings) -> Measurement {
+        let index = BEHAVIOURS.iter().position(|(other, _)| *other == behaviour).unwrap();
+        let mut device = MockBackend.open(index).unwrap();
+        let now = device.stopwatch();
+        let kind = Kind::Stream { access: Access::plain(StreamOp::Read), elements: 1 << 20, parts: 1 };
+        let workload = Workload { kind, lanes: 4 };
+        let mut kernel = device.prepare(&workload).unwrap();
+        measure(kernel.as_mut(), settings, None, &now, &|| false).unwrap()
+    }
+
+    #[test]
+    fn a_steady_device_reaches_the_goal_with_the_faster_variant() {
+        let settings = Settings::of(Effort::Normal);
+        let measurement = measured(Behaviour::Steady, &settings);
+        assert_eq!((measurement.stop, measurement.variant), (Stop::Goal, 1));
+        assert_eq!(measurement.clean, settings.least);
+        let summary = Summary::of(&measurement.times).unwrap();
+        // 16 MiB at the model's 200 GB/s of L3.
+        assert!((summary.median / (16_777_216.0 / 200e9) - 1.0).abs() < 0.005, "{summary:?}");
+        assert!((measurement.linearity.unwrap() - 1.0).abs() < 0.01);
+        let sample = summary.median * measurement.iterations as f64;
+        assert!((sample / settings.sample.get() - 1.0).abs() < 0.2, "samples of {sample} s");
+    }
+
+    #[test]
+    fn a_noisy_device_spends_the_budget() {
+        let measurement = measured(Behaviour::Noisy, &Settings::of(Effort::Thorough));
+        assert_eq!(measurement.stop, Stop::Budget);
+        assert_eq!(measurement.linearity, None);
+    }
+
+    #[test]
+    fn disturbed_samples_are_set_aside_and_samples_become_shorter() {
+        let settings = Settings::of(Effort::Normal);
+        let measurement = measured(Behaviour::Crowded, &settings);
+        assert!(measurement.clean >= settings.least && measurement.total >= 8 * measurement.clean);
+        let median = stats::median(&measurement.times).unwrap();
+        assert!((median / (16_777_216.0 / 200e9) - 1.0).abs() < 0.005, "the clean median is that of the steady device");
+        assert!(median * (measurement.iterations as f64) < settings.sample.get() / 4.0);
+    }
+
+    #[test]
+    fn an_interrupt_ends_sampling_at_once() {
+        let mut device = MockBackend.open(0).unwrap();
+        let now = device.stopwatch();
+        let kind = Kind::Stream { access: Access::plain(StreamOp::Read), elements: 1 << 20, parts: 1 };
+        let mut kernel = device.prepare(&Workload { kind, lanes: 4 }).unwrap();
+        let measurement = measure(kernel.as_mut(), &Settings::of(Effort::Normal), None, &now, &|| true).unwrap();
+        assert_eq!((measurement.stop, measurement.total), (Stop::Interrupted, 1));
+    }
+}

@@ -1,0 +1,23 @@
+//! The only planner: what to measure on a device, at which sizes, and when to stop.
+//!
+//! `catalogue` says what can be measured and `plan` which of it a run will measure. `run` carries the plan out: `measure` is the one
+//! measuring loop, `point` turns its times into a value with flags, `ceiling` turns points into ceilings, with `plateau` finding the
+//! levels of the memory hierarchy in a curve.
+
+mod catalogue;
+mod ceiling;
+mod effort;
+mod measure;
+mod plan;
+mod plateau;
+mod point;
+mod run;
+mod select;
+
+pub use catalogue::{Family, Grid, PROBES, Probe};
+pub use effort::Settings;
+pub use measure::{Measurement, measure};
+pub use plan::{Plan, Request, Step, plan};
+pub use plateau::{Level, Plateau, plateaus};
+pub use run::{Context, Observer, Verification, run, verify};
+pub use select::{Selection, SelectionError};

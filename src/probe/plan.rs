@@ -1,0 +1,282 @@
+//! The plan of a run: for a device and an effort, which workloads of which sizes, and how long that will take.
+
+use super::catalogue::{Family, Grid, PROBES, Probe};
+use super::effort::Settings;
+use super::select::Selection;
+use crate::backend::Device;
+use crate::facts::Identity;
+use crate::profile::Effort;
+use crate::resource::{Key, MemoryLevel, Scope};
+use crate::units::Seconds;
+use crate::workload::{Kind, STREAM_GRANULE, Workload};
+
+/// What the user asked for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Which ceilings.
+    pub selection: Selection,
+    /// How much time.
+    pub effort: Effort,
+    /// How long compute peaks are kept up after their burst is measured, if at all.
+    pub sustain: Option<Seconds>,
+    /// Whether raw samples are kept.
+    pub keep_samples: bool,
+}
+
+/// What will be measured.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The request it answers.
+    pub request: Request,
+    /// How each point is measured.
+    pub settings: Settings,
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+    /// Ceilings that were asked for and that the effort leaves out.
+    pub left_out: Vec<Key>,
+    /// Most bytes of memory that any step needs beside what stays allocated.
+    pub memory: u64,
+    /// Bytes the largest working set should have to be sure of main memory.
+    pub wanted_working_set: u64,
+}
+
+/// One probe in one scope.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The probe.
+    pub probe: &'static Probe,
+    /// How much of the device takes part.
+    pub scope: Scope,
+    /// The keys that were asked for.
+    pub keys: Vec<Key>,
+    /// The workloads, in ascending order of their place on the axis.
+    pub workloads: Vec<Workload>,
+    /// How long it will take on a quiet machine.
+    pub estimate: Seconds,
+}
+
+impl Step {
+    /// The key of its points.
+    #[must_use]
+    pub const fn key(&self) -> Key {
+        Key { resource: self.probe.resource(), scope: self.scope }
+    }
+}
+
+impl Plan {
+    /// How long it will take on a quiet machine.
+    #[must_use]
+    pub fn estimate(&self) -> Seconds {
+        self.steps.iter().map(|step| step.estimate).sum()
+    }
+}
+
+/// Smallest working set per lane: five eighths of a power of two, so that no point falls on the edge of a cache.
+const FIRST_WORKING_SET: u64 = 10 << 10;
+/// Smallest cycle of a pointer chase.
+const FIRST_CHASE: u64 = 16 << 10;
+/// Main memory is only believed beyond this many times the last-level cache…
+const CACHES: u64 = 8;
+/// …and this many bytes.
+const LEAST_FAR: u64 = 512 << 20;
+/// Bytes per lane that one iteration of a streaming kernel passes over, in large working sets.
+const PART: u64 = 2 << 20;
+/// Dependent loads per iteration of a chase.
+const HOPS: u64 = 4096;
+/// Rates assumed for the estimate of time, in bytes per second: filling and checking buffers, and linking a chase.
+const FILL_RATE: f64 = 3e9;
+
+/// Makes the plan of a request for a device with some memory available.
+#[must_use]
+pub fn plan(device: &dyn Device, available_memory: Option<u64>, request: Request) -> Plan {
+    let settings = Settings::of(request.effort);
+    let sizes = Sizes::of(device.identity(), available_memory);
+    let mut steps = Vec::new();
+    let mut left_out = Vec::new();
+    for scope in [Scope::Device, Scope::Core] {
+        for probe in PROBES.iter().filter(|probe| probe.scopes().any(|other| other == scope)) {
+            let keys = request.selection.keys(probe, scope);
+            if keys.is_empty() {
+                continue;
+            }
+            let lanes = if probe.family == Family::Chase { 1 } else { device.lanes(scope) };
+            let workloads = workloads(probe.family, reach(probe, scope, &keys, &request), lanes, &sizes);
+            if workloads.is_empty() {
+                left_out.extend(keys);
+                continue;
+            }
+            let estimate = estimate(probe.family, &workloads, &settings, request.sustain);
+            steps.push(Step { probe, scope, keys, workloads, estimate });
+        }
+    }
+    let largest = steps.iter().flat_map(|step| &step.workloads);
+    let memory = largest.map(|load| load.bytes_per_lane() * u64::from(load.lanes)).max().unwrap_or(0);
+    Plan { request, settings, steps, left_out, memory, wanted_working_set: sizes.wanted }
+}
+
+/// The grid that serves the keys: what a pattern asks for is measured also where the effort would leave it out; and when only main
+/// memory is asked for, there is no need for the curve.
+fn reach(probe: &Probe, scope: Scope, keys: &[Key], request: &Request) -> Grid {
+    let planned = probe.grids(scope).of(request.effort);
+    if request.selection.is_all() {
+        return planned;
+    }
+    let whole = keys.len() == probe.keys(scope).count();
+    let far_only = keys.iter().all(|key| key.resource.level() == Some(MemoryLevel::Dram));
+    match (whole, far_only) {
+        (true, _) => planned.max(Grid::Far),
+        (false, true) => Grid::Far,
+        (false, false) => planned.max(Grid::Coarse),
+    }
+}
+
+/// Sizes that follow from the device.
+struct Sizes {
+    /// The largest working set, in bytes.
+    far: u64,
+    /// What it should be.
+    wanted: u64,
+}
+
+impl Sizes {
+    fn of(identity: &Identity, available: Option<u64>) -> Self {
+        let wanted = (CACHES * identity.last_level_cache(identity.cores)).max(LEAST_FAR);
+        // The lanes' memory is kept between steps: an eighth for all cores and an eighth for one make the quarter we allow ourselves.
+        let of_total = identity.memory / 8;
+        let of_available = available.map_or(u64::MAX, |available| available / 4);
+        let far = wanted.min(of_total).min(of_available).max(1 << 20);
+        Self { far, wanted }
+    }
+}
+
+fn workloads(family: Family, grid: Grid, lanes: u32, sizes: &Sizes) -> Vec<Workload> {
+    let kinds: Vec<Kind> = match family {
+        _ if grid == Grid::Nothing => Vec::new(),
+        Family::Stream(access) => places(grid, FIRST_WORKING_SET * u64::from(lanes), sizes.far)
+            .into_iter()
+            .map(|bytes| {
+                let array = bytes / u64::from(lanes) / access.op.arrays() / 4;
+                let parts = (bytes / u64::from(lanes) / PART).max(1);
+                let granule = STREAM_GRANULE * parts;
+                Kind::Stream { access, elements: (array / granule).max(1) * granule, parts }
+            })
+            .collect(),
+        Family::MultiplyAdd { unit, input, accumulate } => vec![Kind::MultiplyAdd { unit, input, accumulate }],
+        Family::Chase => places(grid, FIRST_CHASE, previous_power_of_two(sizes.far))
+            .into_iter()
+            .map(|bytes| Kind::Chase { bytes, hops: HOPS })
+            .collect(),
+        Family::HostCopy(direction) => host_copies(grid, sizes.far / 2)
+            .into_iter()
+            .map(|bytes| Kind::HostCopy { direction, bytes: bytes / u64::from(lanes) })
+            .collect(),
+        Family::Empty(overhead) => vec![Kind::Empty { overhead }],
+    };
+    kinds.into_iter().map(|kind| Workload { kind, lanes }).collect()
+}
+
+/// Places from the first by octaves, ending in the last.
+fn places(grid: Grid, first: u64, last: u64) -> Vec<u64> {
+    let octaves = match grid {
+        Grid::Nothing => return Vec::new(),
+        Grid::Far => return vec![last],
+        Grid::Coarse => 2.0,
+        Grid::Octaves => 1.0,
+        Grid::Fine => 0.5,
+    };
+    // A place close to the last would measure the same thing twice.
+    let mut places: Vec<u64> = (0..)
+        .map(|step| (first as f64 * f64::powf(2.0, octaves * f64::from(step))).round() as u64)
+        .take_while(|&place| place as f64 <= last as f64 / 1.4)
+        .collect();
+    places.push(last);
+    places
+}
+
+/// Transfers from a few pages to the largest, by factors of 16.
+fn host_copies(grid: Grid, last: u64) -> Vec<u64> {
+    let last = last.min(128 << 20);
+    match grid {
+        Grid::Nothing => Vec::new(),
+        Grid::Far => vec![last],
+        _ => [64 << 10, 1 << 20, 16 << 20].into_iter().filter(|&bytes| bytes < last).chain([last]).collect(),
+    }
+}
+
+fn previous_power_of_two(number: u64) -> u64 {
+    if number.is_power_of_two() { number } else { number.next_power_of_two() / 2 }
+}
+
+fn estimate(family: Family, workloads: &[Workload], settings: &Settings, sustain: Option<Seconds>) -> Seconds {
+    let variants = if matches!(family, Family::Stream(_)) { 3 } else { 1 };
+    let preparing = |workload: &Workload| Seconds(workload.footprint() as f64 / FILL_RATE * f64::from(variants as u32).min(2.0));
+    let sustained = match family {
+        Family::MultiplyAdd { .. } => sustain.unwrap_or(Seconds(0.0)),
+        _ => Seconds(0.0),
+    };
+    workloads.iter().map(|workload| settings.typical(variants) + preparing(workload)).sum::<Seconds>() + sustained
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::mock::MockBackend;
+    use crate::backend::Backend;
+
+    fn request(patterns: &[&str], effort: Effort) -> Request {
+        let patterns: Vec<String> = patterns.iter().map(ToString::to_string).collect();
+        Request { selection: Selection::new(&patterns).unwrap(), effort, sustain: None, keep_samples: false }
+    }
+
+    fn plan_for(patterns: &[&str], effort: Effort) -> Plan {
+        let device = MockBackend.open(0).unwrap();
+        plan(device.as_ref(), None, request(patterns, effort))
+    }
+
+    #[test]
+    fn curves_start_in_l1_and_end_far_beyond_the_last_cache() {
+        let plan = plan_for(&["memory.read"], Effort::Normal);
+        let step = &plan.steps[0];
+        let places: Vec<u64> = step.workloads.iter().map(Workload::footprint).collect();
+        assert_eq!(places[0], 4 * FIRST_WORKING_SET);
+        assert!(*places.last().unwrap() >= (512 << 20) - (1 << 20), "{places:?}");
+        assert!(places.is_sorted());
+    }
+
+    #[test]
+    fn all_workloads_are_ones_that_backends_accept() {
+        for effort in [Effort::Quick, Effort::Normal, Effort::Thorough] {
+            for step in plan_for(&[], effort).steps {
+                for workload in &step.workloads {
+                    match workload.kind {
+                        Kind::Stream { elements, parts, .. } => {
+                            assert!(elements > 0 && elements.is_multiple_of(parts * STREAM_GRANULE), "{workload:?}");
+                        }
+                        Kind::Chase { bytes, .. } => assert!(bytes.is_power_of_two(), "{workload:?}"),
+                        _ => {}
+                    }
+                    assert!(workload.footprint() <= 2 << 30);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn asking_for_main_memory_alone_spares_the_curve() {
+        assert_eq!(plan_for(&["memory.dram.read"], Effort::Normal).steps[0].workloads.len(), 1);
+        assert!(plan_for(&["memory.l2.read"], Effort::Normal).steps[0].workloads.len() > 5);
+        // Left out of a quick run of everything, measured when named.
+        assert_eq!(plan_for(&["memory.dram.add_nt"], Effort::Quick).steps.len(), 1);
+        assert!(plan_for(&[], Effort::Quick).left_out.iter().any(|key| key.to_string() == "memory.dram.add_nt"));
+    }
+
+    #[test]
+    fn a_quarter_of_the_memory_is_enough() {
+        let device = MockBackend.open(0).unwrap();
+        for available in [None, Some(1 << 30), Some(100 << 20), Some(0)] {
+            let plan = plan(device.as_ref(), available, request(&[], Effort::Thorough));
+            let limit = (device.identity().memory / 4).min(available.map_or(u64::MAX, |bytes| bytes / 2)).max(2 << 20);
+            assert!(plan.memory <= limit, "{available:?}: {}", plan.memory);
+        }
+    }
+}

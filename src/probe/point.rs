@@ -1,0 +1,114 @@
+//! A measurement becomes a point: times to values, with what speaks against them.
+
+use super::measure::Measurement;
+use super::plan::Plan;
+use crate::backend::CycleLimit;
+use crate::profile::{Flag, Limit, Mode, Point, Samples, Steady};
+use crate::stats::{self, Summary};
+use crate::units::{Hertz, Seconds};
+use crate::workload::{Kind, Workload};
+
+/// Ratio to a physical limit above which a value is suspect.
+const SUSPECT: f64 = 1.05;
+/// Deviation from proportionality that is flagged.
+const NONLINEAR: f64 = 0.05;
+/// Share of clean samples below which the crowd is worth a flag.
+const CROWDED: f64 = 0.25;
+
+/// A point with what the hardware allows there.
+pub(super) struct Measured {
+    pub(super) point: Point,
+    pub(super) limit: Option<Limit>,
+}
+
+/// The point of a measurement, with every flag except those that only the whole run can tell.
+pub(super) fn point(
+    plan: &Plan,
+    workload: &Workload,
+    measurement: &Measurement,
+    variant: String,
+    limit: Option<CycleLimit>,
+) -> Option<Measured> {
+    let summary = Summary::of(&measurement.times)?;
+    let value = |seconds: f64| workload.value(seconds);
+    // Long times are bad, for rates as for times: the 90th percentile of time is the 10th of goodness.
+    let (worse, better) = (value(summary.p90), value(summary.p10));
+    let (a, b) = (value(summary.confidence.0), value(summary.confidence.1));
+    let center = value(summary.median);
+    let values: Vec<f64> = measurement.times.iter().map(|&time| value(time)).collect();
+    let deviations: Vec<f64> = values.iter().map(|value| (value - center).abs()).collect();
+    let clocks: Vec<f64> = measurement.clocks.iter().map(|clock| clock.get()).collect();
+    let clock = stats::median(&clocks).map(Hertz);
+    let limit = limit.zip(clock).map(|(limit, clock)| at_clock(limit, clock, workload));
+    let point = Point {
+        at: workload.resource().axis().map(|_| workload.footprint() as f64),
+        value: center,
+        best: value(summary.min),
+        p10: worse,
+        p90: better,
+        mad: stats::median(&deviations)?,
+        confidence: [a.min(b), a.max(b)],
+        samples: samples(measurement),
+        iterations: measurement.iterations,
+        time: Seconds(summary.median),
+        work: workload.work(),
+        lanes: workload.lanes,
+        variant,
+        clock,
+        stop: measurement.stop,
+        flags: flags(plan, measurement, &summary, &values, center, limit.as_ref()),
+        steady: measurement.steady.map(|(time, clock, after)| Steady { value: value(time), after, clock }),
+        raw: plan.request.keep_samples.then_some(values),
+    };
+    Some(Measured { point, limit })
+}
+
+fn flags(
+    plan: &Plan,
+    measurement: &Measurement,
+    summary: &Summary,
+    values: &[f64],
+    center: f64,
+    limit: Option<&Limit>,
+) -> Vec<Flag> {
+    let samples = samples(measurement);
+    let uncertainty = summary.uncertainty();
+    let mut flags = Vec::new();
+    if samples.clean < 3 || f64::from(samples.clean) < CROWDED * f64::from(samples.total) {
+        flags.push(Flag::Preempted { clean: samples.clean, total: samples.total });
+    }
+    if uncertainty > plan.settings.goal || measurement.clean < plan.settings.least {
+        flags.push(Flag::Unstable { uncertainty, goal: plan.settings.goal });
+    }
+    if let Some(change) = stats::drift(values) {
+        flags.push(Flag::Drifting { change });
+    }
+    if let Some(modes) = stats::two_modes(values) {
+        let upper = Mode { value: modes.high, share: 1.0 - modes.low_share };
+        flags.push(Flag::Bimodal { modes: [Mode { value: modes.low, share: modes.low_share }, upper] });
+    }
+    if let Some(ratio) = measurement.linearity.filter(|ratio| (ratio - 1.0).abs() > NONLINEAR) {
+        flags.push(Flag::Nonlinear { ratio });
+    }
+    if let Some(share) = limit.map(|limit| center / limit.value).filter(|&share| share > SUSPECT) {
+        flags.push(Flag::Suspect { share });
+    }
+    flags
+}
+
+fn samples(measurement: &Measurement) -> Samples {
+    Samples { clean: measurement.clean as u32, total: measurement.total as u32 }
+}
+
+/// What the hardware allows, at the clock of the samples themselves.
+fn at_clock(limit: CycleLimit, clock: Hertz, workload: &Workload) -> Limit {
+    let what = if matches!(workload.kind, Kind::MultiplyAdd { .. }) { "operations" } else { "bytes" };
+    let CycleLimit { per_cycle, source } = limit;
+    let lanes = workload.lanes;
+    let cores = if lanes == 1 { "core" } else { "cores" };
+    Limit {
+        value: per_cycle * clock.get() * f64::from(lanes),
+        formula: format!("{lanes} {cores} × {per_cycle} {what} per cycle × {clock} measured"),
+        source: source.into(),
+    }
+}

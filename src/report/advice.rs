@@ -1,0 +1,72 @@
+//! How to get better numbers: only what was observed in this run, with what to do about it.
+
+use crate::facts::DeviceKind;
+use crate::profile::{Flag, Outcome, Profile};
+use crate::units::{Unit, human};
+
+/// Bytes of huge pages per byte of memory below which they are said to be missing.
+const FEW_HUGE_PAGES: f64 = 0.5;
+
+/// Advice for a profile, most important first.
+#[must_use]
+pub fn advice(profile: &Profile) -> Vec<String> {
+    let mut advice = Vec::new();
+    let conditions = &profile.conditions;
+    let points: Vec<_> = profile
+        .ceilings
+        .iter()
+        .filter_map(|ceiling| match &ceiling.outcome {
+            Outcome::Ok { points, .. } => Some(points),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    let flagged = |wanted: fn(&Flag) -> bool| points.iter().filter(|point| point.flags.iter().any(wanted)).count();
+    let crowded = flagged(|flag| matches!(flag, Flag::Preempted { .. }));
+    if crowded > 0 {
+        let load = conditions.load.map_or(String::new(), |load| format!(" (load {load:.1} when it began)"));
+        advice.push(format!(
+            "other programs used these cores{load}: {crowded} of {} points rest on few undisturbed samples; stop them and measure again",
+            points.len()
+        ));
+    }
+    let unsteady = flagged(|flag| matches!(flag, Flag::Unstable { .. } | Flag::Bimodal { .. } | Flag::Drifting { .. }));
+    if unsteady > 0 && crowded == 0 {
+        let cause = match &conditions.virtualisation {
+            Some(host) => format!("this is a guest of {host}, and its neighbours share memory and caches"),
+            None => "something changed while it was measured".to_owned(),
+        };
+        advice.push(format!(
+            "{unsteady} of {} points are unstable, drifting or bimodal: {cause}; `--effort thorough` takes more samples",
+            points.len()
+        ));
+    }
+    if flagged(|flag| matches!(flag, Flag::Suspect { .. })) > 0 {
+        advice.push("a value lies above what the hardware can do: please report it, with the profile".to_owned());
+    }
+    if let Some(governor) = conditions.governor.as_deref().filter(|governor| *governor == "powersave") {
+        advice.push(format!("the frequency governor is `{governor}`: `sudo cpupower frequency-set -g performance` before measuring"));
+    }
+    if conditions.pinned == Some(false) {
+        advice.push("threads could not be bound to cores: the system moved them about while they were measured".to_owned());
+    }
+    if let Some(limit) = &conditions.limit {
+        advice.push(format!("this process is limited to {limit}: the ceilings are those of the limit, not of the machine"));
+    }
+    let observed = &profile.observed;
+    if let Some(huge) = observed.memory_in_huge_pages.filter(|_| profile.device.kind == DeviceKind::Cpu) {
+        let allocated = observed.memory_allocated as f64;
+        if allocated >= 64e6 && (huge as f64) < FEW_HUGE_PAGES * allocated {
+            advice.push(format!(
+                "only {} of {} lay in huge pages (policy `{}`): latencies of large working sets include page walks",
+                human(huge as f64, Unit::Byte),
+                human(allocated, Unit::Byte),
+                conditions.huge_pages.as_deref().unwrap_or("unknown"),
+            ));
+        }
+    }
+    if let Some(stolen) = observed.stolen.filter(|stolen| stolen.get() > 0.02 * profile.instrument.elapsed.get()) {
+        advice.push(format!("the hypervisor gave {stolen} of processor time to other guests"));
+    }
+    advice
+}

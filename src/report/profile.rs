@@ -1,0 +1,233 @@
+//! A profile as a person reads it: who and how, then the ceilings as trees, with what speaks against each value.
+
+use super::block::{Block, Cell, Group, Row, Table, Tone};
+use crate::facts::{DeviceKind, TimerSource};
+use crate::profile::{Ceiling, Entry, Flag, Limit, Outcome, Point, Profile};
+use crate::resource::{Axis, MemoryLevel, Resource, Scope};
+use crate::units::{Unit, human, percent};
+
+/// The report of a profile.
+#[must_use]
+pub fn profile(profile: &Profile) -> Vec<Block> {
+    let mut blocks = vec![identity(profile), instrument(profile)];
+    if profile.device.kind == DeviceKind::Simulated {
+        blocks.push(Block::line("SIMULATED: this is rooflab's test double; its numbers are invented", Tone::Bad));
+    }
+    if let Some(table) = ceilings(profile) {
+        blocks.push(Block::Table(table));
+    }
+    blocks.extend([Scope::Device, Scope::Core].into_iter().filter_map(|scope| caches(profile, scope)).map(Block::Table));
+    blocks.extend(left_out(profile));
+    blocks
+}
+
+fn identity(profile: &Profile) -> Block {
+    let device = &profile.device;
+    let mut facts = vec![device.id.clone()];
+    facts.extend(device.architecture.clone());
+    facts.push(match device.logical_processors {
+        Some(logical) if logical > device.cores => format!("{} cores, {logical} threads", device.cores),
+        _ if device.cores == 1 => "1 core".to_owned(),
+        _ => format!("{} cores", device.cores),
+    });
+    facts.push(human(device.memory as f64, Unit::Byte).to_string());
+    facts.extend(device.driver.clone());
+    facts.extend(profile.conditions.virtualisation.as_ref().map(|host| format!("{host} guest")));
+    Block::Line(vec![Cell::new(device.name.clone(), Tone::Strong), Cell::plain(" · "), Cell::plain(facts.join(" · "))])
+}
+
+fn instrument(profile: &Profile) -> Block {
+    let instrument = &profile.instrument;
+    let source = match instrument.timer.source {
+        TimerSource::HostClock => "host clock",
+        TimerSource::DeviceEvents => "device events",
+        TimerSource::Virtual => "virtual clock",
+    };
+    let mut facts = vec![format!("timer {} ({source})", instrument.timer.resolution)];
+    facts.extend(instrument.empty_launch.map(|time| format!("empty launch {time}")));
+    facts.extend(instrument.clock.map(|clock| match clock.steady() {
+        true => format!("clock {}, steady", clock.median),
+        false => format!("clock {} to {}", clock.low, clock.high),
+    }));
+    facts.push(format!("{} effort", instrument.effort.word()));
+    Block::line(facts.join(" · "), Tone::Dim)
+}
+
+/// Main memory, compute, latency, links and overheads: a row each.
+fn ceilings(profile: &Profile) -> Option<Table> {
+    let titles: [(&str, fn(&Ceiling) -> bool); 5] = [
+        ("memory", |ceiling| matches!(ceiling.resource, Resource::Memory { level: Some(MemoryLevel::Dram), .. })),
+        ("compute", |ceiling| matches!(ceiling.resource, Resource::Compute { .. })),
+        ("latency", |ceiling| matches!(ceiling.resource, Resource::Latency { level: Some(_) })),
+        ("link", |ceiling| matches!(ceiling.resource, Resource::HostLink { .. })),
+        ("overhead", |ceiling| matches!(ceiling.resource, Resource::Overhead { .. })),
+    ];
+    let mut groups = Vec::new();
+    for (title, belongs) in titles {
+        for scope in [Scope::Device, Scope::Core] {
+            let rows: Vec<Row> = profile
+                .ceilings
+                .iter()
+                .filter(|ceiling| ceiling.scope == scope && belongs(ceiling) && !is_skipped(ceiling))
+                .map(|ceiling| row(profile, ceiling))
+                .collect();
+            let title = if scope == Scope::Core { format!("{title}, one core") } else { title.to_owned() };
+            if !rows.is_empty() {
+                groups.push(Group { title, rows });
+            }
+        }
+    }
+    if groups.is_empty() {
+        return None;
+    }
+    let columns = ["median", "best", "±MAD", "at", "of peak", ""].map(str::to_owned).to_vec();
+    Some(Table { columns, right: vec![true, true, true, true, true, false], groups })
+}
+
+fn is_skipped(ceiling: &Ceiling) -> bool {
+    matches!(ceiling.outcome, Outcome::Skipped { .. })
+}
+
+fn row(profile: &Profile, ceiling: &Ceiling) -> Row {
+    // The group says the first word already.
+    let label = ceiling.resource.to_string();
+    let label = label.split_once('.').map_or(label.as_str(), |(_, rest)| rest).to_owned();
+    let only = |text: String, tone| Row { label: label.clone(), cells: vec![Cell::new(text, tone)] };
+    let (points, limit) = match &ceiling.outcome {
+        Outcome::Ok { points, limit, .. } => (points, limit),
+        Outcome::Unsupported { reason } => return only(format!("unsupported: {reason}"), Tone::Dim),
+        Outcome::Skipped { reason } => return only(format!("skipped: {reason}"), Tone::Dim),
+        Outcome::Failed { reason } => return only(format!("failed: {reason}"), Tone::Bad),
+    };
+    // Of a curve, the last point stands in the tree.
+    let Some(point) = points.last() else { return only("no points".to_owned(), Tone::Bad) };
+    let claim = profile.claim(ceiling.resource).filter(|_| ceiling.scope == Scope::Device).map(|claim| claim.value);
+    let share = limit.as_ref().map(|limit| limit.value).or(claim).map(|peak| percent(point.value / peak));
+    let (_, unit) = human(point.value, ceiling.unit).parts();
+    let best = human(point.best, ceiling.unit).parts();
+    // The best is given in the median's unit, unless they fall on both sides of a prefix.
+    let best = if best.1 == unit { best.0 } else { format!("{} {}", best.0, best.1) };
+    let at = match (ceiling.axis, point.at) {
+        (Some(Axis::WorkingSet | Axis::TransferSize), Some(at)) => human(at, Unit::Byte).to_string(),
+        _ => "–".to_owned(),
+    };
+    let (note, tone) = note(ceiling, point, limit.as_ref());
+    Row {
+        label,
+        cells: vec![
+            Cell::new(human(point.value, ceiling.unit).to_string(), Tone::Strong),
+            Cell::plain(best),
+            Cell::plain(percent(point.mad / point.value)),
+            Cell::plain(at),
+            Cell::plain(share.unwrap_or_else(|| "–".to_owned())),
+            Cell::new(note, tone),
+        ],
+    }
+}
+
+/// What speaks against the value; or else what stands behind it.
+fn note(ceiling: &Ceiling, point: &Point, limit: Option<&Limit>) -> (String, Tone) {
+    if !point.flags.is_empty() {
+        let findings: Vec<String> = point.flags.iter().map(|flag| flag.explain(ceiling.unit)).collect();
+        return (findings.join("; "), Tone::Warn);
+    }
+    if let Some(steady) = point.steady {
+        let clock = steady.clock.map_or(String::new(), |clock| format!(" at {clock}"));
+        return (format!("steady {}{clock} after {}", human(steady.value, ceiling.unit), steady.after), Tone::Dim);
+    }
+    let text = match (ceiling.resource, limit) {
+        (Resource::Compute { .. }, None) => format!("{}; no figure of the maker's", point.variant),
+        (Resource::Compute { .. } | Resource::Overhead { .. }, _) => point.variant.clone(),
+        _ => String::new(),
+    };
+    (text, Tone::Dim)
+}
+
+/// Bandwidth of the caches: kernels by levels.
+fn caches(profile: &Profile, scope: Scope) -> Option<Table> {
+    let value = |access, level| {
+        let resource = Resource::Memory { level: Some(level), access };
+        profile.ceilings.iter().find(|ceiling| ceiling.resource == resource && ceiling.scope == scope)
+    };
+    let levels: Vec<MemoryLevel> = MemoryLevel::ALL.iter().copied().filter(|&level| level != MemoryLevel::Dram).collect();
+    let mut accesses: Vec<_> = profile
+        .ceilings
+        .iter()
+        .filter(|ceiling| ceiling.scope == scope && !is_skipped(ceiling))
+        .filter_map(|ceiling| match ceiling.resource {
+            Resource::Memory { level: Some(level), access } if levels.contains(&level) => Some(access),
+            _ => None,
+        })
+        .collect();
+    accesses.sort();
+    accesses.dedup();
+    let rows: Vec<Row> = accesses
+        .into_iter()
+        .map(|access| Row {
+            label: access.to_string(),
+            cells: levels.iter().map(|&level| value(access, level).map_or_else(|| Cell::plain("–"), cache_cell)).collect(),
+        })
+        .collect();
+    if rows.is_empty() {
+        return None;
+    }
+    let place = |level: MemoryLevel| level.word().to_uppercase();
+    let title = if scope == Scope::Core { "caches, one core" } else { "caches" };
+    Some(Table {
+        columns: levels.iter().map(|&level| place(level)).collect(),
+        right: vec![true; levels.len()],
+        groups: vec![Group { title: title.to_owned(), rows }],
+    })
+}
+
+fn cache_cell(ceiling: &Ceiling) -> Cell {
+    match ceiling.single() {
+        Some(point) if point.flags.is_empty() => Cell::plain(human(point.value, ceiling.unit).to_string()),
+        Some(point) => {
+            let words: Vec<&str> = point.flags.iter().map(Flag::word).collect();
+            Cell::new(format!("{} ({})", human(point.value, ceiling.unit), words.join(", ")), Tone::Warn)
+        }
+        None => match &ceiling.outcome {
+            Outcome::Failed { .. } => Cell::new("failed", Tone::Bad),
+            _ => Cell::new("–", Tone::Dim),
+        },
+    }
+}
+
+/// What was not measured, in a line for each reason.
+fn left_out(profile: &Profile) -> Vec<Block> {
+    let mut reasons: Vec<(&str, usize)> = Vec::new();
+    for ceiling in &profile.ceilings {
+        let Outcome::Skipped { reason } = &ceiling.outcome else { continue };
+        match reasons.iter_mut().find(|(known, _)| known == reason) {
+            Some((_, count)) => *count += 1,
+            None => reasons.push((reason, 1)),
+        }
+    }
+    reasons.into_iter().map(|(reason, count)| Block::line(format!("{count} skipped: {reason}"), Tone::Dim)).collect()
+}
+
+/// The list of a store's profiles.
+#[must_use]
+pub fn list(entries: &[Entry]) -> Vec<Block> {
+    let row = |entry: &Entry| match &entry.profile {
+        Ok(profile) => {
+            let measured = profile.ceilings.iter().filter(|ceiling| !ceiling.points().is_empty()).count();
+            let state = if profile.header.complete { "" } else { "incomplete" };
+            Row {
+                label: entry.name.clone(),
+                cells: vec![
+                    Cell::plain(profile.device.name.clone()),
+                    Cell::plain(profile.header.created.strftime("%Y-%m-%d %H:%M UTC").to_string()),
+                    Cell::plain(profile.instrument.effort.word()),
+                    Cell::plain(measured.to_string()),
+                    Cell::new(state, Tone::Warn),
+                ],
+            }
+        }
+        Err(error) => Row { label: entry.name.clone(), cells: vec![Cell::new(format!("unreadable: {error}"), Tone::Bad)] },
+    };
+    let columns = ["device", "measured", "effort", "ceilings", ""].map(str::to_owned).to_vec();
+    let groups = vec![Group { title: "profile".to_owned(), rows: entries.iter().map(row).collect() }];
+    vec![Block::Table(Table { columns, right: vec![false, false, false, true, false], groups })]
+}
