@@ -52,12 +52,14 @@ pub enum Kind {
         /// Loads per iteration.
         hops: u64,
     },
-    /// One copy by the platform's own routine.
+    /// Copies by the platform's own routine, from and to buffers that are used in turn, so that their data is not in a cache.
     HostCopy {
         /// Which way.
         direction: Direction,
-        /// Bytes copied.
+        /// Bytes of one copy.
         bytes: u64,
+        /// Pairs of buffers.
+        buffers: u64,
     },
     /// An empty job.
     Empty {
@@ -110,6 +112,7 @@ impl Workload {
         let lanes = u64::from(self.lanes);
         match self.kind {
             Kind::Stream { access, elements, .. } => access.op.arrays() * 4 * elements * lanes,
+            // For a copy: the size of the transfer, whatever buffers it goes round in.
             Kind::Chase { bytes, .. } | Kind::HostCopy { bytes, .. } => bytes * lanes,
             Kind::MultiplyAdd { .. } | Kind::Empty { .. } => 0,
         }
@@ -121,7 +124,7 @@ impl Workload {
         match self.kind {
             Kind::Stream { access, elements, .. } => access.op.arrays() * 4 * elements,
             Kind::Chase { bytes, .. } => bytes,
-            Kind::HostCopy { bytes, .. } => 2 * bytes,
+            Kind::HostCopy { bytes, buffers, .. } => 2 * bytes * buffers,
             Kind::MultiplyAdd { .. } | Kind::Empty { .. } => 0,
         }
     }
@@ -189,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_memcpy_counts_its_bytes_once() {
-        let copy = Workload { kind: Kind::HostCopy { direction: Direction::Memcpy, bytes: 1000 }, lanes: 1 };
+        let copy = Workload { kind: Kind::HostCopy { direction: Direction::Memcpy, bytes: 1000, buffers: 3 }, lanes: 1 };
         assert_eq!(copy.value(1.0), 1000.0);
     }
 }

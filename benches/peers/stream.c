@@ -24,23 +24,37 @@
 #include <immintrin.h>
 #endif
 
+#if defined(__AVX512F__)
+#define VECTOR 64 // bytes
+#elif defined(__AVX__)
+#define VECTOR 32
+#else
+#define VECTOR 16
+#endif
+
 #define HUGE_PAGE (2u << 20)
-#define BLOCK 32   // elements: 4 cache lines, each with sums of its own, which do not wait for each other
+#define WIDTH (VECTOR / sizeof(double))
+#define SUMS 8     // that do not wait for each other
+#define BLOCK 64   // elements; a multiple of SUMS * WIDTH
 #define STAGGER 96 // elements between arrays, so that they do not compete for the same cache sets
 #define FACTOR 0.5
 
-typedef double vector __attribute__((vector_size(64)));
+typedef double vector __attribute__((vector_size(VECTOR)));
 
 static double *a, *b, *c;
 static size_t elements;
 
+static inline vector load(const double *from) {
+    return *(const vector *)from;
+}
+
 static inline void store(double *to, vector value) {
-#if defined(NON_TEMPORAL) && defined(__AVX512F__)
+#if defined(NON_TEMPORAL) && VECTOR == 64
     _mm512_stream_pd(to, (__m512d)value);
+#elif defined(NON_TEMPORAL) && VECTOR == 32
+    _mm256_stream_pd(to, (__m256d)value);
 #elif defined(NON_TEMPORAL)
-    const double *from = (const double *)&value;
-    _mm256_stream_pd(to, _mm256_load_pd(from));
-    _mm256_stream_pd(to + 4, _mm256_load_pd(from + 4));
+    _mm_stream_pd(to, (__m128d)value);
 #else
     *(vector *)to = value;
 #endif
@@ -57,13 +71,13 @@ static double read_all(void) {
     double total = 0;
 #pragma omp parallel reduction(+ : total)
     {
-        vector sums[4] = {0};
+        vector sums[SUMS] = {0};
 #pragma omp for schedule(static)
-        for (size_t i = 0; i < elements; i += BLOCK)
-            for (size_t j = 0; j < 4; j++)
-                sums[j] += *(const vector *)(a + i + 8 * j);
-        for (size_t j = 0; j < 4; j++)
-            for (size_t k = 0; k < 8; k++)
+        for (size_t i = 0; i < elements; i += SUMS * WIDTH)
+            for (size_t j = 0; j < SUMS; j++)
+                sums[j] += load(a + i + j * WIDTH);
+        for (size_t j = 0; j < SUMS; j++)
+            for (size_t k = 0; k < WIDTH; k++)
                 total += sums[j][k];
     }
     return total;
@@ -73,8 +87,8 @@ static double copy(void) {
 #pragma omp parallel
     {
 #pragma omp for schedule(static)
-        for (size_t i = 0; i < elements; i += 8)
-            store(c + i, *(const vector *)(a + i));
+        for (size_t i = 0; i < elements; i += WIDTH)
+            store(c + i, load(a + i));
         fence();
     }
     return 0;
@@ -84,8 +98,8 @@ static double triad(void) {
 #pragma omp parallel
     {
 #pragma omp for schedule(static)
-        for (size_t i = 0; i < elements; i += 8)
-            store(c + i, *(const vector *)(a + i) + FACTOR * *(const vector *)(b + i));
+        for (size_t i = 0; i < elements; i += WIDTH)
+            store(c + i, load(a + i) + FACTOR * load(b + i));
         fence();
     }
     return 0;

@@ -97,6 +97,10 @@ impl Observer for Watcher<'_> {
     fn finished(&mut self, _: usize, profile: &Profile) {
         self.keeper.keep(profile);
     }
+
+    fn revisited(&mut self, done: usize, of: usize) {
+        self.progress.second_visit(done, of);
+    }
 }
 
 fn show(context: &mut Context, profile: &Profile, keeper: &Keeper) -> Result<(), CliError> {

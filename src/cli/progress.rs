@@ -10,6 +10,7 @@ pub(crate) struct Progress {
     /// Estimated seconds of the steps before each step.
     before: Vec<f64>,
     total: f64,
+    second_visits: f64,
     current: usize,
 }
 
@@ -30,7 +31,7 @@ impl Progress {
                 Some(before)
             })
             .collect();
-        Self { bar, before, total: plan.estimate().get(), current: 0 }
+        Self { bar, before, total: plan.estimate().get(), second_visits: plan.second_visits.get(), current: 0 }
     }
 
     /// A step begins.
@@ -44,6 +45,13 @@ impl Progress {
         self.show(step, workload + 1);
     }
 
+    /// The second visits go on.
+    pub(crate) fn second_visit(&mut self, done: usize, of: usize) {
+        let share = done as f64 / of.max(1) as f64;
+        let reached = self.total - self.second_visits * (1.0 - share);
+        self.draw(reached, &format!("second visits {done}/{of}"));
+    }
+
     /// Takes the line away.
     pub(crate) fn end(&self) {
         self.bar.finish_and_clear();
@@ -52,13 +60,17 @@ impl Progress {
     fn show(&self, step: &Step, done: usize) {
         let count = step.workloads.len().max(1);
         let reached = self.before.get(self.current).unwrap_or(&0.0) + step.estimate.get() * done as f64 / count as f64;
+        self.draw(reached, &format!("{} {done}/{count}", step.key()));
+    }
+
+    fn draw(&self, reached: f64, what: &str) {
         let share = if self.total > 0.0 { (reached / self.total).min(1.0) } else { 1.0 };
         let elapsed = self.bar.elapsed().as_secs_f64();
         // The estimate is of a quiet machine; how much slower this run is, its beginning tells.
         let pace = if reached > 3.0 { elapsed / reached } else { 1.0 };
         let left = (self.total - reached) * pace.max(0.2);
         self.bar.set_position((share * 1000.0) as u64);
-        self.bar.set_message(format!("{} {done}/{count} · about {left:.0} s left", step.key()));
+        self.bar.set_message(format!("{what} · about {left:.0} s left"));
         self.bar.tick();
     }
 }

@@ -14,12 +14,12 @@ pub struct Measurement {
     pub variant: usize,
     /// Iterations in each sample at the end.
     pub iterations: u64,
-    /// Seconds per iteration of the clean samples, in the order they were taken. When there were none, of all samples.
-    pub times: Vec<f64>,
-    /// Clean samples.
-    pub clean: usize,
-    /// All samples.
-    pub total: usize,
+    /// Seconds per iteration of the clean samples, in the order they were taken.
+    pub clean: Vec<f64>,
+    /// Seconds per iteration of the disturbed samples.
+    pub disturbed: Vec<f64>,
+    /// Median time of each visit, when the workload was visited more than once.
+    pub visits: Vec<f64>,
     /// Clocks during the clean samples.
     pub clocks: Vec<Hertz>,
     /// Why sampling ended.
@@ -28,6 +28,32 @@ pub struct Measurement {
     pub linearity: Option<f64>,
     /// Seconds per iteration and clock in the last third of a sustained run, and its length.
     pub steady: Option<(f64, Option<Hertz>, Seconds)>,
+}
+
+impl Measurement {
+    /// The samples that statistics rest on: the clean ones, or all when there are none.
+    #[must_use]
+    pub fn times(&self) -> &[f64] {
+        if self.clean.is_empty() { &self.disturbed } else { &self.clean }
+    }
+
+    /// Number of samples.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.clean.len() + self.disturbed.len()
+    }
+
+    /// This measurement with the samples of a later visit.
+    #[must_use]
+    pub fn joined(mut self, later: Self) -> Self {
+        self.visits = [&self, &later].into_iter().filter_map(|visit| stats::median(visit.times())).collect();
+        self.clean.extend(later.clean);
+        self.disturbed.extend(later.disturbed);
+        self.clocks.extend(later.clocks);
+        self.iterations = later.iterations;
+        self.stop = if self.stop == Stop::Goal { later.stop } else { self.stop };
+        self
+    }
 }
 
 /// Growth of the number of iterations from one try to the next, at most.
@@ -72,6 +98,24 @@ pub fn measure(
         measurement.steady = steady(&mut run, duration, now, interrupted)?;
     }
     Ok(measurement)
+}
+
+/// Measures a kernel again, with the variant that was fastest the first time.
+///
+/// # Errors
+/// When verification fails or the device does.
+pub(super) fn measure_again(
+    kernel: &mut dyn Kernel,
+    variant: usize,
+    settings: &Settings,
+    now: &dyn Fn() -> Seconds,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<Measurement, BackendError> {
+    kernel.verify(variant)?;
+    let iterations = calibrate(kernel, variant, settings)?;
+    let mut run = Run { kernel, variant, iterations };
+    warm_up(&mut run, settings, now, interrupted)?;
+    sample(&mut run, settings, now, interrupted)
 }
 
 /// A kernel with the variant and the number of iterations that were settled on.
@@ -192,13 +236,12 @@ fn sample(
             since_shortened = (0, 0);
         }
     };
-    let (count, total) = (clean.len(), clean.len() + disturbed.len());
     Ok(Measurement {
         variant: run.variant,
         iterations: run.iterations,
-        times: if clean.is_empty() { disturbed } else { clean },
-        clean: count,
-        total,
+        clean,
+        disturbed,
+        visits: Vec::new(),
         clocks,
         stop,
         linearity: None,
@@ -208,7 +251,7 @@ fn sample(
 
 /// Twice the iterations, up to three times until they take twice the time.
 fn linearity(run: &mut Run, measurement: &Measurement) -> Result<Option<f64>, BackendError> {
-    let Some(median) = stats::median(&measurement.times) else { return Ok(None) };
+    let Some(median) = stats::median(measurement.times()) else { return Ok(None) };
     let mut closest: Option<f64> = None;
     for _ in 0..3 {
         let sample = run.kernel.run(run.variant, 2 * run.iterations)?;
@@ -271,8 +314,8 @@ mod tests {
         let settings = Settings::of(Effort::Normal);
         let measurement = measured(Behaviour::Steady, &settings);
         assert_eq!((measurement.stop, measurement.variant), (Stop::Goal, 1));
-        assert_eq!(measurement.clean, settings.least);
-        let summary = Summary::of(&measurement.times).unwrap();
+        assert_eq!(measurement.clean.len(), settings.least);
+        let summary = Summary::of(measurement.times()).unwrap();
         // 16 MiB at the model's 200 GB/s of L3.
         assert!((summary.median / (16_777_216.0 / 200e9) - 1.0).abs() < 0.005, "{summary:?}");
         assert!((measurement.linearity.unwrap() - 1.0).abs() < 0.01);
@@ -291,8 +334,9 @@ mod tests {
     fn disturbed_samples_are_set_aside_and_samples_become_shorter() {
         let settings = Settings::of(Effort::Normal);
         let measurement = measured(Behaviour::Crowded, &settings);
-        assert!(measurement.clean >= settings.least && measurement.total >= 8 * measurement.clean);
-        let median = stats::median(&measurement.times).unwrap();
+        let clean = measurement.clean.len();
+        assert!(clean >= settings.least && measurement.total() >= 8 * clean);
+        let median = stats::median(&measurement.clean).unwrap();
         assert!((median / (16_777_216.0 / 200e9) - 1.0).abs() < 0.005, "the clean median is that of the steady device");
         assert!(median * (measurement.iterations as f64) < settings.sample.get() / 4.0);
     }
@@ -304,6 +348,6 @@ mod tests {
         let kind = Kind::Stream { access: Access::plain(StreamOp::Read), elements: 1 << 20, parts: 1 };
         let mut kernel = device.prepare(&Workload { kind, lanes: 4 }).unwrap();
         let measurement = measure(kernel.as_mut(), &Settings::of(Effort::Normal), None, &now, &|| true).unwrap();
-        assert_eq!((measurement.stop, measurement.total), (Stop::Interrupted, 1));
+        assert_eq!((measurement.stop, measurement.total()), (Stop::Interrupted, 1));
     }
 }

@@ -32,6 +32,8 @@ pub struct Plan {
     pub settings: Settings,
     /// The steps, in order.
     pub steps: Vec<Step>,
+    /// How long the second visits will take on a quiet machine.
+    pub second_visits: Seconds,
     /// Ceilings that were asked for and that the effort leaves out.
     pub left_out: Vec<Key>,
     /// Most bytes of memory that any step needs beside what stays allocated.
@@ -67,7 +69,7 @@ impl Plan {
     /// How long it will take on a quiet machine.
     #[must_use]
     pub fn estimate(&self) -> Seconds {
-        self.steps.iter().map(|step| step.estimate).sum()
+        self.steps.iter().map(|step| step.estimate).sum::<Seconds>() + self.second_visits
     }
 }
 
@@ -111,7 +113,8 @@ pub fn plan(device: &dyn Device, available_memory: Option<u64>, request: Request
     }
     let largest = steps.iter().flat_map(|step| &step.workloads);
     let memory = largest.map(|load| load.bytes_per_lane() * u64::from(load.lanes)).max().unwrap_or(0);
-    Plan { request, settings, steps, left_out, memory, wanted_working_set: sizes.wanted }
+    let second_visits = steps.iter().map(|step| second_visits(step, &settings)).sum();
+    Plan { request, settings, steps, second_visits, left_out, memory, wanted_working_set: sizes.wanted }
 }
 
 /// The grid that serves the keys: what a pattern asks for is measured also where the effort would leave it out; and when only main
@@ -166,9 +169,14 @@ fn workloads(family: Family, grid: Grid, lanes: u32, sizes: &Sizes) -> Vec<Workl
             .into_iter()
             .map(|bytes| Kind::Chase { bytes, hops: HOPS })
             .collect(),
-        Family::HostCopy(direction) => host_copies(grid, sizes.far / 2)
+        Family::HostCopy(direction) => host_copies(grid)
             .into_iter()
-            .map(|bytes| Kind::HostCopy { direction, bytes: bytes / u64::from(lanes) })
+            .map(|bytes| {
+                let per_lane = bytes / u64::from(lanes);
+                // Both buffers of all pairs together make the far working set.
+                let buffers = (sizes.far / 2 / bytes).max(1);
+                Kind::HostCopy { direction, bytes: per_lane, buffers }
+            })
             .collect(),
         Family::Empty(overhead) => vec![Kind::Empty { overhead }],
     };
@@ -193,13 +201,12 @@ fn places(grid: Grid, first: u64, last: u64) -> Vec<u64> {
     places
 }
 
-/// Transfers from a few pages to the largest, by factors of 16.
-fn host_copies(grid: Grid, last: u64) -> Vec<u64> {
-    let last = last.min(128 << 20);
+/// Transfers of a few pages to some megabytes.
+fn host_copies(grid: Grid) -> Vec<u64> {
     match grid {
         Grid::Nothing => Vec::new(),
-        Grid::Far => vec![last],
-        _ => [64 << 10, 1 << 20, 16 << 20].into_iter().filter(|&bytes| bytes < last).chain([last]).collect(),
+        Grid::Far => vec![16 << 20],
+        _ => vec![64 << 10, 1 << 20, 16 << 20],
     }
 }
 
@@ -215,6 +222,14 @@ fn estimate(family: Family, workloads: &[Workload], settings: &Settings, sustain
         _ => Seconds(0.0),
     };
     workloads.iter().map(|workload| settings.typical(variants) + preparing(workload)).sum::<Seconds>() + sustained
+}
+
+/// A step's curve has a point for each level, any other step one.
+fn second_visits(step: &Step, settings: &Settings) -> Seconds {
+    let levels = step.keys.iter().filter(|key| key.resource.level().is_some()).count();
+    let count = levels.min(step.workloads.len()).max(1);
+    let far = step.workloads.last().map_or(0, Workload::footprint);
+    settings.typical(1) * count as f64 + Seconds(far as f64 / FILL_RATE)
 }
 
 #[cfg(test)]

@@ -12,6 +12,10 @@ use crate::workload::{Kind, Workload};
 const SUSPECT: f64 = 1.05;
 /// Deviation from proportionality that is flagged.
 const NONLINEAR: f64 = 0.05;
+/// Difference between two visits of a workload that is flagged.
+const UNREPEATABLE: f64 = 0.03;
+/// Fewest samples that have a 95 % confidence interval.
+const FEWEST: usize = 6;
 /// Share of clean samples below which the crowd is worth a flag.
 const CROWDED: f64 = 0.25;
 
@@ -29,13 +33,19 @@ pub(super) fn point(
     variant: String,
     limit: Option<CycleLimit>,
 ) -> Option<Measured> {
-    let summary = Summary::of(&measurement.times)?;
+    let mut summary = Summary::of(measurement.times())?;
+    if measurement.clean.len() < FEWEST {
+        // Too few for an interval: then all that was seen, disturbed or not, bounds the value.
+        let everything: Vec<f64> = measurement.clean.iter().chain(&measurement.disturbed).copied().collect();
+        let all = Summary::of(&everything)?;
+        summary.confidence = (all.min, all.max);
+    }
     let value = |seconds: f64| workload.value(seconds);
     // Long times are bad, for rates as for times: the 90th percentile of time is the 10th of goodness.
     let (worse, better) = (value(summary.p90), value(summary.p10));
     let (a, b) = (value(summary.confidence.0), value(summary.confidence.1));
     let center = value(summary.median);
-    let values: Vec<f64> = measurement.times.iter().map(|&time| value(time)).collect();
+    let values: Vec<f64> = measurement.times().iter().map(|&time| value(time)).collect();
     let deviations: Vec<f64> = values.iter().map(|value| (value - center).abs()).collect();
     let clocks: Vec<f64> = measurement.clocks.iter().map(|clock| clock.get()).collect();
     let clock = stats::median(&clocks).map(Hertz);
@@ -56,7 +66,7 @@ pub(super) fn point(
         variant,
         clock,
         stop: measurement.stop,
-        flags: flags(plan, measurement, &summary, &values, center, limit.as_ref()),
+        flags: flags(plan, workload, measurement, &summary, &values, limit.as_ref()),
         steady: measurement.steady.map(|(time, clock, after)| Steady { value: value(time), after, clock }),
         raw: plan.request.keep_samples.then_some(values),
     };
@@ -65,10 +75,10 @@ pub(super) fn point(
 
 fn flags(
     plan: &Plan,
+    workload: &Workload,
     measurement: &Measurement,
     summary: &Summary,
     values: &[f64],
-    center: f64,
     limit: Option<&Limit>,
 ) -> Vec<Flag> {
     let samples = samples(measurement);
@@ -77,7 +87,7 @@ fn flags(
     if samples.clean < 3 || f64::from(samples.clean) < CROWDED * f64::from(samples.total) {
         flags.push(Flag::Preempted { clean: samples.clean, total: samples.total });
     }
-    if uncertainty > plan.settings.goal || measurement.clean < plan.settings.least {
+    if uncertainty > plan.settings.goal || measurement.clean.len() < FEWEST {
         flags.push(Flag::Unstable { uncertainty, goal: plan.settings.goal });
     }
     if let Some(change) = stats::drift(values) {
@@ -90,14 +100,19 @@ fn flags(
     if let Some(ratio) = measurement.linearity.filter(|ratio| (ratio - 1.0).abs() > NONLINEAR) {
         flags.push(Flag::Nonlinear { ratio });
     }
-    if let Some(share) = limit.map(|limit| center / limit.value).filter(|&share| share > SUSPECT) {
+    if let &[first, second] = measurement.visits.as_slice() {
+        if (second / first - 1.0).abs() > UNREPEATABLE {
+            flags.push(Flag::Unrepeatable { visits: [workload.value(first), workload.value(second)] });
+        }
+    }
+    if let Some(share) = limit.map(|limit| workload.value(summary.median) / limit.value).filter(|&share| share > SUSPECT) {
         flags.push(Flag::Suspect { share });
     }
     flags
 }
 
 fn samples(measurement: &Measurement) -> Samples {
-    Samples { clean: measurement.clean as u32, total: measurement.total as u32 }
+    Samples { clean: measurement.clean.len() as u32, total: measurement.total() as u32 }
 }
 
 /// What the hardware allows, at the clock of the samples themselves.

@@ -1,16 +1,17 @@
-//! Carries out a plan: measures step after step, turns measurements into ceilings, and keeps a valid profile at every moment.
+//! Carries out a plan: measures step after step, visits what stands for a ceiling a second time, and keeps a valid profile at every moment.
 
 use jiff::Timestamp;
 
 use super::catalogue::Family;
 use super::ceiling::{Shapes, ceilings};
-use super::measure::measure;
+use super::measure::{Measurement, measure, measure_again};
 use super::plan::{Plan, Step};
 use super::point::{Measured, point};
-use crate::backend::{BackendError, Device};
-use crate::profile::{Builder, Ceiling, Flag, Instrument, Outcome, Profile, Source, Stop};
+use crate::backend::{BackendError, CycleLimit, Device, Stopwatch};
+use crate::profile::{Builder, Ceiling, Flag, Instrument, Outcome, Point, Profile, Source, Stop};
 use crate::resource::{Key, Overhead, Resource};
 use crate::units::Seconds;
+use crate::workload::Workload;
 
 /// What the caller knows and the library does not ask for.
 #[derive(Clone, Debug)]
@@ -31,10 +32,14 @@ pub trait Observer {
     fn measured(&mut self, step: &Step, workload: usize);
     /// A step ended; the profile holds all that is known so far.
     fn finished(&mut self, index: usize, profile: &Profile);
+    /// The second visits go on: so many of so many are done.
+    fn revisited(&mut self, done: usize, of: usize);
 }
 
 /// Lower clock than the highest of the run that counts as throttled.
 const THROTTLED: f64 = 0.95;
+/// Clean samples that an interrupted point must have to be kept.
+const FEWEST: usize = 3;
 
 /// Runs a plan. An interrupt ends it early; what was measured stays.
 pub fn run(
@@ -46,6 +51,37 @@ pub fn run(
 ) -> Profile {
     let now = device.stopwatch();
     let start = now();
+    let mut session = Session { plan, now, interrupted, visits: Vec::new() };
+    let mut builder = begin(device, plan, context);
+    let mut shapes = Shapes::default();
+    for (index, step) in plan.steps.iter().enumerate() {
+        if interrupted() {
+            for &key in &step.keys {
+                builder.put(Ceiling::new(key, Outcome::Skipped { reason: "interrupted".to_owned() }));
+            }
+            continue;
+        }
+        observer.started(index, step);
+        let points = session.measure_step(device, step, observer);
+        for ceiling in ceilings(plan, step, points, device.identity(), &mut shapes) {
+            builder.put(ceiling);
+        }
+        builder.observe(device.observed(), (session.now)() - start);
+        observer.finished(index, builder.profile());
+    }
+    session.visit_again(device, &mut builder, observer);
+    note_empty_launch(&mut builder);
+    if !interrupted() {
+        builder.complete();
+    }
+    flag_throttled(&mut builder);
+    builder.sort();
+    builder.observe(device.observed(), (session.now)() - start);
+    builder.profile().clone()
+}
+
+/// The profile before its first ceiling: who, under which conditions, with which instrument.
+fn begin(device: &mut dyn Device, plan: &Plan, context: Context) -> Builder {
     let conditions = device.conditions();
     let instrument = Instrument {
         timer: device.timer(),
@@ -61,34 +97,161 @@ pub fn run(
         let reason = format!("effort {} leaves it out", plan.request.effort.word());
         builder.put(Ceiling::new(key, Outcome::Skipped { reason }));
     }
-    let mut shapes = Shapes::default();
-    let mut all_done = true;
-    for (index, step) in plan.steps.iter().enumerate() {
-        if interrupted() {
-            all_done = false;
-            for &key in &step.keys {
-                builder.put(Ceiling::new(key, Outcome::Skipped { reason: "interrupted".to_owned() }));
+    builder
+}
+
+/// A run under way.
+struct Session<'run> {
+    plan: &'run Plan,
+    now: Stopwatch,
+    interrupted: &'run dyn Fn() -> bool,
+    /// Everything that was measured, for the second visits.
+    visits: Vec<Visit>,
+}
+
+/// A workload that was measured.
+struct Visit {
+    key: Key,
+    workload: Workload,
+    measurement: Measurement,
+    variant: String,
+    limit: Option<CycleLimit>,
+}
+
+impl Session<'_> {
+    /// Measures the workloads of a step in order. The first failure ends it; what was measured before it is dropped with it, because a
+    /// curve with a hole would be read as a whole one.
+    fn measure_step(
+        &mut self,
+        device: &mut dyn Device,
+        step: &Step,
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<Measured>, BackendError> {
+        let mut points = Vec::new();
+        let sustain = self.plan.request.sustain.filter(|_| matches!(step.probe.family, Family::MultiplyAdd { .. }));
+        for (index, &workload) in step.workloads.iter().enumerate() {
+            let mut kernel = device.prepare(&workload)?;
+            let measurement = measure(kernel.as_mut(), &self.plan.settings, sustain, &self.now, self.interrupted)?;
+            if measurement.stop == Stop::Interrupted && measurement.clean.len() < FEWEST {
+                break;
             }
-            continue;
-        }
-        observer.started(index, step);
-        let points = points(device, plan, step, observer, &now, interrupted);
-        for ceiling in ceilings(plan, step, points, device.identity(), &mut shapes) {
-            if let (Resource::Overhead { of: Overhead::Launch }, Some(point)) = (ceiling.resource, ceiling.single()) {
-                builder.empty_launch(Seconds(point.value));
+            let variant = kernel.variants()[measurement.variant].clone();
+            let limit = kernel.limit(measurement.variant);
+            let visit = Visit { key: step.key(), workload, measurement, variant, limit };
+            points.extend(self.point(&visit));
+            self.visits.push(visit);
+            observer.measured(step, index);
+            if (self.interrupted)() {
+                break;
             }
-            builder.put(ceiling);
         }
-        builder.observe(device.observed(), now() - start);
-        observer.finished(index, builder.profile());
+        Ok(points)
     }
-    if all_done && !interrupted() {
-        builder.complete();
+
+    fn point(&self, visit: &Visit) -> Option<Measured> {
+        point(self.plan, &visit.workload, &visit.measurement, visit.variant.clone(), visit.limit)
     }
-    flag_throttled(&mut builder);
-    builder.sort();
-    builder.observe(device.observed(), now() - start);
-    builder.profile().clone()
+
+    /// Measures a second time whatever stands for a ceiling by itself. Minutes apart, a machine that is shared or warms up shows another
+    /// face; a value that is printed without a flag is one that came back.
+    fn visit_again(&mut self, device: &mut dyn Device, builder: &mut Builder, observer: &mut dyn Observer) {
+        let stands_alone: Vec<(Key, Option<f64>)> = builder
+            .profile()
+            .ceilings
+            .iter()
+            .filter_map(|ceiling| Some((whole(ceiling.key()), ceiling.single()?.at)))
+            .collect();
+        let again: Vec<usize> = (0..self.visits.len())
+            .filter(|&index| stands_alone.contains(&(self.visits[index].key, place(&self.visits[index].workload))))
+            .collect();
+        for (done, &index) in again.iter().enumerate() {
+            if (self.interrupted)() {
+                return;
+            }
+            observer.revisited(done, again.len());
+            let visit = &self.visits[index];
+            let later = device.prepare(&visit.workload).and_then(|mut kernel| {
+                measure_again(
+                    kernel.as_mut(),
+                    visit.measurement.variant,
+                    &self.plan.settings,
+                    &self.now,
+                    self.interrupted,
+                )
+            });
+            match later {
+                Ok(later) if later.stop == Stop::Interrupted => return,
+                Ok(later) => {
+                    let visit = &mut self.visits[index];
+                    visit.measurement = visit.measurement.clone().joined(later);
+                    let (key, place) = (visit.key, place(&visit.workload));
+                    if let Some(Measured { point, .. }) = self.point(&self.visits[index]) {
+                        replace(builder, key, place, &point);
+                    }
+                }
+                Err(error) => fail(builder, visit.key, place(&visit.workload), &error),
+            }
+        }
+    }
+}
+
+/// The key of the curve that a level's ceiling belongs to.
+fn whole(key: Key) -> Key {
+    Key { resource: key.resource.at_level(None), scope: key.scope }
+}
+
+/// A workload's place on the axis of its resource.
+fn place(workload: &Workload) -> Option<f64> {
+    workload.resource().axis().map(|_| workload.footprint() as f64)
+}
+
+/// Puts a point in the place of the one measured before, in the curve and in the level it stands for.
+fn replace(builder: &mut Builder, key: Key, place: Option<f64>, point: &Point) {
+    builder.revise(|ceiling| {
+        if whole(ceiling.key()) != key {
+            return;
+        }
+        let Outcome::Ok { points, .. } = &mut ceiling.outcome else { return };
+        for old in points.iter_mut().filter(|old| old.at == place) {
+            // What follows from the size alone still holds.
+            let kept = old.flags.iter().filter(|flag| matches!(flag, Flag::SmallWorkingSet { .. })).cloned();
+            let flags = point.flags.iter().cloned().chain(kept).collect();
+            *old = Point { flags, ..point.clone() };
+        }
+    });
+}
+
+/// What failed at the second visit is not to be believed at the first.
+fn fail(builder: &mut Builder, key: Key, place: Option<f64>, error: &BackendError) {
+    builder.revise(|ceiling| {
+        if whole(ceiling.key()) == key && ceiling.points().iter().any(|point| point.at == place) {
+            ceiling.outcome = Outcome::Failed { reason: format!("on the second visit: {error}") };
+        }
+    });
+}
+
+fn note_empty_launch(builder: &mut Builder) {
+    let launch = |ceiling: &&Ceiling| ceiling.resource == Resource::Overhead { of: Overhead::Launch };
+    let time = builder.profile().ceilings.iter().find(launch).and_then(Ceiling::single).map(|point| point.value);
+    if let Some(time) = time {
+        builder.empty_launch(Seconds(time));
+    }
+}
+
+/// Flags points whose clock was below the highest of the run.
+fn flag_throttled(builder: &mut Builder) {
+    let profile = builder.profile();
+    let points = profile.ceilings.iter().flat_map(Ceiling::points);
+    let seen = points.filter_map(|point| point.clock).chain(profile.instrument.clock.map(|clock| clock.median));
+    let Some(highest) = seen.max_by(|a, b| a.get().total_cmp(&b.get())) else { return };
+    builder.revise(|ceiling| {
+        let Outcome::Ok { points, .. } = &mut ceiling.outcome else { return };
+        for point in points {
+            if let Some(clock) = point.clock.filter(|clock| clock.get() < THROTTLED * highest.get()) {
+                point.flags.push(Flag::Throttled { clock, highest });
+            }
+        }
+    });
 }
 
 /// The outcome of a verification without timing.
@@ -126,49 +289,4 @@ pub fn verify(device: &mut dyn Device, plan: &Plan, interrupted: &dyn Fn() -> bo
         }
     }
     results
-}
-
-/// Measures the workloads of a step in order. The first failure ends it; what was measured before it is dropped with it, because a
-/// curve with a hole would be read as a whole one.
-fn points(
-    device: &mut dyn Device,
-    plan: &Plan,
-    step: &Step,
-    observer: &mut dyn Observer,
-    now: &dyn Fn() -> Seconds,
-    interrupted: &dyn Fn() -> bool,
-) -> Result<Vec<Measured>, BackendError> {
-    let mut points = Vec::new();
-    let sustain = plan.request.sustain.filter(|_| matches!(step.probe.family, Family::MultiplyAdd { .. }));
-    for (index, workload) in step.workloads.iter().enumerate() {
-        let mut kernel = device.prepare(workload)?;
-        let measurement = measure(kernel.as_mut(), &plan.settings, sustain, now, interrupted)?;
-        if measurement.stop == Stop::Interrupted && measurement.clean < 3 {
-            break;
-        }
-        let variant = kernel.variants()[measurement.variant].clone();
-        let limit = kernel.limit(measurement.variant);
-        points.extend(point(plan, workload, &measurement, variant, limit));
-        observer.measured(step, index);
-        if interrupted() {
-            break;
-        }
-    }
-    Ok(points)
-}
-
-/// Flags points whose clock was below the highest of the run.
-fn flag_throttled(builder: &mut Builder) {
-    let profile = builder.profile();
-    let points = profile.ceilings.iter().flat_map(Ceiling::points);
-    let seen = points.filter_map(|point| point.clock).chain(profile.instrument.clock.map(|clock| clock.median));
-    let Some(highest) = seen.max_by(|a, b| a.get().total_cmp(&b.get())) else { return };
-    builder.revise(|ceiling| {
-        let Outcome::Ok { points, .. } = &mut ceiling.outcome else { return };
-        for point in points {
-            if let Some(clock) = point.clock.filter(|clock| clock.get() < THROTTLED * highest.get()) {
-                point.flags.push(Flag::Throttled { clock, highest });
-            }
-        }
-    });
 }

@@ -124,6 +124,11 @@ pub enum Flag {
         /// The groups.
         modes: [Mode; 2],
     },
+    /// A second visit, later in the run, found another value.
+    Unrepeatable {
+        /// The value of each visit.
+        visits: [f64; 2],
+    },
     /// The clock was lower than elsewhere in the run.
     Throttled {
         /// Clock during the samples, in Hz.
@@ -159,6 +164,7 @@ impl Flag {
             Self::Preempted { .. } => "preempted",
             Self::Drifting { .. } => "drifting",
             Self::Bimodal { .. } => "bimodal",
+            Self::Unrepeatable { .. } => "unrepeatable",
             Self::Throttled { .. } => "throttled",
             Self::Nonlinear { .. } => "nonlinear",
             Self::Suspect { .. } => "suspect",
@@ -184,6 +190,9 @@ impl Flag {
                 human(b.value, unit),
                 percent(b.share)
             ),
+            Self::Unrepeatable { visits: [first, second] } => {
+                format!("unrepeatable: first {}, later {}", human(*first, unit), human(*second, unit))
+            }
             Self::Throttled { clock, highest } => format!("throttled: {clock} of {highest}"),
             Self::Nonlinear { ratio } => format!("nonlinear: twice the work took {:.2}× the time", 2.0 * ratio),
             Self::Suspect { share } => format!("suspect: {} of what the hardware can do", percent(*share)),

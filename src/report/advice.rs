@@ -30,14 +30,14 @@ pub fn advice(profile: &Profile) -> Vec<String> {
             points.len()
         ));
     }
-    let unsteady = flagged(|flag| matches!(flag, Flag::Unstable { .. } | Flag::Bimodal { .. } | Flag::Drifting { .. }));
+    let unsteady = flagged(|flag| matches!(flag, Flag::Unstable { .. } | Flag::Bimodal { .. } | Flag::Drifting { .. } | Flag::Unrepeatable { .. }));
     if unsteady > 0 && crowded == 0 {
         let cause = match &conditions.virtualisation {
             Some(host) => format!("this is a guest of {host}, and its neighbours share memory and caches"),
             None => "something changed while it was measured".to_owned(),
         };
         advice.push(format!(
-            "{unsteady} of {} points are unstable, drifting or bimodal: {cause}; `--effort thorough` takes more samples",
+            "{unsteady} of {} points would not hold still: {cause}; `--effort thorough` takes more samples",
             points.len()
         ));
     }

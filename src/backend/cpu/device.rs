@@ -113,9 +113,10 @@ impl Device for CpuDevice {
                 let program = Chase::new(bytes, hops, self.topology.identity.cache_line, memory);
                 Ok(Box::new(Lanewise { team: &mut self.team, lanes, program }))
             }
-            Kind::HostCopy { direction: Direction::Memcpy, bytes } => {
-                let memory = self.arena.lanes(lanes, 2 * bytes)?;
-                Ok(Box::new(Lanewise { team: &mut self.team, lanes, program: Copy::new(bytes, memory) }))
+            Kind::HostCopy { direction: Direction::Memcpy, bytes, buffers } => {
+                let memory = self.arena.lanes(lanes, workload.bytes_per_lane())?;
+                let program = Copy::new(bytes, buffers.max(1), memory);
+                Ok(Box::new(Lanewise { team: &mut self.team, lanes, program }))
             }
             Kind::HostCopy { direction, .. } => Err(BackendError::unsupported(format!(
                 "the device is the host: there is no `{direction}` link, only memcpy"

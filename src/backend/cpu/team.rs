@@ -20,13 +20,19 @@ type Job = *const (dyn Fn(usize) + Sync);
 struct Padded<T>(T);
 
 struct Shared {
-    epoch: Padded<AtomicUsize>,
+    order: Padded<Order>,
     done: Padded<AtomicUsize>,
-    /// Workers that take part in the current job.
-    active: AtomicUsize,
     stop: AtomicBool,
-    job: UnsafeCell<Option<Job>>,
     asleep: Vec<Padded<AtomicBool>>,
+}
+
+/// What the workers are to do. On one cache line, so that it reaches them in one trip.
+struct Order {
+    /// Counts the jobs: a worker that sees a new number has something to do.
+    epoch: AtomicUsize,
+    /// Workers that take part.
+    active: AtomicUsize,
+    job: UnsafeCell<Option<Job>>,
 }
 
 // SAFETY: `job` is written only by the team's owner while no worker runs (between the last `done` and the next `epoch`), and
@@ -48,11 +54,13 @@ impl Team {
     pub(super) fn start(cores: &[CoreId]) -> Result<Self, BackendError> {
         let original = Affinity::current();
         let shared = Arc::new(Shared {
-            epoch: Padded(AtomicUsize::new(0)),
+            order: Padded(Order {
+                epoch: AtomicUsize::new(0),
+                active: AtomicUsize::new(0),
+                job: UnsafeCell::new(None),
+            }),
             done: Padded(AtomicUsize::new(0)),
-            active: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
-            job: UnsafeCell::new(None),
             asleep: cores.iter().skip(1).map(|_| Padded(AtomicBool::new(false))).collect(),
         });
         let mut team = Self { shared, workers: Vec::new(), pinned: false, original };
@@ -85,11 +93,11 @@ impl Team {
         // this function does not return before all of them are done.
         let erased = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), &'static (dyn Fn(usize) + Sync)>(job) };
         // SAFETY: no worker reads `job` now; see `Shared`.
-        unsafe { *self.shared.job.get() = Some(std::ptr::from_ref(erased)) };
+        unsafe { *self.shared.order.0.job.get() = Some(std::ptr::from_ref(erased)) };
         self.shared.done.0.store(0, Ordering::Relaxed);
-        self.shared.active.store(others, Ordering::Relaxed);
+        self.shared.order.0.active.store(others, Ordering::Relaxed);
         // Sequentially consistent with the worker's going to sleep: one of the two sees the other.
-        self.shared.epoch.0.fetch_add(1, Ordering::SeqCst);
+        self.shared.order.0.epoch.fetch_add(1, Ordering::SeqCst);
         for (worker, asleep) in self.workers.iter().zip(&self.shared.asleep) {
             if asleep.0.load(Ordering::SeqCst) {
                 worker.thread().unpark();
@@ -111,11 +119,11 @@ impl Team {
 }
 
 fn work(shared: &Shared, index: usize) {
-    let asleep = &shared.asleep[index - 1].0;
+    let (order, asleep) = (&shared.order.0, &shared.asleep[index - 1].0);
     let mut seen = 0;
     loop {
         let mut turns = 0;
-        while shared.epoch.0.load(Ordering::Acquire) == seen {
+        while order.epoch.load(Ordering::Acquire) == seen {
             if shared.stop.load(Ordering::Relaxed) {
                 return;
             }
@@ -125,15 +133,15 @@ fn work(shared: &Shared, index: usize) {
                 continue;
             }
             asleep.store(true, Ordering::SeqCst);
-            if shared.epoch.0.load(Ordering::SeqCst) == seen && !shared.stop.load(Ordering::SeqCst) {
+            if order.epoch.load(Ordering::SeqCst) == seen && !shared.stop.load(Ordering::SeqCst) {
                 std::thread::park();
             }
             asleep.store(false, Ordering::SeqCst);
         }
         seen += 1;
-        if index <= shared.active.load(Ordering::Relaxed) {
+        if index <= order.active.load(Ordering::Relaxed) {
             // SAFETY: the epoch was seen, so the owner has written the job and waits for `done`; see `Shared`.
-            let job = unsafe { (*shared.job.get()).map(|job| &*job) };
+            let job = unsafe { (*order.job.get()).map(|job| &*job) };
             if let Some(job) = job {
                 job(index);
             }
