@@ -1,5 +1,7 @@
 //! Notes which commit and target rooflab is built for, so that profiles can say which build measured them.
 
+#![expect(clippy::disallowed_methods, reason = "cargo tells a build script everything through its environment")]
+
 use std::process::Command;
 
 fn main() {
@@ -18,7 +20,8 @@ fn main() {
 }
 
 fn describe() -> Option<String> {
-    let output = Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]).output().ok()?;
+    let output =
+        Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
     (output.status.success() && !text.is_empty()).then_some(text)
 }

@@ -368,9 +368,7 @@ fn dtype(word: &str) -> Option<DType> {
 }
 
 /// How much of the device takes part.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// All of it.
@@ -467,7 +465,16 @@ mod tests {
 
     #[test]
     fn other_spellings_are_refused() {
-        for text in ["", ".", "memory", "memory.read_nt", "memory.l9.read", "compute.vector.fp32", "compute.vector.f32.f32", "Memory.read"] {
+        for text in [
+            "",
+            ".",
+            "memory",
+            "memory.read_nt",
+            "memory.l9.read",
+            "compute.vector.fp32",
+            "compute.vector.f32.f32",
+            "Memory.read",
+        ] {
             assert!(text.parse::<Resource>().is_err(), "{text}");
         }
     }

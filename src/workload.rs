@@ -179,8 +179,10 @@ mod tests {
         assert_eq!(triad.footprint(), 6144);
         assert_eq!(triad.value(1.0), 6144.0);
         assert_eq!(stream(StreamOp::Write).work().bytes_read, 0);
-        let in_parts =
-            Workload { kind: Kind::Stream { access: Access::plain(StreamOp::Read), elements: 1024, parts: 4 }, lanes: 1 };
+        let in_parts = Workload {
+            kind: Kind::Stream { access: Access::plain(StreamOp::Read), elements: 1024, parts: 4 },
+            lanes: 1,
+        };
         assert_eq!((in_parts.work().bytes_read, in_parts.footprint()), (1024, 4096));
     }
 
@@ -192,7 +194,8 @@ mod tests {
 
     #[test]
     fn a_memcpy_counts_its_bytes_once() {
-        let copy = Workload { kind: Kind::HostCopy { direction: Direction::Memcpy, bytes: 1000, buffers: 3 }, lanes: 1 };
+        let copy =
+            Workload { kind: Kind::HostCopy { direction: Direction::Memcpy, bytes: 1000, buffers: 3 }, lanes: 1 };
         assert_eq!(copy.value(1.0), 1000.0);
     }
 }

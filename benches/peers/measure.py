@@ -92,6 +92,11 @@ def output(command: Sequence[str], environment: Mapping[str, str] | None = None,
     return done.stdout
 
 
+def typed(command: Sequence[str]) -> str:
+    """A command as one would type it in the repository."""
+    return " ".join(command).replace(f"{ROOT}/", "")
+
+
 def cpu_flags() -> frozenset[str]:
     """Instruction sets of the processor, as Linux names them."""
     for line in cpuinfo():
@@ -107,6 +112,13 @@ def cpu_name() -> str:
     if "cpu family" in fields:
         name += f" (family {fields['cpu family']}, model {fields.get('model', '?')})"
     return name
+
+
+def huge_pages() -> str:
+    """When the system gives huge pages: always, madvise (where a program asks for them) or never."""
+    path = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return text.partition("[")[2].partition("]")[0] or "unknown"
 
 
 def cpuinfo() -> list[str]:

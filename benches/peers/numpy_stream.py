@@ -66,7 +66,7 @@ def main() -> None:
     name, total, repetitions, processes = sys.argv[1], *map(int, sys.argv[2:5])
     elements = total // 8 // ARRAYS[name] // processes
     cores = sorted(os.sched_getaffinity(0))[:processes]
-    barrier = multiprocessing.Barrier(processes)
+    barrier = multiprocessing.Barrier(processes, timeout=60)  # so that none waits for ever for one that failed
     receiver, sender = multiprocessing.Pipe(duplex=False)
     workers = [
         multiprocessing.Process(
@@ -76,6 +76,7 @@ def main() -> None:
     ]
     for worker in workers:
         worker.start()
+    sender.close()
     times = receiver.recv()
     for worker in workers:
         worker.join()

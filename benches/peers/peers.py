@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-import platform
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from measure import BUILD, HERE, CommandFailed, Job, Quantity, Reading, cpu_flags, output
+from measure import BUILD, HERE, CommandFailed, Job, Quantity, Reading, cpu_flags, output, typed
 
 REPETITIONS = 20
 BABEL_REPETITIONS = 100
@@ -41,21 +40,24 @@ class Peer:
     parse: Callable[[str], Reading]
     environment: Callable[[Job], Mapping[str, str]] = lambda job: {}
     caches: bool = False  # whether it suits levels other than DRAM
-    absent: frozenset[str] = field(default_factory=frozenset)
 
-    def kernel(self, job: Job) -> str | None:
-        """What it calls the job's kernel, if it has one."""
-        if job.quantity.level != "dram" and not self.caches:
+    def kernel(self, quantity: Quantity) -> str | None:
+        """What it calls the quantity's kernel, if it has one."""
+        if quantity.level != "dram" and not self.caches:
             return None
-        return self.kernels.get((job.quantity.kernel, job.quantity.non_temporal))
+        return self.kernels.get((quantity.kernel, quantity.non_temporal))
 
-    def measure(self, job: Job, kernel: str) -> tuple[Reading, list[str]]:
-        """Runs it once. Gives the command too."""
-        command = self.command(job, kernel)
+    def measure(self, job: Job, kernel: str) -> Reading:
+        """Runs it once."""
         try:
-            return self.parse(output(command, self.environment(job))), command
+            return self.parse(output(self.command(job, kernel), self.environment(job)))
         except (CommandFailed, ValueError) as error:
-            return Reading(reason=str(error)), command
+            return Reading(reason=str(error))
+
+    def shell(self, job: Job, kernel: str) -> str:
+        """What to type for the same."""
+        settings = [f"{name}={value}" for name, value in self.environment(job).items()]
+        return typed([*settings, *self.command(job, kernel)])
 
 
 def best_and_median(text: str) -> Reading:
@@ -160,7 +162,7 @@ def peers() -> list[Peer]:
         ),
         Peer(
             name="likwid-bench",
-            about="Kernels in assembly; one mean over about a second, so it has no best. Arrays are of double.",
+            about="Kernels in assembly over arrays of double, default pages; one mean over about a second, so it has no best.",
             kernels=likwid_kernels(),
             command=likwid_command,
             parse=likwid_rate,
@@ -171,33 +173,23 @@ def peers() -> list[Peer]:
 
 def quantities() -> list[Quantity]:
     """All quantities, in the order in which they are measured and shown."""
-    dram = [
-        Quantity(
-            key=f"memory.dram.{kernel}{'_nt' if stores else ''}{'@core' if one_core else ''}",
-            title=f"DRAM {kernel}{', non-temporal stores' if stores else ''}, {'one core' if one_core else 'all cores'}",
-            kernel=kernel,
-            non_temporal=stores,
-            one_core=one_core,
-        )
-        for one_core in (False, True)
-        for kernel, stores in (
-            ("read", PLAIN),
-            ("copy", PLAIN),
-            ("copy", NON_TEMPORAL),
-            ("triad", PLAIN),
-            ("triad", NON_TEMPORAL),
-        )
-    ]
+    kinds = [("read", PLAIN), ("copy", PLAIN), ("copy", NON_TEMPORAL), ("triad", PLAIN), ("triad", NON_TEMPORAL)]
+    dram = [dram_quantity(kernel, stores, one_core) for one_core in (False, True) for kernel, stores in kinds]
     caches = [
         Quantity(key=f"memory.{level}.read", title=f"{level.upper()} read, all cores", kernel="read", level=level)
         for level in ("l1", "l2", "l3")
     ]
-    compute = [
-        Quantity(key=f"compute.vector.{format}", title=f"FMA {format}, all cores", level="") for format in ("f32", "f64")
-    ]
+    compute = [Quantity(key=f"compute.vector.{kind}", title=f"FMA {kind}, all cores", level="") for kind in ("f32", "f64")]
     return dram + caches + compute
 
 
-def machine() -> str:
-    """The kernel's name and version."""
-    return f"{platform.system()} {platform.release()}"
+def dram_quantity(kernel: str, non_temporal: bool, one_core: bool) -> Quantity:
+    stores = ", non-temporal stores" if non_temporal else ""
+    cores = "one core" if one_core else "all cores"
+    return Quantity(
+        key=f"memory.dram.{kernel}{'_nt' if non_temporal else ''}{'@core' if one_core else ''}",
+        title=f"DRAM {kernel}{stores}, {cores}",
+        kernel=kernel,
+        non_temporal=non_temporal,
+        one_core=one_core,
+    )

@@ -226,7 +226,7 @@ impl Kernel for MockKernel {
         let random = signed_f64(Seed(1), run);
         let slowdown = match self.behaviour {
             Behaviour::Noisy => 1.5 + 0.5 * random,
-            Behaviour::Crowded if run % 10 != 0 => 2.0 + random,
+            Behaviour::Crowded if !run.is_multiple_of(10) => 2.0 + random,
             Behaviour::TwoModes if (run / 8) % 2 == 1 => 1.5 + 0.002 * random,
             _ => 1.0 + 0.002 * random,
         };
@@ -234,7 +234,7 @@ impl Kernel for MockKernel {
         let variant_cost = if variant == 0 { 1.25 } else { 1.0 };
         let elapsed = self.seconds * iterations as f64 * slowdown * variant_cost / clock;
         self.time.set(self.time.get() + elapsed);
-        let preempted = self.behaviour == Behaviour::Crowded && run % 10 != 0;
+        let preempted = self.behaviour == Behaviour::Crowded && !run.is_multiple_of(10);
         Ok(Sample {
             elapsed: Seconds(elapsed),
             clock: Some(Hertz(CLOCK * clock)),

@@ -42,8 +42,8 @@ impl Context {
 
     /// Writes a value to standard output as JSON.
     pub(crate) fn write_json(&mut self, value: &impl Serialize) -> Result<(), CliError> {
-        let text = serde_json::to_string_pretty(value)
-            .map_err(|error| CliError::caused_by("cannot write JSON", &error))?;
+        let text =
+            serde_json::to_string_pretty(value).map_err(|error| CliError::caused_by("cannot write JSON", &error))?;
         self.write(&text)?;
         self.write("\n")
     }
@@ -87,10 +87,11 @@ impl Context {
         Ok(Store::new(data.join("rooflab").join("profiles")))
     }
 
-    /// The date.
+    /// The date, to the second.
     #[expect(clippy::disallowed_methods, reason = "this is where the command asks for the date")]
     pub(crate) fn now(&self) -> Timestamp {
-        Timestamp::now()
+        let now = Timestamp::now();
+        Timestamp::from_second(now.as_second()).unwrap_or(now)
     }
 
     /// This build of rooflab.

@@ -21,7 +21,8 @@ struct Offer {
 }
 
 pub(crate) fn run(context: &mut Context) -> Result<Answer, CliError> {
-    let offers: Vec<Offer> = backends().iter().filter(|backend| !backend.on_request_only()).map(|b| offer(*b)).collect();
+    let offers: Vec<Offer> =
+        backends().iter().filter(|backend| !backend.on_request_only()).map(|b| offer(*b)).collect();
     if context.json {
         context.write_json(&offers)?;
     } else {
@@ -87,7 +88,9 @@ pub(crate) fn choose(id: Option<&str>) -> Result<Vec<Choice>, CliError> {
     match id {
         // Backends are listed best first.
         None => Ok(vec![usable().flat_map(all).next().ok_or_else(no_device)?]),
-        Some("all") => Some(usable().flat_map(all).collect::<Vec<_>>()).filter(|list| !list.is_empty()).ok_or_else(no_device),
+        Some("all") => {
+            Some(usable().flat_map(all).collect::<Vec<_>>()).filter(|list| !list.is_empty()).ok_or_else(no_device)
+        }
         Some(id) => Ok(vec![by_id(id)?]),
     }
 }
@@ -96,7 +99,8 @@ fn by_id(id: &str) -> Result<Choice, CliError> {
     let (name, index) = id.split_once(':').unwrap_or((id, "0"));
     let backend = backends().iter().copied().find(|backend| backend.name() == name);
     let (Some(backend), Ok(index)) = (backend, index.parse::<usize>()) else {
-        return Err(CliError::new(format!("there is no device `{id}`")).with_hint("`rooflab devices` lists what can be measured"));
+        return Err(CliError::new(format!("there is no device `{id}`"))
+            .with_hint("`rooflab devices` lists what can be measured"));
     };
     let devices = backend.devices()?;
     if index >= devices.len() {

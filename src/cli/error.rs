@@ -65,8 +65,12 @@ impl CliError {
     pub(crate) fn reading(what: &str, error: &ReadError) -> Self {
         let hint = match error {
             ReadError::Newer { .. } => "update rooflab: `cargo install rooflab`",
-            ReadError::Truncated(_) | ReadError::Empty => "measure again: `rooflab probe`; older profiles are kept in `history/`",
-            ReadError::Io(error) if error.kind() == io::ErrorKind::NotFound => "`rooflab profile list` shows what there is",
+            ReadError::Truncated(_) | ReadError::Empty => {
+                "measure again: `rooflab probe`; older profiles are kept in `history/`"
+            }
+            ReadError::Io(error) if error.kind() == io::ErrorKind::NotFound => {
+                "`rooflab profile list` shows what there is"
+            }
             _ => "`rooflab generate schema` writes the format of a profile",
         };
         Self::caused_by(format!("cannot use {what} as a profile"), error).with_hint(hint)

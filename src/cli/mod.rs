@@ -51,11 +51,10 @@ pub(crate) fn main() -> ExitCode {
     };
     let result = result.and_then(|answer| context.flush().map(|()| answer));
     match result {
-        Ok(Answer::Yes) => ExitCode::SUCCESS,
+        // Whoever reads our output has had enough: that is no failure.
+        Ok(Answer::Yes) | Err(CliError::BrokenPipe) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
         Ok(Answer::Interrupted) => ExitCode::from(130),
-        // Whoever reads our output has had enough: that is no failure.
-        Err(CliError::BrokenPipe) => ExitCode::SUCCESS,
         Err(error) => {
             context.complain(&error);
             ExitCode::from(2)

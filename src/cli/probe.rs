@@ -59,10 +59,10 @@ fn probe_one(
         return check(context, device.as_mut(), &plan);
     }
     let identity = device.identity();
-    let name = arguments.name.as_deref().map_or_else(
-        || Store::name_for(&identity.name, &identity.backend),
-        rooflab::profile::slug,
-    );
+    let name = arguments
+        .name
+        .as_deref()
+        .map_or_else(|| Store::name_for(&identity.name, &identity.backend), rooflab::profile::slug);
     let mut keeper = Keeper::new(context, arguments, &name)?;
     let run = probe::Context { name, created: context.now(), source: context.source() };
     let mut watcher = Watcher { progress: Progress::new(&plan, context.shows_progress()), keeper: &mut keeper };
@@ -113,7 +113,9 @@ fn show(context: &mut Context, profile: &Profile, keeper: &Keeper) -> Result<(),
     }
     let measured = profile.ceilings.iter().filter(|ceiling| !ceiling.points().is_empty()).count();
     let summary = format!(" ({}, {measured} ceilings)", profile.instrument.elapsed);
-    let saved = keeper.saved().map_or_else(|| format!("not saved{}", keeper.why_not()), |path| format!("saved {}", path.display()));
+    let saved = keeper
+        .saved()
+        .map_or_else(|| format!("not saved{}", keeper.why_not()), |path| format!("saved {}", path.display()));
     context.show(&[Block::line(saved + &summary, Tone::Dim)])?;
     if keeper.saved().is_some() {
         context.show(&[Block::line("next: rooflab profile show · rooflab explain 'memory.*'", Tone::Dim)])?;
@@ -157,7 +159,10 @@ fn check(context: &mut Context, device: &mut dyn Device, plan: &Plan) -> Result<
         let columns = ["variant", "bytes", "result"].map(str::to_owned).to_vec();
         context.show(&[
             Block::Table(Table { columns, right: vec![false, true, false], groups }),
-            Block::line(format!("{} verified, {failures} wrong", results.iter().filter(|r| r.result.is_ok()).count()), Tone::Strong),
+            Block::line(
+                format!("{} verified, {failures} wrong", results.iter().filter(|r| r.result.is_ok()).count()),
+                Tone::Strong,
+            ),
         ])?;
     }
     if interrupted() {

@@ -45,7 +45,8 @@ fn list(context: &mut Context) -> Result<Answer, CliError> {
             .collect();
         context.write_json(&rows)?;
     } else if entries.is_empty() {
-        context.say(&format!("no profiles in `{}` yet; `rooflab probe` measures this machine", store.folder().display()));
+        context
+            .say(&format!("no profiles in `{}` yet; `rooflab probe` measures this machine", store.folder().display()));
     } else {
         context.show(&report::list(&entries))?;
     }
@@ -126,7 +127,9 @@ fn check_all(context: &mut Context, names: &[String]) -> Result<Answer, CliError
 
 fn compare(context: &mut Context, before: &str, after: &str, fail_on_regression: bool) -> Result<Answer, CliError> {
     if before == "-" && after == "-" {
-        return Err(CliError::new("standard input holds one profile, not two").with_hint("give the other by name or path"));
+        return Err(
+            CliError::new("standard input holds one profile, not two").with_hint("give the other by name or path")
+        );
     }
     let (first, second) = (load_and_note(context, before)?, load_and_note(context, after)?);
     let comparison = diff(&first, &second);
@@ -160,7 +163,9 @@ fn or_this_machine(which: Option<&str>) -> Result<String, CliError> {
     }
     let choice = choose(None)?.into_iter().next();
     let identity = choice.and_then(|choice| choice.backend.devices().ok()?.into_iter().nth(choice.index));
-    identity.map(|device| Store::name_for(&device.name, &device.backend)).ok_or_else(|| CliError::new("there is no device here"))
+    identity
+        .map(|device| Store::name_for(&device.name, &device.backend))
+        .ok_or_else(|| CliError::new("there is no device here"))
 }
 
 fn load_and_note(context: &mut Context, name: &str) -> Result<Profile, CliError> {

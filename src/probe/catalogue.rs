@@ -120,7 +120,8 @@ impl Probe {
             _ => &[],
         };
         let own = std::iter::once(resource);
-        own.chain(levels.iter().map(move |&level| resource.at_level(Some(level)))).map(move |resource| Key { resource, scope })
+        own.chain(levels.iter().map(move |&level| resource.at_level(Some(level))))
+            .map(move |resource| Key { resource, scope })
     }
 }
 
@@ -159,8 +160,18 @@ pub static PROBES: &[Probe] = &[
         "Issue peak of f32 fused multiply-adds on values held in registers. No kernel computes faster; real matrix products reach \
          70-95 % of it.",
     ),
-    multiply_add(ComputeUnit::Vector, DType::F64, DType::F64, "Issue peak of f64 fused multiply-adds on values held in registers."),
-    multiply_add(ComputeUnit::Vector, DType::F16, DType::F16, "Issue peak of native f16 multiply-adds that also sum in f16."),
+    multiply_add(
+        ComputeUnit::Vector,
+        DType::F64,
+        DType::F64,
+        "Issue peak of f64 fused multiply-adds on values held in registers.",
+    ),
+    multiply_add(
+        ComputeUnit::Vector,
+        DType::F16,
+        DType::F16,
+        "Issue peak of native f16 multiply-adds that also sum in f16.",
+    ),
     multiply_add(
         ComputeUnit::Vector,
         DType::Bf16,
@@ -173,7 +184,12 @@ pub static PROBES: &[Probe] = &[
         DType::Int32,
         "Issue peak of 8-bit integer dot products summed in 32 bits: the ceiling of W8A8 products without matrix units.",
     ),
-    multiply_add(ComputeUnit::Matrix, DType::Bf16, DType::F32, "Issue peak of the matrix units for bf16, summed in f32."),
+    multiply_add(
+        ComputeUnit::Matrix,
+        DType::Bf16,
+        DType::F32,
+        "Issue peak of the matrix units for bf16, summed in f32.",
+    ),
     multiply_add(ComputeUnit::Matrix, DType::Int8, DType::Int32, "Issue peak of the matrix units for 8-bit integers."),
     stream(
         Access::plain(StreamOp::Read),

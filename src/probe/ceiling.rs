@@ -94,9 +94,8 @@ fn found_levels(step: &Step, points: &[Point], identity: &Identity, shapes: &mut
 
 /// The levels a device states, for some lanes, with main memory last.
 fn levels(identity: &Identity, lanes: u32) -> Vec<Level> {
-    let cache = |cache: &Cache| {
-        Some(Level { level: cache.memory_level()?, capacity: identity.capacity(cache, lanes) as f64 })
-    };
+    let cache =
+        |cache: &Cache| Some(Level { level: cache.memory_level()?, capacity: identity.capacity(cache, lanes) as f64 });
     let memory = Level { level: MemoryLevel::Dram, capacity: f64::INFINITY };
     identity.caches.iter().filter_map(cache).chain([memory]).collect()
 }
@@ -123,7 +122,8 @@ fn absent_level(level: Option<MemoryLevel>, identity: &Identity, step: &Step, po
         return Outcome::Skipped { reason: "only the largest working set was measured".to_owned() };
     }
     let stated = level == Some(MemoryLevel::Dram) || identity.caches.iter().any(|cache| cache.memory_level() == level);
-    let reason = if stated { "the curve shows no plateau of its own at this level" } else { "the machine states no such cache" };
+    let reason =
+        if stated { "the curve shows no plateau of its own at this level" } else { "the machine states no such cache" };
     Outcome::Unsupported { reason: reason.to_owned() }
 }
 
@@ -137,4 +137,3 @@ fn flag_small(point: &mut Point, step: &Step, plan: &Plan, found: &[Plateau]) {
         point.flags.push(Flag::SmallWorkingSet { bytes: at as u64, wanted: plan.wanted_working_set });
     }
 }
-

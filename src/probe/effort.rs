@@ -36,9 +36,15 @@ impl Settings {
             rounds: 3,
         };
         match effort {
-            Effort::Quick => {
-                Self { goal: 0.02, least: 7, budget: Seconds(0.3), sample: Seconds(3e-3), warm_up: Seconds(0.05), rounds: 2, ..common }
-            }
+            Effort::Quick => Self {
+                goal: 0.02,
+                least: 7,
+                budget: Seconds(0.3),
+                sample: Seconds(3e-3),
+                warm_up: Seconds(0.05),
+                rounds: 2,
+                ..common
+            },
             Effort::Normal => common,
             Effort::Thorough => {
                 Self { goal: 0.003, least: 25, budget: Seconds(4.0), warm_up: Seconds(0.3), rounds: 5, ..common }

@@ -3,9 +3,9 @@
 
 use super::effort::Settings;
 use crate::backend::{BackendError, Kernel, Sample};
+use crate::profile::Stop;
 use crate::stats::{self, Summary};
 use crate::units::{Hertz, Seconds};
-use crate::profile::Stop;
 
 /// What was measured of one workload.
 #[derive(Clone, Debug, PartialEq)]
@@ -293,8 +293,8 @@ fn steady(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::mock::{BEHAVIOURS, Behaviour, MockBackend};
     use crate::backend::Backend;
+    use crate::backend::mock::{BEHAVIOURS, Behaviour, MockBackend};
     use crate::profile::Effort;
     use crate::resource::{Access, StreamOp};
     use crate::workload::{Kind, Workload};

@@ -169,7 +169,7 @@ fn workloads(family: Family, grid: Grid, lanes: u32, sizes: &Sizes) -> Vec<Workl
             .into_iter()
             .map(|bytes| Kind::Chase { bytes, hops: HOPS })
             .collect(),
-        Family::HostCopy(direction) => host_copies(grid)
+        Family::HostCopy(direction) => host_copies(grid, sizes.far / 2)
             .into_iter()
             .map(|bytes| {
                 let per_lane = bytes / u64::from(lanes);
@@ -201,12 +201,13 @@ fn places(grid: Grid, first: u64, last: u64) -> Vec<u64> {
     places
 }
 
-/// Transfers of a few pages to some megabytes.
-fn host_copies(grid: Grid) -> Vec<u64> {
+/// Transfers of a few pages to some megabytes, as far as there is memory.
+fn host_copies(grid: Grid, most: u64) -> Vec<u64> {
+    let last = most.min(16 << 20);
     match grid {
         Grid::Nothing => Vec::new(),
-        Grid::Far => vec![16 << 20],
-        _ => vec![64 << 10, 1 << 20, 16 << 20],
+        Grid::Far => vec![last],
+        _ => [64 << 10, 1 << 20].into_iter().filter(|&bytes| bytes < last).chain([last]).collect(),
     }
 }
 
@@ -216,7 +217,8 @@ fn previous_power_of_two(number: u64) -> u64 {
 
 fn estimate(family: Family, workloads: &[Workload], settings: &Settings, sustain: Option<Seconds>) -> Seconds {
     let variants = if matches!(family, Family::Stream(_)) { 3 } else { 1 };
-    let preparing = |workload: &Workload| Seconds(workload.footprint() as f64 / FILL_RATE * f64::from(variants as u32).min(2.0));
+    let preparing =
+        |workload: &Workload| Seconds(workload.footprint() as f64 / FILL_RATE * f64::from(variants as u32).min(2.0));
     let sustained = match family {
         Family::MultiplyAdd { .. } => sustain.unwrap_or(Seconds(0.0)),
         _ => Seconds(0.0),
@@ -235,8 +237,8 @@ fn second_visits(step: &Step, settings: &Settings) -> Seconds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::mock::MockBackend;
     use crate::backend::Backend;
+    use crate::backend::mock::MockBackend;
 
     fn request(patterns: &[&str], effort: Effort) -> Request {
         let patterns: Vec<String> = patterns.iter().map(ToString::to_string).collect();

@@ -33,7 +33,8 @@ const COST_OF_A_PLATEAU: f64 = 0.03;
 /// names them. Levels are given nearest first; the last is main memory.
 #[must_use]
 pub fn plateaus(curve: &[(f64, f64)], levels: &[Level]) -> Vec<Plateau> {
-    let usable = curve.iter().all(|&(place, value)| place > 0.0 && value > 0.0 && place.is_finite() && value.is_finite());
+    let usable =
+        curve.iter().all(|&(place, value)| place > 0.0 && value > 0.0 && place.is_finite() && value.is_finite());
     if curve.is_empty() || levels.is_empty() || !usable {
         return Vec::new();
     }
@@ -43,8 +44,11 @@ pub fn plateaus(curve: &[(f64, f64)], levels: &[Level]) -> Vec<Plateau> {
     segments
         .iter()
         .zip(names)
-        .map(|(&(first, last), level)| {
-            Plateau { level, first, last, representative: representative(level, curve, first, last) }
+        .map(|(&(first, last), level)| Plateau {
+            level,
+            first,
+            last,
+            representative: representative(level, curve, first, last),
         })
         .collect()
 }
@@ -111,7 +115,8 @@ fn name(curve: &[(f64, f64)], segments: &[(usize, usize)], levels: &[Level]) -> 
         if reaches_memory && choice.last() != Some(&(levels.len() - 1)) {
             continue;
         }
-        let distance = segments.iter().zip(&choice).map(|(segment, &level)| (center(segment) - home(level)).abs()).sum();
+        let distance =
+            segments.iter().zip(&choice).map(|(segment, &level)| (center(segment) - home(level)).abs()).sum();
         if best.as_ref().is_none_or(|(least, _)| distance < *least) {
             best = Some((distance, choice));
         }
@@ -136,9 +141,14 @@ mod tests {
     const MI: f64 = 1024.0 * KI;
 
     fn levels() -> Vec<Level> {
-        [(MemoryLevel::L1, 32.0 * KI), (MemoryLevel::L2, MI), (MemoryLevel::L3, 32.0 * MI), (MemoryLevel::Dram, f64::INFINITY)]
-            .map(|(level, capacity)| Level { level, capacity })
-            .to_vec()
+        [
+            (MemoryLevel::L1, 32.0 * KI),
+            (MemoryLevel::L2, MI),
+            (MemoryLevel::L3, 32.0 * MI),
+            (MemoryLevel::Dram, f64::INFINITY),
+        ]
+        .map(|(level, capacity)| Level { level, capacity })
+        .to_vec()
     }
 
     fn curve(speed: impl Fn(f64) -> f64) -> Vec<(f64, f64)> {

@@ -100,12 +100,14 @@ fn flags(
     if let Some(ratio) = measurement.linearity.filter(|ratio| (ratio - 1.0).abs() > NONLINEAR) {
         flags.push(Flag::Nonlinear { ratio });
     }
-    if let &[first, second] = measurement.visits.as_slice() {
-        if (second / first - 1.0).abs() > UNREPEATABLE {
-            flags.push(Flag::Unrepeatable { visits: [workload.value(first), workload.value(second)] });
-        }
+    if let &[first, second] = measurement.visits.as_slice()
+        && (second / first - 1.0).abs() > UNREPEATABLE
+    {
+        flags.push(Flag::Unrepeatable { visits: [workload.value(first), workload.value(second)] });
     }
-    if let Some(share) = limit.map(|limit| workload.value(summary.median) / limit.value).filter(|&share| share > SUSPECT) {
+    if let Some(share) =
+        limit.map(|limit| workload.value(summary.median) / limit.value).filter(|&share| share > SUSPECT)
+    {
         flags.push(Flag::Suspect { share });
     }
     flags

@@ -126,7 +126,10 @@ fn check_point(ceiling: &Ceiling, point: &Point) -> Vec<String> {
     );
     require(point.samples.clean <= point.samples.total && point.samples.total > 0, "the sample counts contradict");
     require(point.iterations > 0 && point.lanes > 0, "nothing was run");
-    require(point.at.is_some() == ceiling.axis.is_some(), "its place on the axis is missing, or it has one without an axis");
+    require(
+        point.at.is_some() == ceiling.axis.is_some(),
+        "its place on the axis is missing, or it has one without an axis",
+    );
     require(point.at.is_none_or(positive), "its place on the axis is not a positive number");
     require(point.clock.is_none_or(|clock| positive(clock.get())), "the clock is not a positive number");
     problems

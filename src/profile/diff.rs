@@ -149,8 +149,14 @@ fn verdict(unit: Unit, before: &Point, after: &Point) -> Verdict {
     if overlap || small {
         return Verdict::Same;
     }
-    let flags: Vec<&'static str> =
-        before.flags.iter().chain(&after.flags).map(super::point::Flag::word).collect::<BTreeSet<_>>().into_iter().collect();
+    let flags: Vec<&'static str> = before
+        .flags
+        .iter()
+        .chain(&after.flags)
+        .map(super::point::Flag::word)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
     if !flags.is_empty() {
         return Verdict::Unsure { flags };
     }

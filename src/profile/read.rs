@@ -90,10 +90,8 @@ pub fn from_json(bytes: &[u8]) -> Result<(Profile, Vec<ReadNote>), ReadError> {
     check_header(&value)?;
     let unknown = leave_out_unknown(&mut value, "ceilings");
     leave_out_unknown(&mut value, "datasheet");
-    let profile = serde_path_to_error::deserialize(value).map_err(|error| ReadError::Field {
-        path: error.path().to_string(),
-        cause: error.into_inner().to_string(),
-    })?;
+    let profile = serde_path_to_error::deserialize(value)
+        .map_err(|error| ReadError::Field { path: error.path().to_string(), cause: error.into_inner().to_string() })?;
     let notes = if unknown.is_empty() { Vec::new() } else { vec![ReadNote::UnknownResources(unknown)] };
     Ok((profile, notes))
 }

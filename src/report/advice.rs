@@ -30,7 +30,9 @@ pub fn advice(profile: &Profile) -> Vec<String> {
             points.len()
         ));
     }
-    let unsteady = flagged(|flag| matches!(flag, Flag::Unstable { .. } | Flag::Bimodal { .. } | Flag::Drifting { .. } | Flag::Unrepeatable { .. }));
+    let unsteady = flagged(|flag| {
+        matches!(flag, Flag::Unstable { .. } | Flag::Bimodal { .. } | Flag::Drifting { .. } | Flag::Unrepeatable { .. })
+    });
     if unsteady > 0 && crowded == 0 {
         let cause = match &conditions.virtualisation {
             Some(host) => format!("this is a guest of {host}, and its neighbours share memory and caches"),
@@ -45,13 +47,19 @@ pub fn advice(profile: &Profile) -> Vec<String> {
         advice.push("a value lies above what the hardware can do: please report it, with the profile".to_owned());
     }
     if let Some(governor) = conditions.governor.as_deref().filter(|governor| *governor == "powersave") {
-        advice.push(format!("the frequency governor is `{governor}`: `sudo cpupower frequency-set -g performance` before measuring"));
+        advice.push(format!(
+            "the frequency governor is `{governor}`: `sudo cpupower frequency-set -g performance` before measuring"
+        ));
     }
     if conditions.pinned == Some(false) {
-        advice.push("threads could not be bound to cores: the system moved them about while they were measured".to_owned());
+        advice.push(
+            "threads could not be bound to cores: the system moved them about while they were measured".to_owned(),
+        );
     }
     if let Some(limit) = &conditions.limit {
-        advice.push(format!("this process is limited to {limit}: the ceilings are those of the limit, not of the machine"));
+        advice.push(format!(
+            "this process is limited to {limit}: the ceilings are those of the limit, not of the machine"
+        ));
     }
     let observed = &profile.observed;
     if let Some(huge) = observed.memory_in_huge_pages.filter(|_| profile.device.kind == DeviceKind::Cpu) {

@@ -16,7 +16,8 @@ pub fn profile(profile: &Profile) -> Vec<Block> {
     if let Some(table) = ceilings(profile) {
         blocks.push(Block::Table(table));
     }
-    blocks.extend([Scope::Device, Scope::Core].into_iter().filter_map(|scope| caches(profile, scope)).map(Block::Table));
+    blocks
+        .extend([Scope::Device, Scope::Core].into_iter().filter_map(|scope| caches(profile, scope)).map(Block::Table));
     blocks.extend(left_out(profile));
     blocks
 }
@@ -55,20 +56,13 @@ fn instrument(profile: &Profile) -> Block {
 
 /// Main memory, compute, latency, links and overheads: a row each.
 fn ceilings(profile: &Profile) -> Option<Table> {
-    let titles: [(&str, fn(&Ceiling) -> bool); 5] = [
-        ("memory", |ceiling| matches!(ceiling.resource, Resource::Memory { level: Some(MemoryLevel::Dram), .. })),
-        ("compute", |ceiling| matches!(ceiling.resource, Resource::Compute { .. })),
-        ("latency", |ceiling| matches!(ceiling.resource, Resource::Latency { level: Some(_) })),
-        ("link", |ceiling| matches!(ceiling.resource, Resource::HostLink { .. })),
-        ("overhead", |ceiling| matches!(ceiling.resource, Resource::Overhead { .. })),
-    ];
     let mut groups = Vec::new();
-    for (title, belongs) in titles {
+    for title in ["memory", "compute", "latency", "link", "overhead"] {
         for scope in [Scope::Device, Scope::Core] {
             let rows: Vec<Row> = profile
                 .ceilings
                 .iter()
-                .filter(|ceiling| ceiling.scope == scope && belongs(ceiling) && !is_skipped(ceiling))
+                .filter(|ceiling| ceiling.scope == scope && group(ceiling) == Some(title) && !is_skipped(ceiling))
                 .map(|ceiling| row(profile, ceiling))
                 .collect();
             let title = if scope == Scope::Core { format!("{title}, one core") } else { title.to_owned() };
@@ -82,6 +76,18 @@ fn ceilings(profile: &Profile) -> Option<Table> {
     }
     let columns = ["median", "best", "±MAD", "at", "of peak", ""].map(str::to_owned).to_vec();
     Some(Table { columns, right: vec![true, true, true, true, true, false], groups })
+}
+
+/// The group a ceiling's row stands in; none for curves, and for caches, which have a table of their own.
+const fn group(ceiling: &Ceiling) -> Option<&'static str> {
+    match ceiling.resource {
+        Resource::Memory { level: Some(MemoryLevel::Dram), .. } => Some("memory"),
+        Resource::Memory { .. } | Resource::Latency { level: None } => None,
+        Resource::Compute { .. } => Some("compute"),
+        Resource::Latency { .. } => Some("latency"),
+        Resource::HostLink { .. } => Some("link"),
+        Resource::Overhead { .. } => Some("overhead"),
+    }
 }
 
 fn is_skipped(ceiling: &Ceiling) -> bool {
@@ -149,7 +155,8 @@ fn caches(profile: &Profile, scope: Scope) -> Option<Table> {
         let resource = Resource::Memory { level: Some(level), access };
         profile.ceilings.iter().find(|ceiling| ceiling.resource == resource && ceiling.scope == scope)
     };
-    let levels: Vec<MemoryLevel> = MemoryLevel::ALL.iter().copied().filter(|&level| level != MemoryLevel::Dram).collect();
+    let levels: Vec<MemoryLevel> =
+        MemoryLevel::ALL.iter().copied().filter(|&level| level != MemoryLevel::Dram).collect();
     let mut accesses: Vec<_> = profile
         .ceilings
         .iter()
@@ -165,7 +172,10 @@ fn caches(profile: &Profile, scope: Scope) -> Option<Table> {
         .into_iter()
         .map(|access| Row {
             label: access.to_string(),
-            cells: levels.iter().map(|&level| value(access, level).map_or_else(|| Cell::plain("–"), cache_cell)).collect(),
+            cells: levels
+                .iter()
+                .map(|&level| value(access, level).map_or_else(|| Cell::plain("–"), cache_cell))
+                .collect(),
         })
         .collect();
     if rows.is_empty() {
@@ -180,12 +190,19 @@ fn caches(profile: &Profile, scope: Scope) -> Option<Table> {
     })
 }
 
+/// The value, with its share of what the hardware allows where that is known, and its flags.
 fn cache_cell(ceiling: &Ceiling) -> Cell {
     match ceiling.single() {
-        Some(point) if point.flags.is_empty() => Cell::plain(human(point.value, ceiling.unit).to_string()),
         Some(point) => {
+            let mut text = human(point.value, ceiling.unit).to_string();
+            if let Outcome::Ok { limit: Some(limit), .. } = &ceiling.outcome {
+                text += &format!(" = {}", percent(point.value / limit.value));
+            }
+            if point.flags.is_empty() {
+                return Cell::plain(text);
+            }
             let words: Vec<&str> = point.flags.iter().map(Flag::word).collect();
-            Cell::new(format!("{} ({})", human(point.value, ceiling.unit), words.join(", ")), Tone::Warn)
+            Cell::new(format!("{text} ({})", words.join(", ")), Tone::Warn)
         }
         None => match &ceiling.outcome {
             Outcome::Failed { .. } => Cell::new("failed", Tone::Bad),
@@ -225,7 +242,9 @@ pub fn list(entries: &[Entry]) -> Vec<Block> {
                 ],
             }
         }
-        Err(error) => Row { label: entry.name.clone(), cells: vec![Cell::new(format!("unreadable: {error}"), Tone::Bad)] },
+        Err(error) => {
+            Row { label: entry.name.clone(), cells: vec![Cell::new(format!("unreadable: {error}"), Tone::Bad)] }
+        }
     };
     let columns = ["device", "measured", "effort", "ceilings", ""].map(str::to_owned).to_vec();
     let groups = vec![Group { title: "profile".to_owned(), rows: entries.iter().map(row).collect() }];

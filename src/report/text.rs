@@ -212,8 +212,14 @@ mod tests {
             columns: vec!["median".to_owned(), "note".to_owned()],
             right: vec![true, false],
             groups: vec![
-                Group { title: "memory".to_owned(), rows: vec![row("dram.read", &["39.1 GB/s", ""]), row("l1.read", &["429 GB/s", "noisy"])] },
-                Group { title: "compute".to_owned(), rows: vec![row("vector.f16", &["unsupported: needs AVX-512 FP16"])] },
+                Group {
+                    title: "memory".to_owned(),
+                    rows: vec![row("dram.read", &["39.1 GB/s", ""]), row("l1.read", &["429 GB/s", "noisy"])],
+                },
+                Group {
+                    title: "compute".to_owned(),
+                    rows: vec![row("vector.f16", &["unsupported: needs AVX-512 FP16"])],
+                },
             ],
         }
     }

@@ -131,8 +131,7 @@ mod tests {
     fn interval_covers_the_median_as_often_as_it_says() {
         let mut covered = 0;
         for trial in 0..1000 {
-            let samples: Vec<f64> =
-                (0..21).map(|i| crate::data::signed_f64(crate::data::Seed(trial), i)).collect();
+            let samples: Vec<f64> = (0..21).map(|i| crate::data::signed_f64(crate::data::Seed(trial), i)).collect();
             let (low, high) = Summary::of(&samples).unwrap().confidence;
             covered += usize::from(low <= 0.0 && 0.0 <= high);
         }

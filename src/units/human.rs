@@ -69,7 +69,8 @@ pub fn percent(share: f64) -> String {
 }
 
 fn prefix(magnitude: f64, unit: Unit) -> (f64, &'static str) {
-    const LARGE: [(f64, &str); 7] = [(1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, "")];
+    const LARGE: [(f64, &str); 7] =
+        [(1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, "")];
     const SMALL: [(f64, &str); 4] = [(1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p")];
     if magnitude == 0.0 {
         return (1.0, "");

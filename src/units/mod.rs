@@ -174,8 +174,7 @@ mod tests {
 
     #[test]
     fn serialised_unit_is_its_symbol() {
-        for unit in
-            [Unit::Byte, Unit::Second, Unit::Hertz, Unit::BytePerSecond, Unit::FlopPerSecond, Unit::OpPerSecond]
+        for unit in [Unit::Byte, Unit::Second, Unit::Hertz, Unit::BytePerSecond, Unit::FlopPerSecond, Unit::OpPerSecond]
         {
             assert_eq!(serde_json::to_value(unit).unwrap(), unit.symbol());
         }

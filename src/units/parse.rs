@@ -33,7 +33,11 @@ pub fn parse_size(text: &str) -> Result<u64, ParseSizeError> {
     };
     let value = number.parse::<f64>().map_err(|_| error())? * factor;
     // 2^53: beyond it a double no longer counts bytes one by one.
-    if value.is_finite() && (0.0..9_007_199_254_740_992.0).contains(&value) { Ok(value.round() as u64) } else { Err(error()) }
+    if value.is_finite() && (0.0..9_007_199_254_740_992.0).contains(&value) {
+        Ok(value.round() as u64)
+    } else {
+        Err(error())
+    }
 }
 
 /// Reads a duration: `250ms`, `3s`, `2m`, `1h`; a bare number is seconds.
@@ -68,7 +72,9 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (text, expected) in [("512", 512), ("4k", 4000), ("1Mi", 1 << 20), ("1.5 GiB", 3 << 29), ("2GB", 2_000_000_000)] {
+        for (text, expected) in
+            [("512", 512), ("4k", 4000), ("1Mi", 1 << 20), ("1.5 GiB", 3 << 29), ("2GB", 2_000_000_000)]
+        {
             assert_eq!(parse_size(text), Ok(expected), "{text}");
         }
         for text in ["", "k", "-1", "1x", "1e9", "99999999T", "1.2.3", "NaN", "½"] {

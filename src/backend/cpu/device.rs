@@ -32,12 +32,7 @@ impl CpuDevice {
     pub(super) fn open() -> Result<Self, BackendError> {
         let topology = Topology::read();
         let team = Team::start(&topology.cores)?;
-        Ok(Self {
-            topology,
-            team,
-            arena: Arena::default(),
-            stolen_at_opening: topology::stolen_ticks(),
-        })
+        Ok(Self { topology, team, arena: Arena::default(), stolen_at_opening: topology::stolen_ticks() })
     }
 }
 
@@ -65,8 +60,7 @@ impl Device for CpuDevice {
     }
 
     fn clock(&mut self) -> Option<ClockReading> {
-        let mut readings: Vec<Hertz> =
-            (0..CLOCK_READINGS).map(|_| core_clock(CLOCK_ROUNDS)).collect::<Option<_>>()?;
+        let mut readings: Vec<Hertz> = (0..CLOCK_READINGS).map(|_| core_clock(CLOCK_ROUNDS)).collect::<Option<_>>()?;
         readings.sort_by(|a, b| a.get().total_cmp(&b.get()));
         Some(ClockReading {
             median: readings[CLOCK_READINGS / 2],

@@ -73,7 +73,9 @@ impl Team {
                     core_affinity::set_for_current(core);
                     work(&shared, index);
                 })
-                .map_err(|error| BackendError::System(format!("worker thread {index} could not be started: {error}")))?;
+                .map_err(|error| {
+                    BackendError::System(format!("worker thread {index} could not be started: {error}"))
+                })?;
             team.workers.push(worker);
         }
         Ok(team)

@@ -1,7 +1,7 @@
 //! What a sample is: lanes start together, each keeps its own time on the clock, on its core and of its core.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::clock::core_clock;
 use super::team::Team;
@@ -60,9 +60,9 @@ fn summarise(lanes: &[&Lane]) -> Sample {
     Sample {
         elapsed: Seconds(elapsed),
         clock: mean_clock(lanes),
-        disturbance: preempted(lanes).or_else(|| clock_moved(lanes)).or_else(|| {
-            (skew > SKEW * elapsed + SLACK).then_some(Disturbance::Skewed { skew: Seconds(skew) })
-        }),
+        disturbance: preempted(lanes)
+            .or_else(|| clock_moved(lanes))
+            .or_else(|| (skew > SKEW * elapsed + SLACK).then_some(Disturbance::Skewed { skew: Seconds(skew) })),
     }
 }
 
@@ -82,8 +82,7 @@ fn clock_moved(lanes: &[&Lane]) -> Option<Disturbance> {
 }
 
 fn mean_clock(lanes: &[&Lane]) -> Option<Hertz> {
-    let readings: Option<Vec<Hertz>> =
-        lanes.iter().flat_map(|lane| [lane.clock_before, lane.clock_after]).collect();
+    let readings: Option<Vec<Hertz>> = lanes.iter().flat_map(|lane| [lane.clock_before, lane.clock_after]).collect();
     let readings = readings?;
     Some(readings.iter().copied().sum::<Hertz>() / readings.len() as f64)
 }

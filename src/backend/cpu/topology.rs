@@ -50,9 +50,10 @@ impl Topology {
 
     /// The circumstances now.
     pub(super) fn conditions(&self, pinned: bool) -> Conditions {
-        let governor = self.cores.first().and_then(|core| {
-            read_trimmed(&format!("/sys/devices/system/cpu/cpu{}/cpufreq/scaling_governor", core.id))
-        });
+        let governor = self
+            .cores
+            .first()
+            .and_then(|core| read_trimmed(&format!("/sys/devices/system/cpu/cpu{}/cpufreq/scaling_governor", core.id)));
         Conditions {
             system: Some(system()),
             virtualisation: hypervisor(),
@@ -86,9 +87,7 @@ pub(super) fn memory() -> (u64, u64) {
     system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
     let (total, available) = (system.total_memory(), system.available_memory());
     match system.cgroup_limits() {
-        Some(limits) if limits.total_memory > 0 => {
-            (total.min(limits.total_memory), available.min(limits.free_memory))
-        }
+        Some(limits) if limits.total_memory > 0 => (total.min(limits.total_memory), available.min(limits.free_memory)),
         _ => (total, available),
     }
 }
@@ -98,8 +97,8 @@ fn one_per_core(allowed: Vec<CoreId>) -> Vec<CoreId> {
     let mut seen = Vec::new();
     let first_of_core = |core: &CoreId| {
         let folder = format!("/sys/devices/system/cpu/cpu{}/topology", core.id);
-        let Some(place) = read_trimmed(&format!("{folder}/physical_package_id"))
-            .zip(read_trimmed(&format!("{folder}/core_id")))
+        let Some(place) =
+            read_trimmed(&format!("{folder}/physical_package_id")).zip(read_trimmed(&format!("{folder}/core_id")))
         else {
             return true;
         };
@@ -166,9 +165,8 @@ fn system() -> String {
 }
 
 fn name() -> String {
-    let system = System::new_with_specifics(
-        sysinfo::RefreshKind::nothing().with_cpu(sysinfo::CpuRefreshKind::nothing()),
-    );
+    let system =
+        System::new_with_specifics(sysinfo::RefreshKind::nothing().with_cpu(sysinfo::CpuRefreshKind::nothing()));
     let brand = system.ok().and_then(|system| Some(system.cpus().first()?.brand().trim().to_owned()));
     brand.filter(|brand| !brand.is_empty()).unwrap_or_else(|| format!("{} processor", std::env::consts::ARCH))
 }

@@ -1,7 +1,7 @@
 //! Where a profile goes while it grows: the store, after every finished step, and the file the user named.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use rooflab::profile::{Profile, Store, StoreError};
@@ -27,11 +27,7 @@ impl Keeper {
     pub(super) fn new(context: &Context, arguments: &args::Probe, name: &str) -> Result<Self, CliError> {
         // A few ceilings must not take the place of a whole profile.
         let partial = !arguments.probes.is_empty() && arguments.name.is_none();
-        let why_not = match (arguments.no_save, partial) {
-            (true, _) => "",
-            (false, true) => ": only a part was measured; `--name` keeps it",
-            (false, false) => "",
-        };
+        let why_not = if partial && !arguments.no_save { ": only a part was measured; `--name` keeps it" } else { "" };
         let store = if arguments.no_save || partial { None } else { Some(context.store()?) };
         if let Some(store) = &store {
             store.prepare()?;
@@ -67,9 +63,7 @@ impl Keeper {
         self.keep(profile);
         let mut result = Ok(());
         if let Some((path, file)) = &mut self.output {
-            let json = profile.to_json();
-            let written = file.set_len(0).and_then(|()| file.write_all(json.as_bytes()));
-            result = written.map_err(|error| CliError::writing_file(path, &error));
+            result = overwrite(file, &profile.to_json()).map_err(|error| CliError::writing_file(path, &error));
         }
         if let Some(error) = self.failure.take() {
             self.saved = None;
@@ -94,6 +88,14 @@ impl Keeper {
     pub(super) fn writes_to_stdout(&self) -> bool {
         self.stdout
     }
+}
+
+/// Replaces what a file holds. Pipes and devices are just written to.
+fn overwrite(file: &mut File, text: &str) -> io::Result<()> {
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+    }
+    file.write_all(text.as_bytes())
 }
 
 /// Saves the profile to the working directory or else to the one for temporary files, under a name of its own.

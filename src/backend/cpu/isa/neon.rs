@@ -66,8 +66,6 @@ impl Vector for Neon {
     #[inline(always)]
     unsafe fn add_bits(self, other: Self) -> Self {
         // SAFETY: the caller's.
-        unsafe {
-            Self(vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(self.0), vreinterpretq_u32_f32(other.0))))
-        }
+        unsafe { Self(vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(self.0), vreinterpretq_u32_f32(other.0)))) }
     }
 }

@@ -103,7 +103,7 @@ fn instructions() -> impl Iterator<Item = &'static Instruction> {
         arm::INSTRUCTIONS,
         portable::INSTRUCTIONS,
     ];
-    tables.to_vec().into_iter().flatten()
+    tables.iter().copied().flatten()
 }
 
 /// The formats this machine multiplies and adds natively, as words for its identity.

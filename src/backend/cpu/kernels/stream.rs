@@ -6,13 +6,13 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::backend::{BackendError, CycleLimit};
 use crate::backend::cpu::arena::Lanes;
 use crate::backend::cpu::isa::{Vector, portable::Portable};
-use crate::backend::cpu::microarch::Microarchitecture;
 use crate::backend::cpu::kernels::Program;
+use crate::backend::cpu::microarch::Microarchitecture;
+use crate::backend::{BackendError, CycleLimit};
 use crate::data::{Seed, unit_f32};
-use crate::resource::{Access, StreamOp, Stores};
+use crate::resource::{Access, Stores, StreamOp};
 
 /// Elements handled per turn of the loop, over all its streams.
 const BLOCK_VECTORS: usize = 16;
@@ -311,7 +311,9 @@ impl Stream {
         microarchitecture: Option<&'static Microarchitecture>,
     ) -> Result<Self, BackendError> {
         if access.stores == Stores::NonTemporal && !kernels.non_temporal {
-            return Err(BackendError::unsupported("the portable kernels have no non-temporal stores; this CPU has neither AVX2 nor NEON"));
+            return Err(BackendError::unsupported(
+                "the portable kernels have no non-temporal stores; this CPU has neither AVX2 nor NEON",
+            ));
         }
         let streams = [1, 2, 4];
         let passes: Vec<Passes> = streams.iter().filter_map(|&streams| (kernels.select)(access, streams)).collect();

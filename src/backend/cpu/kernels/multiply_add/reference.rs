@@ -58,9 +58,7 @@ fn products(instruction: &Instruction, place: usize, x: &[u8], y: &[u8]) -> Vec<
         Operands::Tile => {
             // Row of x, column of y; columns are interleaved by groups, 16 groups to a row of 64 bytes.
             let (row, column, per_row) = (place / 16, place % 16, 16 * group);
-            (0..per_row)
-                .map(|i| pair(row * per_row + i, (i / group) * per_row + column * group + i % group))
-                .collect()
+            (0..per_row).map(|i| pair(row * per_row + i, (i / group) * per_row + column * group + i % group)).collect()
         }
     }
 }

@@ -10,14 +10,70 @@ use super::{Instruction, Operands, State, rounds};
 use crate::dtype::DType;
 use crate::resource::ComputeUnit;
 
-rounds!(#[target_feature(enable = "avx512f")] f32_avx512, __m512, __m512, 24, |a, x, y| _mm512_fmadd_ps(x, y, a));
-rounds!(#[target_feature(enable = "avx512f")] f64_avx512, __m512d, __m512d, 24, |a, x, y| _mm512_fmadd_pd(x, y, a));
-rounds!(#[target_feature(enable = "avx,fma")] f32_fma, __m256, __m256, 12, |a, x, y| _mm256_fmadd_ps(x, y, a));
-rounds!(#[target_feature(enable = "avx,fma")] f64_fma, __m256d, __m256d, 12, |a, x, y| _mm256_fmadd_pd(x, y, a));
-rounds!(#[target_feature(enable = "avx512fp16")] f16_avx512, __m512h, __m512h, 24, |a, x, y| _mm512_fmadd_ph(x, y, a));
-rounds!(#[target_feature(enable = "avx512bf16")] bf16_avx512, __m512, __m512bh, 24, |a, x, y| _mm512_dpbf16_ps(a, x, y));
-rounds!(#[target_feature(enable = "avx512vnni")] int8_avx512, __m512i, __m512i, 24, |a, x, y| _mm512_dpbusd_epi32(a, x, y));
-rounds!(#[target_feature(enable = "avxvnni")] int8_avx, __m256i, __m256i, 12, |a, x, y| _mm256_dpbusd_avx_epi32(a, x, y));
+rounds!(
+    #[target_feature(enable = "avx512f")]
+    f32_avx512,
+    __m512,
+    __m512,
+    24,
+    |a, x, y| _mm512_fmadd_ps(x, y, a)
+);
+rounds!(
+    #[target_feature(enable = "avx512f")]
+    f64_avx512,
+    __m512d,
+    __m512d,
+    24,
+    |a, x, y| _mm512_fmadd_pd(x, y, a)
+);
+rounds!(
+    #[target_feature(enable = "avx,fma")]
+    f32_fma,
+    __m256,
+    __m256,
+    12,
+    |a, x, y| _mm256_fmadd_ps(x, y, a)
+);
+rounds!(
+    #[target_feature(enable = "avx,fma")]
+    f64_fma,
+    __m256d,
+    __m256d,
+    12,
+    |a, x, y| _mm256_fmadd_pd(x, y, a)
+);
+rounds!(
+    #[target_feature(enable = "avx512fp16")]
+    f16_avx512,
+    __m512h,
+    __m512h,
+    24,
+    |a, x, y| _mm512_fmadd_ph(x, y, a)
+);
+rounds!(
+    #[target_feature(enable = "avx512bf16")]
+    bf16_avx512,
+    __m512,
+    __m512bh,
+    24,
+    |a, x, y| _mm512_dpbf16_ps(a, x, y)
+);
+rounds!(
+    #[target_feature(enable = "avx512vnni")]
+    int8_avx512,
+    __m512i,
+    __m512i,
+    24,
+    |a, x, y| _mm512_dpbusd_epi32(a, x, y)
+);
+rounds!(
+    #[target_feature(enable = "avxvnni")]
+    int8_avx,
+    __m256i,
+    __m256i,
+    12,
+    |a, x, y| _mm256_dpbusd_avx_epi32(a, x, y)
+);
 
 /// A row whose sums and products are of one format and rounded once.
 const fn fused(
