@@ -1,5 +1,7 @@
 //! Bad input and bad days: a clear error with a hint, exit code 2, nothing lost, no panic.
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails the test")]
+
 mod common;
 
 use std::fs;

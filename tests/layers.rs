@@ -1,4 +1,6 @@
-//! Holds the table of rooms in DESIGN.md: which module may import which. Reads every `crate::` and `rooflab::` path in the source.
+//! Holds the table of rooms in DESIGN.md: which module may import which. Reads every `crate::` path in the source.
+
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails the test")]
 
 use std::collections::BTreeMap;
 use std::fs;

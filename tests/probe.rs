@@ -1,5 +1,7 @@
 //! Drives `rooflab probe` and `rooflab devices` with the simulated devices, whose timings are deterministic, and once with the real CPU.
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails the test")]
+
 mod common;
 
 use common::{Home, stable};
@@ -11,7 +13,7 @@ fn profile(text: &str) -> Profile {
 }
 
 fn flags(profile: &Profile) -> Vec<&Flag> {
-    profile.ceilings.iter().flat_map(|ceiling| ceiling.points()).flat_map(|point| &point.flags).collect()
+    profile.ceilings.iter().flat_map(rooflab::profile::Ceiling::points).flat_map(|point| &point.flags).collect()
 }
 
 #[test]

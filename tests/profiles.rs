@@ -1,5 +1,7 @@
 //! Drives `rooflab profile`, `explain` and `generate`; and the laws of the profile reader.
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails the test")]
+
 mod common;
 
 use common::{Home, finish, stable};

@@ -1,6 +1,7 @@
 //! What the tests of the command share.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails the test")]
 
 use std::path::Path;
 

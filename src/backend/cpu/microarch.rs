@@ -39,19 +39,11 @@ enum Found {
 
 /// Which CPU this is, as far as it tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "each architecture constructs its own")]
 pub(super) enum Model {
-    Amd {
-        family: u32,
-        model: u32,
-    },
-    Intel {
-        model: u32,
-    },
-    #[cfg_attr(target_arch = "x86_64", allow(dead_code, reason = "constructed on Arm only"))]
-    Arm {
-        implementer: u32,
-        part: u32,
-    },
+    Amd { family: u32, model: u32 },
+    Intel { model: u32 },
+    Arm { implementer: u32, part: u32 },
 }
 
 impl Microarchitecture {
