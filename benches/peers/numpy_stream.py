@@ -23,6 +23,8 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Barrier
 
 import numpy as np
 
@@ -47,7 +49,9 @@ def kernel(name: str, arrays: list[np.ndarray]) -> Callable[[], object]:
     return triad
 
 
-def work(name: str, elements: int, repetitions: int, core: int, barrier, times) -> None:
+def work(
+    name: str, elements: int, repetitions: int, core: int, barrier: Barrier, times: Connection | None
+) -> None:
     """Repeats the kernel in step with the other processes. The first process reports the times."""
     os.sched_setaffinity(0, {core})
     run = kernel(name, [np.full(elements, index + 1.0) for index in range(ARRAYS[name])])

@@ -100,7 +100,10 @@ def likwid_command(job: Job, kernel: str) -> list[str]:
 
 
 def likwid_kernels() -> Kernels:
-    """likwid-bench's kernels for the widest vectors of this processor. Its `stream` is STREAM's triad; its `triad` has four arrays."""
+    """likwid-bench's kernels for the widest vectors of this processor.
+
+    Its `stream` is STREAM's triad; its own `triad` has four arrays.
+    """
     flags = cpu_flags()
     vectors = next((name for flag, name in (("avx512f", "_avx512"), ("avx", "_avx"), ("sse2", "_sse")) if flag in flags), "")
     wanted = {

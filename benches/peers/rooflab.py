@@ -33,7 +33,7 @@ def rooflab(patterns: Sequence[str], binary: Path = BINARY) -> dict[str, Reading
 def key(ceiling: dict[str, Any]) -> str:
     """A ceiling's name, with its scope where that is one core."""
     suffix = "@core" if ceiling.get("scope") == "core" else ""
-    return ceiling["resource"] + suffix
+    return f"{ceiling['resource']}{suffix}"
 
 
 def reading(ceiling: dict[str, Any]) -> Reading:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import datetime
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import noise
 import peers
-import rooflab
 from measure import MIB, Quantity, Reading, Spread, cpu_name, huge_pages, typed
 
 ROOFLAB = "rooflab"
@@ -30,6 +29,10 @@ class Group:
         if command:
             self.commands.setdefault(tool, command)
 
+    def keep(self, rounds: int) -> None:
+        """Drops what was measured after some rounds."""
+        self.readings = {tool: readings[:rounds] for tool, readings in self.readings.items()}
+
 
 def results(groups: Sequence[Group], rounds: int, only: str | None, load: float) -> str:
     """The whole document of a comparison."""
@@ -41,7 +44,7 @@ def results(groups: Sequence[Group], rounds: int, only: str | None, load: float)
     return "\n".join([
         "# Rooflab and its peers",
         "",
-        f"Written by `benches/peers/run`: {rounds} rounds{scope}.",
+        f"Written by `benches/peers/run`: {plural(rounds)}{scope}.",
         "",
         *circumstances(load),
         "",
@@ -78,7 +81,7 @@ def noise_results(pairs: Sequence[tuple[Reading, Reading]], command: str, load: 
     return "\n".join([
         f"# {noise.KEY} while other processes compute",
         "",
-        f"Written by `benches/peers/run --noise`: {len(pairs)} rounds.",
+        f"Written by `benches/peers/run --noise`: {plural(len(pairs))}.",
         "",
         *circumstances(load),
         "",
@@ -96,6 +99,10 @@ def noise_results(pairs: Sequence[tuple[Reading, Reading]], command: str, load: 
     ])
 
 
+def plural(rounds: int) -> str:
+    return f"{rounds} round{'s' if rounds != 1 else ''}"
+
+
 def circumstances(load: float) -> list[str]:
     return [
         f"- Date: {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC",
@@ -110,7 +117,7 @@ def group_rows(group: Group) -> Iterable[list[str]]:
     ours = group.readings[ROOFLAB]
     for tool, readings in group.readings.items():
         first = tool == ROOFLAB
-        compared = "" if first else ratio_text(ratios(zip(ours, readings)))
+        compared = "" if first else ratio_text(ratios(zip(ours, readings, strict=True)))
         yield [title(group, ours) if first else "", tool, median(readings), best(readings), compared]
 
 
@@ -172,5 +179,5 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """A table whose columns line up in plain text."""
     table = [list(head), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in table) for column in range(len(head))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in table]
+    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in table]
     return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]

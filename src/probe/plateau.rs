@@ -12,7 +12,7 @@ pub struct Level {
     pub capacity: f64,
 }
 
-/// A stretch of the curve with one speed.
+/// A stretch of the curve that belongs to one level.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Plateau {
     /// The level it is taken for.
@@ -21,115 +21,65 @@ pub struct Plateau {
     pub first: usize,
     /// Index of its last point.
     pub last: usize,
-    /// Index of the point that stands for it: the median of its values; for main memory the largest working set.
+    /// Index of the point that stands for it: the middle of the stretch; for main memory the largest working set.
     pub representative: usize,
 }
 
-/// What one more plateau must explain, as a sum of squared differences of logarithms. Two plateaus of two points each that differ by a
-/// quarter explain 0.05.
-const COST_OF_A_PLATEAU: f64 = 0.03;
+/// A level is looked for from an eighth of its stated capacity, which may be all that a guest is given…
+const LEAST_SHARE: f64 = 1.0 / 8.0;
+/// …to twice of it, where even a cache that keeps part of a larger working set has no effect left.
+const MOST_SHARE: f64 = 2.0;
+/// The edge of a level is where the curve changes most from one point to the next, if it changes by this much at all.
+const LEAST_STEP: f64 = 1.04;
 
-/// Splits a curve (place, value in ascending order of place) into as many plateaus as pay for themselves, at most one for each level, and
-/// names them. Levels are given nearest first; the last is main memory.
+/// Splits a curve (place, value in ascending order of place) at the edges of the levels. Levels are given nearest first; the last is main
+/// memory. A level without an edge of its own has no plateau: its stretch goes to the level before it, or to main memory.
 #[must_use]
 pub fn plateaus(curve: &[(f64, f64)], levels: &[Level]) -> Vec<Plateau> {
-    let usable =
-        curve.iter().all(|&(place, value)| place > 0.0 && value > 0.0 && place.is_finite() && value.is_finite());
-    if curve.is_empty() || levels.is_empty() || !usable {
-        return Vec::new();
+    let usable = |&(place, value): &(f64, f64)| place > 0.0 && value > 0.0 && place.is_finite() && value.is_finite();
+    let (Some(memory), true) = (levels.last(), curve.iter().all(usable)) else { return Vec::new() };
+    let mut found: Vec<(MemoryLevel, usize, usize)> = Vec::new();
+    let mut first = 0;
+    // The level that the stretch from `first` on belongs to, until an edge ends it.
+    let mut current = None;
+    for level in levels.iter().filter(|level| level.capacity.is_finite()) {
+        current = current.or(Some(level.level));
+        if let (Some(last), Some(name)) = (edge(curve, first, level.capacity), current) {
+            found.push((name, first, last));
+            first = last + 1;
+            current = None;
+        }
     }
-    let logs: Vec<f64> = curve.iter().map(|(_, value)| value.ln()).collect();
-    let segments = segment(&logs, levels.len());
-    let names = name(curve, &segments, levels);
-    segments
-        .iter()
-        .zip(names)
-        .map(|(&(first, last), level)| Plateau {
-            level,
-            first,
-            last,
-            representative: representative(level, curve, first, last),
-        })
-        .collect()
+    if first < curve.len() {
+        found.push((memory.level, first, curve.len() - 1));
+    }
+    let plateau = |(level, first, last)| Plateau {
+        level,
+        first,
+        last,
+        representative: representative(level, curve, first, last),
+    };
+    found.into_iter().map(plateau).collect()
 }
 
-/// The point that stands for a stretch of the curve: for main memory the last, else the (lower) median of the values.
+/// The last point before a level's edge, if there is one at or after the point `first`.
+fn edge(curve: &[(f64, f64)], first: usize, capacity: f64) -> Option<usize> {
+    let in_reach = |&index: &usize| (LEAST_SHARE * capacity..=MOST_SHARE * capacity).contains(&curve[index].0);
+    let step = |index: usize| (curve[index + 1].1 / curve[index].1).ln().abs();
+    let steepest =
+        (first..curve.len().saturating_sub(1)).filter(in_reach).max_by(|&a, &b| step(a).total_cmp(&step(b)))?;
+    (step(steepest) > LEAST_STEP.ln()).then_some(steepest)
+}
+
+/// The point that stands for a stretch: for main memory the last; else the one nearest to its middle, on the scale of octaves.
 pub(super) fn representative(level: MemoryLevel, curve: &[(f64, f64)], first: usize, last: usize) -> usize {
     if level == MemoryLevel::Dram {
         return last;
     }
-    let mut order: Vec<usize> = (first..=last).collect();
-    order.sort_by(|&a, &b| curve[a].1.total_cmp(&curve[b].1));
-    order[(order.len() - 1) / 2]
-}
-
-/// The best division into at most `most` stretches, by dynamic programming over their ends.
-fn segment(values: &[f64], most: usize) -> Vec<(usize, usize)> {
-    let n = values.len();
-    // best[k][end]: least cost of the first `end` values in k + 1 stretches, and where the last of them starts.
-    let mut best = vec![vec![(f64::INFINITY, 0_usize); n + 1]; most];
-    for end in 1..=n {
-        best[0][end] = (scatter(&values[..end]), 0);
-    }
-    for count in 1..most {
-        for end in count + 1..=n {
-            let candidates = (count..end).map(|start| (best[count - 1][start].0 + scatter(&values[start..end]), start));
-            if let Some(least) = candidates.min_by(|a, b| a.0.total_cmp(&b.0)) {
-                best[count][end] = least;
-            }
-        }
-    }
-    let cost = |count: usize| best[count][n].0 + count as f64 * COST_OF_A_PLATEAU;
-    let count = (0..most).min_by(|&a, &b| cost(a).total_cmp(&cost(b))).unwrap_or(0);
-    let mut segments = Vec::new();
-    let mut end = n;
-    for count in (0..=count).rev() {
-        let start = best[count][end].1;
-        segments.push((start, end - 1));
-        end = start;
-    }
-    segments.reverse();
-    segments
-}
-
-/// Squared differences from the middle value, which transitions between plateaus do not pull along.
-fn scatter(values: &[f64]) -> f64 {
-    let Some(middle) = crate::stats::median(values) else { return 0.0 };
-    values.iter().map(|value| (value - middle).powi(2)).sum()
-}
-
-/// Gives stretches their levels, in order: the assignment with the least distance (in octaves) between a stretch and the working sets
-/// the level is said to serve. A last stretch that reaches beyond twice the last cache is main memory.
-fn name(curve: &[(f64, f64)], segments: &[(usize, usize)], levels: &[Level]) -> Vec<MemoryLevel> {
-    let center = |&(first, last): &(usize, usize)| ((curve[first].0.ln()) + (curve[last].0.ln())) / 2.0;
-    let smallest = curve[0].0;
-    let home = |index: usize| {
-        let below = if index == 0 { smallest } else { levels[index - 1].capacity.max(smallest) };
-        let above = if levels[index].capacity.is_finite() { levels[index].capacity } else { below * 16.0 };
-        (below.ln() + above.max(below).ln()) / 2.0
-    };
-    let caches_end = levels.iter().map(|level| level.capacity).filter(|bytes| bytes.is_finite()).fold(0.0, f64::max);
-    let reaches_memory = curve.last().is_some_and(|(place, _)| *place > 2.0 * caches_end);
-    let mut best: Option<(f64, Vec<usize>)> = None;
-    for choice in choices(levels.len(), segments.len()) {
-        if reaches_memory && choice.last() != Some(&(levels.len() - 1)) {
-            continue;
-        }
-        let distance =
-            segments.iter().zip(&choice).map(|(segment, &level)| (center(segment) - home(level)).abs()).sum();
-        if best.as_ref().is_none_or(|(least, _)| distance < *least) {
-            best = Some((distance, choice));
-        }
-    }
-    best.map_or_else(Vec::new, |(_, choice)| choice.into_iter().map(|index| levels[index].level).collect())
-}
-
-/// All ways to pick `count` of `total` indices, in ascending order.
-fn choices(total: usize, count: usize) -> Vec<Vec<usize>> {
-    (0_u32..1 << total)
-        .filter(|mask| mask.count_ones() as usize == count)
-        .map(|mask| (0..total).filter(|index| mask >> index & 1 == 1).collect())
-        .collect()
+    let middle = (curve[first].0.ln() + curve[last].0.ln()) / 2.0;
+    let distance = |&index: &usize| (curve[index].0.ln() - middle).abs();
+    // Of two that are equally near, the larger: it has less of the loop's beginning and end in it.
+    (first..=last).rev().min_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap_or(last)
 }
 
 #[cfg(test)]
@@ -184,10 +134,33 @@ mod tests {
             p if p <= 50.0 * MI => 120.0,
             _ => 150.0,
         };
-        let found = named(&curve(latency));
-        assert_eq!(found.iter().map(|(level, _)| *level).collect::<Vec<_>>(), MemoryLevel::ALL);
-        assert_eq!(found[2].1, 12.5);
-        assert_eq!(found[3].1, 150.0);
+        assert_eq!(
+            named(&curve(latency)),
+            [(MemoryLevel::L1, 1.0), (MemoryLevel::L2, 3.6), (MemoryLevel::L3, 12.5), (MemoryLevel::Dram, 150.0)]
+        );
+    }
+
+    #[test]
+    fn a_guest_whose_main_memory_changes_while_it_is_measured() {
+        // Bandwidths seen on two cores of a shared machine: caches hold still, main memory does not.
+        let places =
+            [20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10240, 20480, 40960, 81920, 163_840, 327_680, 524_288];
+        let speeds = [430., 428., 244., 235., 235., 235., 222., 197., 196., 195., 178., 115., 55., 38., 38., 65.];
+        let curve: Vec<(f64, f64)> =
+            places.iter().zip(speeds).map(|(&kib, speed)| (f64::from(kib) * KI, speed)).collect();
+        let two_lanes: Vec<Level> = levels()
+            .into_iter()
+            .map(|level| Level {
+                capacity: if level.level < MemoryLevel::L3 { 2.0 } else { 1.0 } * level.capacity,
+                ..level
+            })
+            .collect();
+        let found: Vec<(MemoryLevel, f64)> =
+            plateaus(&curve, &two_lanes).iter().map(|p| (p.level, curve[p.representative].1)).collect();
+        assert_eq!(
+            found,
+            [(MemoryLevel::L1, 428.0), (MemoryLevel::L2, 235.0), (MemoryLevel::L3, 195.0), (MemoryLevel::Dram, 65.0)]
+        );
     }
 
     #[test]

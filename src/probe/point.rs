@@ -4,7 +4,7 @@ use super::measure::Measurement;
 use super::plan::Plan;
 use crate::backend::CycleLimit;
 use crate::profile::{Flag, Limit, Mode, Point, Samples, Steady};
-use crate::stats::{self, Summary};
+use crate::stats::{self, Modes, Summary};
 use crate::units::{Hertz, Seconds};
 use crate::workload::{Kind, Workload};
 
@@ -40,6 +40,12 @@ pub(super) fn point(
         let all = Summary::of(&everything)?;
         summary.confidence = (all.min, all.max);
     }
+    let modes = stats::two_modes(measurement.times());
+    if let Some(modes) = modes {
+        // The middle of two modes is a value that nobody ever sees: the more frequent one stands for the ceiling.
+        summary.median = if modes.low_share >= 0.5 { modes.low } else { modes.high };
+        summary.confidence = (modes.low, modes.high);
+    }
     let value = |seconds: f64| workload.value(seconds);
     // Long times are bad, for rates as for times: the 90th percentile of time is the 10th of goodness.
     let (worse, better) = (value(summary.p90), value(summary.p10));
@@ -66,7 +72,7 @@ pub(super) fn point(
         variant,
         clock,
         stop: measurement.stop,
-        flags: flags(plan, workload, measurement, &summary, &values, limit.as_ref()),
+        flags: flags(plan, workload, measurement, &summary, modes, limit.as_ref()),
         steady: measurement.steady.map(|(time, clock, after)| Steady { value: value(time), after, clock }),
         raw: plan.request.keep_samples.then_some(values),
     };
@@ -78,7 +84,7 @@ fn flags(
     workload: &Workload,
     measurement: &Measurement,
     summary: &Summary,
-    values: &[f64],
+    modes: Option<Modes>,
     limit: Option<&Limit>,
 ) -> Vec<Flag> {
     let samples = samples(measurement);
@@ -90,12 +96,15 @@ fn flags(
     if uncertainty > plan.settings.goal || measurement.clean.len() < FEWEST {
         flags.push(Flag::Unstable { uncertainty, goal: plan.settings.goal });
     }
-    if let Some(change) = stats::drift(values) {
+    let values: Vec<f64> = measurement.times().iter().map(|&time| workload.value(time)).collect();
+    if let Some(change) = stats::drift(&values) {
         flags.push(Flag::Drifting { change });
     }
-    if let Some(modes) = stats::two_modes(values) {
-        let upper = Mode { value: modes.high, share: 1.0 - modes.low_share };
-        flags.push(Flag::Bimodal { modes: [Mode { value: modes.low, share: modes.low_share }, upper] });
+    if let Some(Modes { low, high, low_share }) = modes {
+        let mut modes = [(low, low_share), (high, 1.0 - low_share)]
+            .map(|(time, share)| Mode { value: workload.value(time), share });
+        modes.sort_by(|a, b| a.value.total_cmp(&b.value));
+        flags.push(Flag::Bimodal { modes });
     }
     if let Some(ratio) = measurement.linearity.filter(|ratio| (ratio - 1.0).abs() > NONLINEAR) {
         flags.push(Flag::Nonlinear { ratio });

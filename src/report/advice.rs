@@ -2,10 +2,26 @@
 
 use crate::facts::DeviceKind;
 use crate::profile::{Flag, Outcome, Profile};
-use crate::units::{Unit, human};
+use crate::resource::{Key, Overhead, Resource, Scope};
+use crate::units::{Seconds, Unit, human};
 
 /// Bytes of huge pages per byte of memory below which they are said to be missing.
 const FEW_HUGE_PAGES: f64 = 0.5;
+
+/// Change of the time between cores that is not scatter any more.
+const MOVED: f64 = 1.5;
+
+/// The shortest and longest time of an empty launch, if they tell of different places of the cores.
+fn moved_cores(profile: &Profile) -> Option<(Seconds, Seconds)> {
+    let launch = Resource::Overhead { of: Overhead::Launch };
+    let point = profile.ceiling(Key { resource: launch, scope: Scope::Device })?.single()?;
+    let [near, far] = point.flags.iter().find_map(|flag| match flag {
+        Flag::Bimodal { modes: [near, far] } => Some([near.value, far.value]),
+        Flag::Unrepeatable { visits: [a, b] } => Some([a.min(*b), a.max(*b)]),
+        _ => None,
+    })?;
+    (far > MOVED * near).then_some((Seconds(near), Seconds(far)))
+}
 
 /// Advice for a profile, most important first.
 #[must_use]
@@ -28,6 +44,12 @@ pub fn advice(profile: &Profile) -> Vec<String> {
         advice.push(format!(
             "other programs used these cores{load}: {crowded} of {} points rest on few undisturbed samples; stop them and measure again",
             points.len()
+        ));
+    }
+    if let Some((near, far)) = moved_cores(profile) {
+        advice.push(format!(
+            "handing work between cores took {near} at one time and {far} at another: the cores were moved, which changes the bandwidth of \
+             shared caches and memory too"
         ));
     }
     let unsteady = flagged(|flag| {

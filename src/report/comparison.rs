@@ -2,7 +2,7 @@
 
 use super::block::{Block, Cell, Group, Row, Table, Tone};
 use crate::profile::{Change, Comparison, Verdict};
-use crate::resource::Resource;
+use crate::resource::{Overhead, Resource};
 use crate::units::{Unit, human};
 
 /// The comparison, without the curves' points: levels, peaks, latencies, links and overheads.
@@ -19,12 +19,26 @@ pub fn comparison(comparison: &Comparison, before: &str, after: &str) -> Vec<Blo
         count(&Verdict::Worse),
         count(&Verdict::Same)
     );
+    let mut notes = Vec::new();
+    if let Some(change) = comparison.changes.iter().find(|change| is_launch(change))
+        && let Some(ratio) = change.ratio().filter(|ratio| *ratio > MOVED || *ratio < 1.0 / MOVED)
+    {
+        notes.push(Block::line(
+            format!("the cores lay differently: handing work between them took {ratio:.2}× the time; shared caches and memory differ with it"),
+            Tone::Warn,
+        ));
+    }
     let columns = [before, after, "ratio", "at", "verdict"].map(str::to_owned).to_vec();
     let groups = vec![Group { title: "ceiling".to_owned(), rows }];
-    vec![
-        Block::Table(Table { columns, right: vec![true, true, true, true, false], groups }),
-        Block::line(total, Tone::Strong),
-    ]
+    let table = Block::Table(Table { columns, right: vec![true, true, true, true, false], groups });
+    [table, Block::line(total, Tone::Strong)].into_iter().chain(notes).collect()
+}
+
+/// Change of the time between cores that is not scatter any more.
+const MOVED: f64 = 1.5;
+
+fn is_launch(change: &Change) -> bool {
+    change.key.resource == Resource::Overhead { of: Overhead::Launch }
 }
 
 fn is_curve(change: &Change) -> bool {

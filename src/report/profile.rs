@@ -133,8 +133,8 @@ fn row(profile: &Profile, ceiling: &Ceiling) -> Row {
 
 /// What speaks against the value; or else what stands behind it.
 fn note(ceiling: &Ceiling, point: &Point, limit: Option<&Limit>) -> (String, Tone) {
-    if !point.flags.is_empty() {
-        let findings: Vec<String> = point.flags.iter().map(|flag| flag.explain(ceiling.unit)).collect();
+    let findings: Vec<String> = telling(&point.flags).map(|flag| flag.explain(ceiling.unit)).collect();
+    if !findings.is_empty() {
         return (findings.join("; "), Tone::Warn);
     }
     if let Some(steady) = point.steady {
@@ -147,6 +147,20 @@ fn note(ceiling: &Ceiling, point: &Point, limit: Option<&Limit>) -> (String, Ton
         _ => String::new(),
     };
     (text, Tone::Dim)
+}
+
+/// The flags that say something the others do not: a value with two modes is also unstable, and drifts, and is not repeatable. The
+/// document holds them all.
+fn telling(flags: &[Flag]) -> impl Iterator<Item = &Flag> {
+    let rank = |flag: &Flag| match flag {
+        Flag::Bimodal { .. } => Some(0),
+        Flag::Unrepeatable { .. } => Some(1),
+        Flag::Drifting { .. } => Some(2),
+        Flag::Unstable { .. } => Some(3),
+        _ => None,
+    };
+    let foremost = flags.iter().filter_map(rank).min();
+    flags.iter().filter(move |flag| rank(flag).is_none() || rank(flag) == foremost)
 }
 
 /// Bandwidth of the caches: kernels by levels.
@@ -201,7 +215,7 @@ fn cache_cell(ceiling: &Ceiling) -> Cell {
             if point.flags.is_empty() {
                 return Cell::plain(text);
             }
-            let words: Vec<&str> = point.flags.iter().map(Flag::word).collect();
+            let words: Vec<&str> = telling(&point.flags).map(Flag::word).collect();
             Cell::new(format!("{text} ({})", words.join(", ")), Tone::Warn)
         }
         None => match &ceiling.outcome {
