@@ -60,6 +60,8 @@ impl Measurement {
 const GROWTH: f64 = 20.0;
 /// More iterations than any sample needs: a kernel that takes no time has not run.
 const MOST_ITERATIONS: u64 = 1 << 40;
+/// Runs that may be disturbed before the least of them has to do.
+const TRIES: usize = 10;
 /// Samples that agree within this are warm.
 const WARM: f64 = 0.01;
 /// Share of clean samples below which samples are made shorter.
@@ -135,12 +137,12 @@ impl Run<'_> {
     }
 }
 
-/// Iterations that make a sample of the wanted length.
+/// Iterations that make a sample of the wanted length. A disturbed run says nothing of that and is tried again.
 fn calibrate(kernel: &mut dyn Kernel, variant: usize, settings: &Settings) -> Result<u64, BackendError> {
     let wanted = settings.sample.get();
     let mut iterations = 1_u64;
     loop {
-        let elapsed = kernel.run(variant, iterations)?.elapsed.get();
+        let elapsed = least_time(kernel, variant, iterations)?;
         if elapsed >= 0.8 * wanted {
             // The first long run may have been slow to start; what follows is calibrated by it all the same.
             return Ok(((iterations as f64 * wanted / elapsed).round() as u64).max(1));
@@ -153,7 +155,20 @@ fn calibrate(kernel: &mut dyn Kernel, variant: usize, settings: &Settings) -> Re
     }
 }
 
-/// The variant with the least median time, tried in turns.
+/// The time of an undisturbed run; of a few disturbed ones, the least.
+fn least_time(kernel: &mut dyn Kernel, variant: usize, iterations: u64) -> Result<f64, BackendError> {
+    let mut least = f64::INFINITY;
+    for _ in 0..TRIES {
+        let sample = kernel.run(variant, iterations)?;
+        least = least.min(sample.elapsed.get());
+        if sample.disturbance.is_none() {
+            break;
+        }
+    }
+    Ok(least)
+}
+
+/// The variant with the least time, tried in turns.
 fn fastest(
     kernel: &mut dyn Kernel,
     iterations: u64,
@@ -170,9 +185,7 @@ fn fastest(
             if interrupted() {
                 return Ok(0);
             }
-            let sample = kernel.run(variant, iterations)?;
-            // A disturbed sample says at most how slow it is; among few, the least time is the best witness.
-            times.push(sample.elapsed.get());
+            times.push(least_time(kernel, variant, iterations)?);
         }
     }
     let least = |variant: &usize| times[*variant].iter().copied().fold(f64::INFINITY, f64::min);
@@ -205,10 +218,18 @@ fn sample(
     interrupted: &dyn Fn() -> bool,
 ) -> Result<Measurement, BackendError> {
     let start = now();
-    let (mut clean, mut disturbed, mut clocks) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut clean, mut disturbed, mut clocks): (Vec<f64>, Vec<f64>, Vec<Hertz>) = Default::default();
+    let mut corrections = 0;
     let mut since_shortened = (0_usize, 0_usize); // clean, total
     let stop = loop {
         let sample = run.sample()?;
+        if sample.elapsed.get() < settings.shortest_sample.get() / 2.0 && corrections < TRIES {
+            // Calibrated on a crowded machine: too short to be told from the cost of timing it. What was taken so far is dropped.
+            corrections += 1;
+            run.iterations = (run.iterations * 2).max(calibrate(run.kernel, run.variant, settings)?);
+            (clean, disturbed, clocks, since_shortened) = Default::default();
+            continue;
+        }
         let time = run.per_iteration(&sample);
         since_shortened.1 += 1;
         if sample.disturbance.is_none() {
@@ -339,6 +360,49 @@ mod tests {
         let median = stats::median(&measurement.clean).unwrap();
         assert!((median / (16_777_216.0 / 200e9) - 1.0).abs() < 0.005, "the clean median is that of the steady device");
         assert!(median * (measurement.iterations as f64) < settings.sample.get() / 4.0);
+    }
+
+    /// A kernel of 1 µs whose first runs are all preempted for 4 ms, as on a crowded machine.
+    struct SlowStart {
+        variants: Vec<String>,
+        runs: u32,
+    }
+
+    impl Kernel for SlowStart {
+        fn variants(&self) -> &[String] {
+            &self.variants
+        }
+
+        fn verify(&mut self, _: usize) -> Result<(), BackendError> {
+            Ok(())
+        }
+
+        fn run(&mut self, _: usize, iterations: u64) -> Result<Sample, BackendError> {
+            self.runs += 1;
+            let preempted = self.runs < 12;
+            // Every run pays 50 ns to be timed.
+            let elapsed = 50e-9 + iterations as f64 * 1e-6 + if preempted { 4e-3 } else { 0.0 };
+            let disturbance = preempted.then_some(crate::backend::Disturbance::Preempted { on_core: 0.1 });
+            Ok(Sample { elapsed: Seconds(elapsed), clock: None, disturbance })
+        }
+
+        fn limit(&self, _: usize) -> Option<crate::backend::CycleLimit> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_crowded_start_does_not_make_samples_too_short() {
+        let mut kernel = SlowStart { variants: vec!["only".to_owned()], runs: 0 };
+        let settings = Settings::of(Effort::Normal);
+        let clock = std::cell::Cell::new(0.0);
+        let now = || {
+            clock.set(clock.get() + 1e-3);
+            Seconds(clock.get())
+        };
+        let measurement = measure(&mut kernel, &settings, None, &now, &|| false).unwrap();
+        assert!(measurement.iterations >= 250, "samples of {} iterations", measurement.iterations);
+        assert!((stats::median(&measurement.clean).unwrap() / 1e-6 - 1.0).abs() < 1e-3);
     }
 
     #[test]
