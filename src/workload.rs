@@ -1,5 +1,4 @@
-//! The portable description of one launch and its exact work. Work is stated here and nowhere else; rates are derived
-//! from it in one place (the measuring loop).
+//! The portable description of one launch and its exact work. Work is stated here and nowhere else, and here rates are derived from it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -111,9 +110,11 @@ impl Workload {
     pub fn footprint(&self) -> u64 {
         let lanes = u64::from(self.lanes);
         match self.kind {
-            Kind::Stream { access, elements, .. } => access.op.arrays() * 4 * elements * lanes,
+            Kind::Stream { access, elements, .. } => {
+                elements.saturating_mul(4 * access.op.arrays()).saturating_mul(lanes)
+            }
             // For a copy: the size of the transfer, whatever buffers it goes round in.
-            Kind::Chase { bytes, .. } | Kind::HostCopy { bytes, .. } => bytes * lanes,
+            Kind::Chase { bytes, .. } | Kind::HostCopy { bytes, .. } => bytes.saturating_mul(lanes),
             Kind::MultiplyAdd { .. } | Kind::Empty { .. } => 0,
         }
     }
@@ -122,9 +123,9 @@ impl Workload {
     #[must_use]
     pub fn bytes_per_lane(&self) -> u64 {
         match self.kind {
-            Kind::Stream { access, elements, .. } => access.op.arrays() * 4 * elements,
+            Kind::Stream { access, elements, .. } => elements.saturating_mul(4 * access.op.arrays()),
             Kind::Chase { bytes, .. } => bytes,
-            Kind::HostCopy { bytes, buffers, .. } => 2 * bytes * buffers,
+            Kind::HostCopy { bytes, buffers, .. } => bytes.saturating_mul(2).saturating_mul(buffers),
             Kind::MultiplyAdd { .. } | Kind::Empty { .. } => 0,
         }
     }

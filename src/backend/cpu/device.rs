@@ -17,6 +17,8 @@ use crate::resource::{Direction, Scope};
 use crate::units::{Hertz, Seconds};
 use crate::workload::{Kind, STREAM_GRANULE, Workload};
 
+/// More than any lane is ever given; below it, sizes can be computed with without a thought of overflow.
+const MOST_BYTES: u64 = 1 << 48;
 /// Rounds of the clock chain per reading, about 1 ms, and how many readings are taken.
 const CLOCK_ROUNDS: u64 = 50_000;
 const CLOCK_READINGS: usize = 15;
@@ -86,31 +88,37 @@ impl Device for CpuDevice {
         if lanes == 0 || lanes > self.topology.cores.len() {
             return Err(BackendError::unsupported(format!("{lanes} lanes on {} cores", self.topology.cores.len())));
         }
+        if workload.bytes_per_lane() > MOST_BYTES {
+            return Err(BackendError::OutOfMemory {
+                bytes: workload.bytes_per_lane(),
+                cause: "no machine has as much".to_owned(),
+            });
+        }
         let core = self.topology.microarchitecture;
         match workload.kind {
             Kind::Stream { access, elements, parts } => {
-                if elements == 0 || parts == 0 || !elements.is_multiple_of(STREAM_GRANULE * parts) {
+                if elements == 0 || parts == 0 || !elements.is_multiple_of(STREAM_GRANULE.saturating_mul(parts)) {
                     return Err(BackendError::unsupported(format!(
                         "{elements} elements are not {parts} times a multiple of {STREAM_GRANULE}"
                     )));
                 }
                 let memory = self.arena.lanes(lanes, Stream::bytes(access, elements))?;
                 let program = Stream::new(access, elements, parts, memory, core)?;
-                Ok(Box::new(Lanewise { team: &mut self.team, lanes, program }))
+                Ok(Box::new(Lanewise::new(&mut self.team, lanes, program)))
             }
             Kind::MultiplyAdd { unit, input, accumulate } => {
-                let program = MultiplyAdd::new(unit, input, accumulate, core)?;
-                Ok(Box::new(Lanewise { team: &mut self.team, lanes, program }))
+                let program = MultiplyAdd::new(unit, input, accumulate, lanes, core)?;
+                Ok(Box::new(Lanewise::new(&mut self.team, lanes, program)))
             }
             Kind::Chase { bytes, hops } => {
                 let memory = self.arena.lanes(lanes, bytes)?;
                 let program = Chase::new(bytes, hops, self.topology.identity.cache_line, memory);
-                Ok(Box::new(Lanewise { team: &mut self.team, lanes, program }))
+                Ok(Box::new(Lanewise::new(&mut self.team, lanes, program)))
             }
             Kind::HostCopy { direction: Direction::Memcpy, bytes, buffers } => {
-                let memory = self.arena.lanes(lanes, workload.bytes_per_lane())?;
+                let memory = self.arena.lanes(lanes, Copy::bytes(bytes, buffers.max(1)))?;
                 let program = Copy::new(bytes, buffers.max(1), memory);
-                Ok(Box::new(Lanewise { team: &mut self.team, lanes, program }))
+                Ok(Box::new(Lanewise::new(&mut self.team, lanes, program)))
             }
             Kind::HostCopy { direction, .. } => Err(BackendError::unsupported(format!(
                 "the device is the host: there is no `{direction}` link, only memcpy"

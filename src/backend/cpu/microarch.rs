@@ -12,8 +12,8 @@ pub(super) struct Microarchitecture {
     pub(super) name: &'static str,
     /// CPUs it is found in.
     found_in: &'static [Found],
-    /// Bits of f32 and f64 fused multiply-adds started per cycle, over all vector units.
-    fma_bits: u32,
+    /// Bits of f32 and f64 fused multiply-adds started per cycle, over all vector units; none where models differ.
+    fma_bits: Option<u32>,
     /// Bits of 8-bit dot products started per cycle, where it has them.
     dot8_bits: Option<u32>,
     /// 8-bit multiply-accumulates of the matrix units per cycle, where it has them; bf16 runs at half of that.
@@ -60,8 +60,8 @@ impl Microarchitecture {
     /// Operations per cycle of a multiply-add; none where the maker gives no figure.
     pub(super) fn multiply_add_limit(&self, unit: ComputeUnit, input: DType) -> Option<CycleLimit> {
         let multiply_adds = match (unit, input) {
-            (ComputeUnit::Vector, DType::F32) => self.fma_bits / 32,
-            (ComputeUnit::Vector, DType::F64) => self.fma_bits / 64,
+            (ComputeUnit::Vector, DType::F32) => self.fma_bits? / 32,
+            (ComputeUnit::Vector, DType::F64) => self.fma_bits? / 64,
             (ComputeUnit::Vector, DType::Int8) => self.dot8_bits? / 8,
             (ComputeUnit::Matrix, DType::Int8) => self.matrix8?,
             (ComputeUnit::Matrix, DType::Bf16) => self.matrix8? / 2,
@@ -91,7 +91,7 @@ const MICROARCHITECTURES: &[Microarchitecture] = &[
     Microarchitecture {
         name: "Zen 2",
         found_in: &[Found::Amd(0x17, 0x30, 0xff)],
-        fma_bits: 512,
+        fma_bits: Some(512),
         dot8_bits: None,
         matrix8: None,
         load_bytes: 64,
@@ -101,7 +101,7 @@ const MICROARCHITECTURES: &[Microarchitecture] = &[
     Microarchitecture {
         name: "Zen 4",
         found_in: &[Found::Amd(0x19, 0x10, 0x1f), Found::Amd(0x19, 0x60, 0x7f), Found::Amd(0x19, 0xa0, 0xaf)],
-        fma_bits: 512,
+        fma_bits: Some(512),
         dot8_bits: Some(512),
         matrix8: None,
         load_bytes: 64,
@@ -111,7 +111,7 @@ const MICROARCHITECTURES: &[Microarchitecture] = &[
     Microarchitecture {
         name: "Zen 3",
         found_in: &[Found::Amd(0x19, 0x00, 0x0f), Found::Amd(0x19, 0x20, 0x5f)],
-        fma_bits: 512,
+        fma_bits: Some(512),
         dot8_bits: None,
         matrix8: None,
         load_bytes: 64,
@@ -121,7 +121,7 @@ const MICROARCHITECTURES: &[Microarchitecture] = &[
     Microarchitecture {
         name: "Zen 5 (256-bit)",
         found_in: &[Found::Amd(0x1a, 0x20, 0x2f), Found::Amd(0x1a, 0x60, 0x6f)],
-        fma_bits: 512,
+        fma_bits: Some(512),
         dot8_bits: Some(512),
         matrix8: None,
         load_bytes: 64,
@@ -131,7 +131,7 @@ const MICROARCHITECTURES: &[Microarchitecture] = &[
     Microarchitecture {
         name: "Zen 5",
         found_in: &[Found::Amd(0x1a, 0x00, 0x1f), Found::Amd(0x1a, 0x40, 0x4f), Found::Amd(0x1a, 0x70, 0x7f)],
-        fma_bits: 1024,
+        fma_bits: Some(1024),
         dot8_bits: Some(1024),
         matrix8: None,
         load_bytes: 128,
@@ -141,7 +141,7 @@ const MICROARCHITECTURES: &[Microarchitecture] = &[
     Microarchitecture {
         name: "Haswell or Broadwell",
         found_in: &[Found::Intel(&[0x3c, 0x3f, 0x45, 0x46, 0x3d, 0x47, 0x4f, 0x56])],
-        fma_bits: 512,
+        fma_bits: Some(512),
         dot8_bits: None,
         matrix8: None,
         load_bytes: 64,
@@ -151,19 +151,19 @@ const MICROARCHITECTURES: &[Microarchitecture] = &[
     Microarchitecture {
         name: "Skylake (client)",
         found_in: &[Found::Intel(&[0x4e, 0x5e, 0x8e, 0x9e, 0xa5, 0xa6])],
-        fma_bits: 512,
+        fma_bits: Some(512),
         dot8_bits: None,
         matrix8: None,
         load_bytes: 64,
         store_bytes: 32,
         source: INTEL,
     },
-    // Covers Cascade Lake, which has VNNI; where the CPU lacks it the workload is unsupported before the limit is asked for.
+    // Some of these have one unit for 512-bit multiply-adds and some two, and nothing in them tells which.
     Microarchitecture {
         name: "Skylake-SP or Cascade Lake",
         found_in: &[Found::Intel(&[0x55])],
-        fma_bits: 1024,
-        dot8_bits: Some(1024),
+        fma_bits: None,
+        dot8_bits: None,
         matrix8: None,
         load_bytes: 128,
         store_bytes: 64,
@@ -172,7 +172,7 @@ const MICROARCHITECTURES: &[Microarchitecture] = &[
     Microarchitecture {
         name: "Ice Lake-SP",
         found_in: &[Found::Intel(&[0x6a, 0x6c])],
-        fma_bits: 1024,
+        fma_bits: Some(1024),
         dot8_bits: Some(1024),
         matrix8: None,
         load_bytes: 128,
@@ -182,7 +182,7 @@ const MICROARCHITECTURES: &[Microarchitecture] = &[
     Microarchitecture {
         name: "Golden Cove (Sapphire, Emerald or Granite Rapids)",
         found_in: &[Found::Intel(&[0x8f, 0xcf, 0xad, 0xae])],
-        fma_bits: 1024,
+        fma_bits: Some(1024),
         dot8_bits: Some(1024),
         matrix8: Some(1024),
         load_bytes: 128,
@@ -192,7 +192,7 @@ const MICROARCHITECTURES: &[Microarchitecture] = &[
     Microarchitecture {
         name: "Neoverse N1",
         found_in: &[Found::Arm(0x41, 0xd0c)],
-        fma_bits: 256,
+        fma_bits: Some(256),
         dot8_bits: Some(256),
         matrix8: None,
         load_bytes: 32,
@@ -202,7 +202,7 @@ const MICROARCHITECTURES: &[Microarchitecture] = &[
     Microarchitecture {
         name: "Neoverse V1",
         found_in: &[Found::Arm(0x41, 0xd40)],
-        fma_bits: 512,
+        fma_bits: Some(512),
         dot8_bits: Some(512),
         matrix8: None,
         load_bytes: 64,
@@ -212,7 +212,7 @@ const MICROARCHITECTURES: &[Microarchitecture] = &[
     Microarchitecture {
         name: "Neoverse V2",
         found_in: &[Found::Arm(0x41, 0xd4f)],
-        fma_bits: 512,
+        fma_bits: Some(512),
         dot8_bits: Some(512),
         matrix8: None,
         load_bytes: 48,

@@ -23,6 +23,8 @@ struct Shared {
     order: Padded<Order>,
     done: Padded<AtomicUsize>,
     stop: AtomicBool,
+    /// Whether every thread so far could be bound to its core.
+    pinned: AtomicBool,
     asleep: Vec<Padded<AtomicBool>>,
 }
 
@@ -45,7 +47,6 @@ unsafe impl Send for Shared {}
 pub(super) struct Team {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
-    pinned: bool,
     original: Affinity,
 }
 
@@ -61,16 +62,19 @@ impl Team {
             }),
             done: Padded(AtomicUsize::new(0)),
             stop: AtomicBool::new(false),
+            pinned: AtomicBool::new(!cores.is_empty()),
             asleep: cores.iter().skip(1).map(|_| Padded(AtomicBool::new(false))).collect(),
         });
-        let mut team = Self { shared, workers: Vec::new(), pinned: false, original };
-        team.pinned = cores.first().is_some_and(|&core| core_affinity::set_for_current(core));
+        let mut team = Self { shared, workers: Vec::new(), original };
+        if let Some(&core) = cores.first() {
+            bind(&team.shared, core);
+        }
         for (index, &core) in cores.iter().enumerate().skip(1) {
             let shared = Arc::clone(&team.shared);
             let worker = std::thread::Builder::new()
                 .name(format!("rooflab-{index}"))
                 .spawn(move || {
-                    core_affinity::set_for_current(core);
+                    bind(&shared, core);
                     work(&shared, index);
                 })
                 .map_err(|error| {
@@ -82,7 +86,7 @@ impl Team {
     }
 
     pub(super) fn pinned(&self) -> bool {
-        self.pinned
+        self.shared.pinned.load(Ordering::Relaxed)
     }
 
     /// Runs a job on the first `lanes` lanes and returns when all have finished.
@@ -105,7 +109,7 @@ impl Team {
                 worker.thread().unpark();
             }
         }
-        job(0);
+        run_or_abort(job, 0);
         // Every worker reports, also those whose lane is not wanted: then all have seen this epoch.
         while self.shared.done.0.load(Ordering::Acquire) != self.workers.len() {
             std::hint::spin_loop();
@@ -118,6 +122,26 @@ impl Team {
             std::thread::sleep(std::time::Duration::from_micros(100));
         }
     }
+}
+
+fn bind(shared: &Shared, core: CoreId) {
+    if !core_affinity::set_for_current(core) {
+        shared.pinned.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Runs a job that must not unwind: others still hold the pointer to it, or wait for it for ever. Jobs are kernels of this backend and do not
+/// panic; should one, the process ends.
+fn run_or_abort(job: &(dyn Fn(usize) + Sync), lane: usize) {
+    struct Abort;
+    impl Drop for Abort {
+        fn drop(&mut self) {
+            std::process::abort();
+        }
+    }
+    let guard = Abort;
+    job(lane);
+    std::mem::forget(guard);
 }
 
 fn work(shared: &Shared, index: usize) {
@@ -145,7 +169,7 @@ fn work(shared: &Shared, index: usize) {
             // SAFETY: the epoch was seen, so the owner has written the job and waits for `done`; see `Shared`.
             let job = unsafe { (*order.job.get()).map(|job| &*job) };
             if let Some(job) = job {
-                job(index);
+                run_or_abort(job, index);
             }
         }
         shared.done.0.fetch_add(1, Ordering::AcqRel);
@@ -157,7 +181,7 @@ impl Drop for Team {
         self.shared.stop.store(true, Ordering::SeqCst);
         for worker in self.workers.drain(..) {
             worker.thread().unpark();
-            // A worker can only have panicked through a job, and `run` would not have returned then.
+            // Workers do not panic; see `run_or_abort`.
             let _ = worker.join();
         }
         self.original.restore();

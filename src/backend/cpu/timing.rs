@@ -10,7 +10,7 @@ use crate::backend::{Disturbance, Sample};
 use crate::units::{Hertz, Seconds};
 
 /// Shares of the run below which a difference counts as a disturbance.
-const ON_CORE: f64 = 0.985;
+pub(super) const ON_CORE: f64 = 0.985;
 const SKEW: f64 = 0.01;
 const CLOCK_CHANGE: f64 = 0.03;
 /// Reading the clocks themselves takes up to this long.

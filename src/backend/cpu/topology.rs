@@ -92,23 +92,17 @@ pub(super) fn memory() -> (u64, u64) {
     }
 }
 
-/// Leaves one logical processor of each physical core.
+/// Leaves one logical processor of each physical core. Where the system has no files about that, its count of cores must do: hardware threads
+/// of a core are numbered one after the other there.
 fn one_per_core(allowed: Vec<CoreId>) -> Vec<CoreId> {
-    let mut seen = Vec::new();
-    let first_of_core = |core: &CoreId| {
-        let folder = format!("/sys/devices/system/cpu/cpu{}/topology", core.id);
-        let Some(place) =
-            read_trimmed(&format!("{folder}/physical_package_id")).zip(read_trimmed(&format!("{folder}/core_id")))
-        else {
-            return true;
-        };
-        if seen.contains(&place) {
-            return false;
-        }
-        seen.push(place);
-        true
-    };
-    allowed.into_iter().filter(first_of_core).collect()
+    let siblings =
+        |core: &CoreId| read_trimmed(&format!("/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list", core.id));
+    if allowed.first().is_some_and(|core| siblings(core).is_none()) {
+        let physical = System::physical_core_count().unwrap_or(allowed.len()).max(1);
+        return allowed.iter().copied().step_by((allowed.len() / physical).max(1)).collect();
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    allowed.into_iter().filter(|core| siblings(core).is_none_or(|list| seen.insert(list))).collect()
 }
 
 /// Data and unified caches of the first core in use, and how many of the cores in use share each.

@@ -1,8 +1,8 @@
 //! AVX2: 8 elements.
 
 use std::arch::x86_64::{
-    __m256, _mm_sfence, _mm256_add_epi32, _mm256_add_ps, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_load_ps,
-    _mm256_mul_ps, _mm256_set1_ps, _mm256_store_ps, _mm256_stream_ps,
+    __m256, _MM_HINT_T0, _mm_prefetch, _mm_sfence, _mm256_add_epi32, _mm256_add_ps, _mm256_castps_si256,
+    _mm256_castsi256_ps, _mm256_load_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_store_ps, _mm256_stream_ps,
 };
 
 use super::Vector;
@@ -61,5 +61,10 @@ impl Vector for Avx2 {
         unsafe {
             Self(_mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(self.0), _mm256_castps_si256(other.0))))
         }
+    }
+    #[inline(always)]
+    fn prefetch(from: *const f32) {
+        // SAFETY: a prefetch of any address is harmless.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
     }
 }

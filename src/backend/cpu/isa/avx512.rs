@@ -1,8 +1,8 @@
 //! AVX-512F: 16 elements.
 
 use std::arch::x86_64::{
-    __m512, _mm_sfence, _mm512_add_epi32, _mm512_add_ps, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_load_ps,
-    _mm512_mul_ps, _mm512_set1_ps, _mm512_store_ps, _mm512_stream_ps,
+    __m512, _MM_HINT_T0, _mm_prefetch, _mm_sfence, _mm512_add_epi32, _mm512_add_ps, _mm512_castps_si512,
+    _mm512_castsi512_ps, _mm512_load_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_store_ps, _mm512_stream_ps,
 };
 
 use super::Vector;
@@ -61,5 +61,10 @@ impl Vector for Avx512 {
         unsafe {
             Self(_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(self.0), _mm512_castps_si512(other.0))))
         }
+    }
+    #[inline(always)]
+    fn prefetch(from: *const f32) {
+        // SAFETY: a prefetch of any address is harmless.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
     }
 }

@@ -52,4 +52,7 @@ pub(super) trait Vector: Copy {
     /// # Safety
     /// The instruction set is available.
     unsafe fn add_bits(self, other: Self) -> Self;
+
+    /// Asks for the data at an address, which need not exist.
+    fn prefetch(from: *const f32);
 }

@@ -68,4 +68,11 @@ impl Vector for Neon {
         // SAFETY: the caller's.
         unsafe { Self(vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(self.0), vreinterpretq_u32_f32(other.0)))) }
     }
+    #[inline(always)]
+    fn prefetch(from: *const f32) {
+        // SAFETY: a prefetch of any address is harmless.
+        unsafe {
+            std::arch::asm!("prfm pldl1keep, [{from}]", from = in(reg) from, options(nostack, preserves_flags, readonly))
+        }
+    }
 }

@@ -50,4 +50,6 @@ impl Vector for Portable {
     unsafe fn add_bits(self, other: Self) -> Self {
         Self(std::array::from_fn(|i| f32::from_bits(self.0[i].to_bits().wrapping_add(other.0[i].to_bits()))))
     }
+    #[inline(always)]
+    fn prefetch(_: *const f32) {}
 }

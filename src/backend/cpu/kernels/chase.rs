@@ -93,8 +93,11 @@ impl Program for Chase {
         self.reached[lane].store(reached, Ordering::Relaxed);
     }
 
-    fn verify(&self, _: usize, lane: usize) -> Result<(), String> {
+    fn fill(&self, lane: usize) {
         self.link(lane);
+    }
+
+    fn verify(&self, _: usize, lane: usize) -> Result<(), String> {
         let start = self.place(lane, 0) as usize;
         self.reached[lane].store(start, Ordering::Relaxed);
         let (reached, expected) = (self.walk(start, self.hops), self.place(lane, self.after(self.hops)) as usize);
@@ -138,6 +141,7 @@ mod tests {
             assert_eq!(chase.after(hops), line);
             line = chase.next(line);
         }
+        chase.fill(0);
         chase.verify(0, 0).unwrap();
     }
 

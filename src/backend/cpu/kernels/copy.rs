@@ -19,7 +19,20 @@ pub(in crate::backend::cpu) struct Copy {
     names: [String; 1],
 }
 
+/// Bytes between buffers beyond their length, so that source and destination do not compete for the same cache sets.
+const STAGGER: usize = 768;
+
 impl Copy {
+    /// Bytes a lane needs.
+    pub(in crate::backend::cpu) fn bytes(bytes: u64, buffers: u64) -> u64 {
+        Self::stride(bytes as usize) as u64 * 2 * buffers
+    }
+
+    /// From one buffer to the next: each begins at a cache line.
+    fn stride(bytes: usize) -> usize {
+        bytes.next_multiple_of(64) + STAGGER
+    }
+
     pub(in crate::backend::cpu) fn new(bytes: u64, buffers: u64, lanes: Lanes) -> Self {
         let next = (0..lanes.count()).map(|_| AtomicU64::new(0)).collect();
         Self { bytes: bytes as usize, buffers, lanes, next, names: ["memcpy".to_owned()] }
@@ -29,8 +42,9 @@ impl Copy {
         let start = self.lanes.start(lane);
         // SAFETY: the lane has room for `buffers` pairs, and `buffer` is below their number.
         unsafe {
-            let from = start.add(2 * self.bytes * buffer as usize);
-            (from, from.add(self.bytes))
+            let stride = Self::stride(self.bytes);
+            let from = start.add(2 * stride * buffer as usize);
+            (from, from.add(stride))
         }
     }
 
@@ -54,19 +68,25 @@ impl Program for Copy {
         self.next[lane].store((first + iterations) % self.buffers, Ordering::Relaxed);
     }
 
+    fn fill(&self, lane: usize) {
+        for buffer in 0..self.buffers {
+            // SAFETY: the buffer lies in this lane's memory, which nobody else uses.
+            let from = unsafe { std::slice::from_raw_parts_mut(self.pair(lane, buffer).0, self.bytes) };
+            for (index, bytes) in from.chunks_mut(4).enumerate() {
+                bytes.copy_from_slice(&bits(Seed(lane as u32), index as u32).to_le_bytes()[..bytes.len()]);
+            }
+        }
+    }
+
     fn verify(&self, _: usize, lane: usize) -> Result<(), String> {
         for buffer in 0..self.buffers {
             let (from, to) = self.pair(lane, buffer);
-            // SAFETY: the buffers lie in this lane's memory, which nobody else uses, and do not overlap.
-            let (from, to) = unsafe {
-                (std::slice::from_raw_parts_mut(from, self.bytes), std::slice::from_raw_parts_mut(to, self.bytes))
-            };
-            let seed = Seed(lane as u32);
-            for (index, byte) in from.iter_mut().enumerate() {
-                *byte = bits(seed, index as u32) as u8;
-            }
-            to.fill(0xA5);
+            // SAFETY: the buffer lies in this lane's memory, which nobody else uses.
+            unsafe { to.write_bytes(0xA5, self.bytes) };
             self.copy(lane, buffer);
+            // SAFETY: as above; nothing writes while the slices live.
+            let (from, to) =
+                unsafe { (std::slice::from_raw_parts(from, self.bytes), std::slice::from_raw_parts(to, self.bytes)) };
             if from != to {
                 let index = from.iter().zip(&*to).position(|(from, to)| from != to).unwrap_or(0);
                 return Err(format!("byte {index} is {}, the original is {}", to[index], from[index]));
@@ -88,7 +108,8 @@ mod tests {
     #[test]
     fn copies_are_verified() {
         let mut arena = Arena::default();
-        let copy = Copy::new(10_000, 3, arena.lanes(1, 60_000).unwrap());
+        let copy = Copy::new(10_001, 3, arena.lanes(1, Copy::bytes(10_001, 3)).unwrap());
+        copy.fill(0);
         copy.verify(0, 0).unwrap();
         copy.run(0, 0, 4);
         assert_eq!(copy.next[0].load(Ordering::Relaxed), 1);

@@ -3,10 +3,12 @@
 //! Work: none; one event per iteration. Bound: the time a store takes to reach the other cores, twice; or, for sleeping workers,
 //! the operating system's wake-up.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::backend::cpu::team::Team;
 use crate::backend::cpu::time::{Instant, thread_time};
+use crate::backend::cpu::timing::ON_CORE;
 use crate::backend::{BackendError, CycleLimit, Disturbance, Kernel, Sample};
 use crate::resource::Overhead;
 use crate::units::Seconds;
@@ -36,6 +38,18 @@ impl<'device> Empty<'device> {
     }
 }
 
+impl Empty<'_> {
+    /// Processor time of every lane so far.
+    fn thread_times(&mut self) -> Vec<Option<Seconds>> {
+        let times: Vec<OnceLock<Option<Seconds>>> = (0..self.lanes).map(|_| OnceLock::new()).collect();
+        self.team.run(self.lanes, &|lane| {
+            // Each lane sets its own, once.
+            let _ = times[lane].set(thread_time());
+        });
+        times.into_iter().map(|time| time.into_inner().flatten()).collect()
+    }
+}
+
 impl Kernel for Empty<'_> {
     fn variants(&self) -> &[String] {
         &self.names
@@ -55,8 +69,7 @@ impl Kernel for Empty<'_> {
 
     fn run(&mut self, _: usize, iterations: u64) -> Result<Sample, BackendError> {
         // The workers are woken, so that the first iteration costs what the others cost.
-        self.team.run(self.lanes, &|_| {});
-        let core_start = thread_time();
+        let core_start = self.thread_times();
         let start = Instant::now();
         let mut elapsed = Seconds(0.0);
         for _ in 0..iterations {
@@ -71,9 +84,11 @@ impl Kernel for Empty<'_> {
         if self.overhead == Overhead::Launch {
             elapsed = wall;
         }
-        let on_core = core_start.zip(thread_time()).map_or(1.0, |(start, end)| (end - start) / wall);
+        let shares =
+            core_start.iter().zip(self.thread_times()).filter_map(|(start, end)| Some((end? - (*start)?) / wall));
+        let on_core = shares.fold(1.0, f64::min);
         // Waiting for workers to fall asleep is time off the core by intention.
-        let disturbed = self.overhead == Overhead::Launch && on_core < 0.985;
+        let disturbed = self.overhead == Overhead::Launch && on_core < ON_CORE;
         Ok(Sample { elapsed, clock: None, disturbance: disturbed.then_some(Disturbance::Preempted { on_core }) })
     }
 

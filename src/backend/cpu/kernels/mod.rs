@@ -15,6 +15,9 @@ pub(super) trait Program: Sync {
     /// The implementations, described.
     fn variants(&self) -> &[String];
 
+    /// Fills one lane's memory with its seeded data. Comes before everything else.
+    fn fill(&self, _lane: usize) {}
+
     /// One lane's share of some iterations.
     fn run(&self, variant: usize, lane: usize, iterations: u64);
 
@@ -27,9 +30,25 @@ pub(super) trait Program: Sync {
 
 /// A program with the team that runs it.
 pub(super) struct Lanewise<'device, P> {
-    pub(super) team: &'device mut Team,
-    pub(super) lanes: usize,
-    pub(super) program: P,
+    team: &'device mut Team,
+    lanes: usize,
+    program: P,
+}
+
+impl<'device, P: Program> Lanewise<'device, P> {
+    /// Fills the lanes' memory and makes the kernel ready.
+    pub(super) fn new(team: &'device mut Team, lanes: usize, program: P) -> Self {
+        team.run(lanes, &|lane| program.fill(lane));
+        Self { team, lanes, program }
+    }
+
+    fn known(&self, variant: usize) -> Result<usize, BackendError> {
+        let count = self.program.variants().len();
+        if variant < count {
+            return Ok(variant);
+        }
+        Err(BackendError::unsupported(format!("there is no variant {variant}; there are {count}")))
+    }
 }
 
 impl<P: Program> Kernel for Lanewise<'_, P> {
@@ -38,6 +57,7 @@ impl<P: Program> Kernel for Lanewise<'_, P> {
     }
 
     fn verify(&mut self, variant: usize) -> Result<(), BackendError> {
+        let variant = self.known(variant)?;
         let failure = std::sync::OnceLock::new();
         let program = &self.program;
         self.team.run(self.lanes, &|lane| {
@@ -50,6 +70,7 @@ impl<P: Program> Kernel for Lanewise<'_, P> {
     }
 
     fn run(&mut self, variant: usize, iterations: u64) -> Result<Sample, BackendError> {
+        let variant = self.known(variant)?;
         let program = &self.program;
         Ok(timed(self.team, self.lanes, &|lane| program.run(variant, lane, iterations)))
     }

@@ -14,8 +14,9 @@ use crate::backend::{BackendError, CycleLimit};
 use crate::data::{Seed, unit_f32};
 use crate::resource::{Access, Stores, StreamOp};
 
-/// Elements handled per turn of the loop, over all its streams.
-const BLOCK_VECTORS: usize = 16;
+/// How a pass walks its arrays: at how many places at once (some memory controllers and prefetchers prefer several), by how many vectors at
+/// each place per turn of the loop, and how many elements ahead it asks for data (0: it leaves that to the hardware).
+const WALKS: [(usize, usize, usize); 5] = [(1, 16, 0), (2, 8, 0), (4, 4, 0), (2, 2, 0), (1, 2, 512)];
 
 /// Bytes between arrays beyond their length, so that they do not compete for the same cache sets and store-buffer entries.
 const STAGGER: usize = 768;
@@ -46,21 +47,20 @@ impl Arrays {
 /// Some passes over the arrays. Gives the checksum of all that was read, for [`StreamOp::Read`].
 type Passes = unsafe fn(&Arrays, u64) -> u32;
 
-/// The loop: `OP` says what is done, `NT` selects non-temporal stores, and the arrays are walked at `STREAMS` places at once
-/// (some memory controllers and prefetchers prefer several).
+/// The loop: `OP` says what is done, `NT` selects non-temporal stores, `WALK` is the index of one of the [`WALKS`].
 ///
 /// # Safety
 /// The vector's instruction set is available; the arrays hold `elements` values, a multiple of 256, aligned to 64 bytes.
 #[inline(always)]
-unsafe fn passes<V: Vector, const OP: u8, const NT: bool, const STREAMS: usize>(arrays: &Arrays, passes: u64) -> u32 {
+unsafe fn passes<V: Vector, const OP: u8, const NT: bool, const WALK: usize>(arrays: &Arrays, passes: u64) -> u32 {
+    let (streams, per_stream, ahead) = const { WALKS[WALK] };
     const READ: u8 = StreamOp::Read as u8;
     const WRITE: u8 = StreamOp::Write as u8;
     const COPY: u8 = StreamOp::Copy as u8;
     const SCALE: u8 = StreamOp::Scale as u8;
     const ADD: u8 = StreamOp::Add as u8;
     let &Arrays { first, second, output, elements } = arrays;
-    let part = elements / STREAMS;
-    let per_stream = BLOCK_VECTORS / STREAMS;
+    let part = elements / streams;
     // SAFETY: `at` stays below `elements` and is a multiple of the vector's width; the rest is the caller's.
     unsafe {
         let factor = V::splat(FACTOR);
@@ -70,9 +70,15 @@ unsafe fn passes<V: Vector, const OP: u8, const NT: bool, const STREAMS: usize>(
             std::arch::asm!("", options(nostack, preserves_flags));
             let mut start = 0;
             while start < part {
-                for stream in 0..STREAMS {
+                for stream in 0..streams {
                     for vector in 0..per_stream {
                         let at = stream * part + start + vector * V::WIDTH;
+                        if ahead > 0 && OP != WRITE {
+                            V::prefetch(first.wrapping_add(at + ahead));
+                            if OP >= ADD {
+                                V::prefetch(second.wrapping_add(at + ahead));
+                            }
+                        }
                         if OP == READ {
                             let sum = &mut sums[(stream * per_stream + vector) % 8];
                             *sum = sum.add_bits(V::load(first.add(at)));
@@ -188,33 +194,35 @@ macro_rules! kernels {
                 Kernels { isa: $isa, non_temporal: $nt, select, fill, poison, first_difference, checksum };
 
             $(#[$feature])*
-            unsafe fn run<const OP: u8, const NT: bool, const STREAMS: usize>(arrays: &Arrays, count: u64) -> u32 {
+            unsafe fn run<const OP: u8, const NT: bool, const WALK: usize>(arrays: &Arrays, count: u64) -> u32 {
                 // SAFETY: the caller's; this function has the instruction set enabled.
-                unsafe { passes::<$vector, OP, NT, STREAMS>(arrays, count) }
+                unsafe { passes::<$vector, OP, NT, WALK>(arrays, count) }
             }
 
-            fn select(access: Access, streams: usize) -> Option<Passes> {
+            fn select(access: Access, walk: usize) -> Option<Passes> {
                 macro_rules! choose {
-                    ($streams:literal: $op_:ident) => {
+                    ($walk:literal: $op_:ident) => {
                         match access.stores {
-                            Stores::Plain => run::<{ StreamOp::$op_ as u8 }, false, $streams>,
-                            Stores::NonTemporal => run::<{ StreamOp::$op_ as u8 }, true, $streams>,
+                            Stores::Plain => run::<{ StreamOp::$op_ as u8 }, false, $walk>,
+                            Stores::NonTemporal => run::<{ StreamOp::$op_ as u8 }, true, $walk>,
                         }
                     };
-                    ($streams:literal) => {
+                    ($walk:literal) => {
                         match access.op {
-                            StreamOp::Read => choose!($streams: Read) as Passes,
-                            StreamOp::Write => choose!($streams: Write),
-                            StreamOp::Copy => choose!($streams: Copy),
-                            StreamOp::Scale => choose!($streams: Scale),
-                            StreamOp::Add => choose!($streams: Add),
-                            StreamOp::Triad => choose!($streams: Triad),
+                            StreamOp::Read => choose!($walk: Read) as Passes,
+                            StreamOp::Write => choose!($walk: Write),
+                            StreamOp::Copy => choose!($walk: Copy),
+                            StreamOp::Scale => choose!($walk: Scale),
+                            StreamOp::Add => choose!($walk: Add),
+                            StreamOp::Triad => choose!($walk: Triad),
                         }
                     };
                 }
-                match streams {
+                match walk {
+                    0 => Some(choose!(0)),
                     1 => Some(choose!(1)),
                     2 => Some(choose!(2)),
+                    3 => Some(choose!(3)),
                     4 => Some(choose!(4)),
                     _ => None,
                 }
@@ -283,9 +291,6 @@ pub(in crate::backend::cpu) struct Stream {
     limit: Option<CycleLimit>,
 }
 
-// SAFETY: `lanes` is followed by each lane for its own memory only.
-unsafe impl Sync for Stream {}
-
 impl Stream {
     /// Bytes a lane needs.
     pub(in crate::backend::cpu) fn bytes(access: Access, elements: u64) -> u64 {
@@ -315,12 +320,13 @@ impl Stream {
                 "the portable kernels have no non-temporal stores; this CPU has neither AVX2 nor NEON",
             ));
         }
-        let streams = [1, 2, 4];
-        let passes: Vec<Passes> = streams.iter().filter_map(|&streams| (kernels.select)(access, streams)).collect();
-        let names = streams.map(|streams| match streams {
-            1 => format!("{}, 1 stream", kernels.isa),
-            _ => format!("{}, {streams} streams", kernels.isa),
-        });
+        let passes: Vec<Passes> = (0..WALKS.len()).filter_map(|walk| (kernels.select)(access, walk)).collect();
+        let name = |(streams, vectors, ahead)| {
+            let places = if streams == 1 { "1 stream".to_owned() } else { format!("{streams} streams") };
+            let prefetch = if ahead > 0 { format!(", prefetch {ahead} ahead") } else { String::new() };
+            format!("{}, {places} by {vectors} vectors{prefetch}", kernels.isa)
+        };
+        let names = WALKS.map(name);
         Ok(Self {
             access,
             elements: elements as usize,
@@ -360,6 +366,15 @@ impl Program for Stream {
         &self.names
     }
 
+    fn fill(&self, lane: usize) {
+        let (arrays, seeds) = (self.arrays(lane), Self::seeds(lane));
+        let inputs = [arrays.first, arrays.second].into_iter().zip(seeds).take(self.access.op.arrays_read() as usize);
+        for (array, seed) in inputs {
+            // SAFETY: the array lies in this lane's memory, which nobody else uses; `available` found the instruction set.
+            unsafe { (self.kernels.fill)(std::slice::from_raw_parts_mut(array, arrays.elements), seed) }
+        }
+    }
+
     fn run(&self, variant: usize, lane: usize, iterations: u64) {
         let (arrays, passes) = (self.arrays(lane), self.passes[variant]);
         if self.parts == 1 {
@@ -383,12 +398,6 @@ impl Program for Stream {
         // of an instruction set that `available` found.
         unsafe {
             let slice = |start: *mut f32| std::slice::from_raw_parts_mut(start, arrays.elements);
-            if op.arrays_read() > 0 {
-                (kernels.fill)(slice(arrays.first), seeds[0]);
-            }
-            if op.arrays_read() > 1 {
-                (kernels.fill)(slice(arrays.second), seeds[1]);
-            }
             if op.arrays_written() > 0 {
                 (kernels.poison)(slice(arrays.output));
             }
@@ -442,9 +451,11 @@ mod tests {
                 for elements in [256, 512, 10 * 256, 4096, 4096 + 256] {
                     let parts = if elements % 1024 == 0 { 4 } else { 1 };
                     let lanes = arena.lanes(2, Stream::bytes(access, elements)).unwrap();
-                    let Ok(stream) = Stream::with_kernels(kernels, access, elements, parts, lanes, None) else {
-                        continue;
-                    };
+                    let refused = access.stores == Stores::NonTemporal && !kernels.non_temporal;
+                    let stream = Stream::with_kernels(kernels, access, elements, parts, lanes, None);
+                    assert_eq!(stream.is_err(), refused, "{access} with {}", kernels.isa);
+                    let Ok(stream) = stream else { continue };
+                    (0..2).for_each(|lane| stream.fill(lane));
                     for variant in 0..stream.variants().len() {
                         for lane in 0..2 {
                             stream.verify(variant, lane).unwrap_or_else(|error| panic!("{access} {elements} {error}"));
@@ -454,7 +465,15 @@ mod tests {
                 }
             }
         }
-        assert!(checked >= 6 * 3 * 4 * 2, "only {checked} combinations were checked");
+        let operations: usize = available().iter().map(|set| if set.non_temporal { 11 } else { 6 }).sum();
+        assert_eq!(checked, operations * 5 * WALKS.len() * 2);
+        #[cfg(target_arch = "x86_64")]
+        let wide = [std::arch::is_x86_feature_detected!("avx2"), std::arch::is_x86_feature_detected!("avx512f")];
+        #[cfg(target_arch = "aarch64")]
+        let wide = [true];
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        let wide = [false];
+        assert_eq!(available().len(), 1 + wide.iter().filter(|&&has| has).count());
     }
 
     #[test]
@@ -464,6 +483,7 @@ mod tests {
         let lanes = arena.lanes(1, Stream::bytes(Access::plain(StreamOp::Triad), 512)).unwrap();
         for op in [StreamOp::Write, StreamOp::Copy, StreamOp::Scale, StreamOp::Add, StreamOp::Triad] {
             let stream = Stream::new(Access::plain(op), 512, 2, lanes.clone(), None).unwrap();
+            stream.fill(0);
             stream.verify(0, 0).unwrap();
             let arrays = stream.arrays(0);
             // SAFETY: the arrays lie in the arena's memory, used by this test alone.

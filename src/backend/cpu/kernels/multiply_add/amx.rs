@@ -3,7 +3,7 @@
 use std::arch::asm;
 use std::sync::OnceLock;
 
-use super::{Instruction, Operands, State};
+use super::{Form, Instruction, Operands, State};
 use crate::dtype::DType;
 use crate::resource::ComputeUnit;
 
@@ -116,7 +116,7 @@ pub(super) const INSTRUCTIONS: &[Instruction] = &[
         unit: ComputeUnit::Matrix,
         input: DType::Bf16,
         accumulate: DType::F32,
-        fused: false,
+        form: Form::SumProducts,
         operands: Operands::Tile,
         chains: 6,
         available: has_bf16,
@@ -127,7 +127,7 @@ pub(super) const INSTRUCTIONS: &[Instruction] = &[
         unit: ComputeUnit::Matrix,
         input: DType::Int8,
         accumulate: DType::Int32,
-        fused: false,
+        form: Form::SumProducts,
         operands: Operands::Tile,
         chains: 6,
         available: has_int8,

@@ -5,7 +5,7 @@ use std::arch::aarch64::{
 };
 use std::arch::{asm, is_aarch64_feature_detected};
 
-use super::{Instruction, Operands, State, rounds};
+use super::{Form, Instruction, Operands, State, rounds};
 use crate::dtype::DType;
 use crate::resource::ComputeUnit;
 
@@ -61,7 +61,7 @@ rounds!(
 const fn row(
     name: &'static str,
     (input, accumulate): (DType, DType),
-    fused: bool,
+    form: Form,
     available: fn() -> bool,
     rounds: unsafe fn(&mut State, u64),
 ) -> Instruction {
@@ -70,7 +70,7 @@ const fn row(
         unit: ComputeUnit::Vector,
         input,
         accumulate,
-        fused,
+        form,
         operands: Operands::Vector(16),
         chains: 24,
         available,
@@ -79,15 +79,27 @@ const fn row(
 }
 
 pub(super) const INSTRUCTIONS: &[Instruction] = &[
-    row("NEON FMA, 24 chains", (DType::F32, DType::F32), true, || true, f32_neon),
-    row("NEON FMA, 24 chains", (DType::F64, DType::F64), true, || true, f64_neon),
-    row("NEON FP16, 24 chains", (DType::F16, DType::F16), true, || is_aarch64_feature_detected!("fp16"), f16_neon),
+    row("NEON FMA, 24 chains", (DType::F32, DType::F32), Form::Fused, || true, f32_neon),
+    row("NEON FMA, 24 chains", (DType::F64, DType::F64), Form::Fused, || true, f64_neon),
+    row(
+        "NEON FP16, 24 chains",
+        (DType::F16, DType::F16),
+        Form::Fused,
+        || is_aarch64_feature_detected!("fp16"),
+        f16_neon,
+    ),
     row(
         "NEON DOTPROD, 24 chains",
         (DType::Int8, DType::Int32),
-        false,
+        Form::SumProducts,
         || is_aarch64_feature_detected!("dotprod"),
         int8_neon,
     ),
-    row("NEON BF16, 24 chains", (DType::Bf16, DType::F32), false, || is_aarch64_feature_detected!("bf16"), bf16_neon),
+    row(
+        "NEON BF16, 24 chains",
+        (DType::Bf16, DType::F32),
+        Form::SumProducts,
+        || is_aarch64_feature_detected!("bf16"),
+        bf16_neon,
+    ),
 ];

@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use super::{Instruction, Operands, State};
+use super::{Form, Instruction, Operands, State};
 use crate::data::{Seed, signed_f64};
 use crate::dtype::{DType, Kind};
 
@@ -17,7 +17,11 @@ pub(super) fn initial(instruction: &Instruction, lane: usize) -> State {
     }
     for index in 0..1024 / instruction.factor_bytes() {
         let scale = scale(instruction.input);
-        let x = random(2, index) * scale;
+        let x = match instruction.form {
+            // Near 1, so that sums remember how many rounds there were.
+            Form::ScaleSum => 1.0 - random(2, index).abs() * 1e-4,
+            Form::Fused | Form::SumProducts => random(2, index) * scale,
+        };
         write(instruction.input, &mut state.x, index, if instruction.input == DType::Int8 { x.abs() } else { x });
         let y = random(3, index) * scale;
         write(instruction.input, &mut state.y, index, y);
@@ -66,10 +70,15 @@ fn products(instruction: &Instruction, place: usize, x: &[u8], y: &[u8]) -> Vec<
 fn add_products(instruction: &Instruction, sums: &mut [u8], index: usize, products: &[(f64, f64)]) {
     let before = read(instruction.accumulate, sums, index);
     let products = products.iter().copied();
-    let after = match (instruction.input, instruction.fused) {
-        (DType::F32, true) => products.fold(before, |sum, (x, y)| f64::from((x as f32).mul_add(y as f32, sum as f32))),
-        (DType::F32, false) => products.fold(before, |sum, (x, y)| f64::from(x as f32 * y as f32 + sum as f32)),
-        (DType::F64, true) => products.fold(before, |sum, (x, y)| x.mul_add(y, sum)),
+    let after = match (instruction.input, instruction.form) {
+        (DType::F32, Form::Fused) => {
+            products.fold(before, |sum, (x, y)| f64::from((x as f32).mul_add(y as f32, sum as f32)))
+        }
+        (DType::F64, Form::Fused) => products.fold(before, |sum, (x, y)| x.mul_add(y, sum)),
+        (DType::F32, Form::ScaleSum) => {
+            products.fold(before, |sum, (x, y)| f64::from(sum as f32 * x as f32 + y as f32))
+        }
+        (_, Form::ScaleSum) => products.fold(before, |sum, (x, y)| sum * x + y),
         // f16: the product and the sum are exact in f64, so that one rounding remains. bf16: rounded once here, in some other
         // order on the machine. Integers: exact, then wrapped to 32 bits by `write`.
         _ => products.fold(before, |sum, (x, y)| sum + x * y),

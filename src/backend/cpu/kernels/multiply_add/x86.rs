@@ -6,7 +6,7 @@ use std::arch::x86_64::{
     _mm256_fmadd_ps, _mm512_dpbf16_ps, _mm512_dpbusd_epi32, _mm512_fmadd_pd, _mm512_fmadd_ph, _mm512_fmadd_ps,
 };
 
-use super::{Instruction, Operands, State, rounds};
+use super::{Form, Instruction, Operands, State, rounds};
 use crate::dtype::DType;
 use crate::resource::ComputeUnit;
 
@@ -89,7 +89,7 @@ const fn fused(
         unit: ComputeUnit::Vector,
         input: dtype,
         accumulate: dtype,
-        fused: true,
+        form: Form::Fused,
         operands: Operands::Vector(bytes),
         chains,
         available,
@@ -111,7 +111,7 @@ const fn dot(
         unit: ComputeUnit::Vector,
         input,
         accumulate,
-        fused: false,
+        form: Form::SumProducts,
         operands: Operands::Vector(bytes),
         chains,
         available,
