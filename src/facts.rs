@@ -51,7 +51,7 @@ pub struct Identity {
     pub caches: Vec<Cache>,
     /// Bytes in a cache line.
     pub cache_line: u32,
-    /// Bytes of device memory.
+    /// Bytes of device memory; 0 where the system does not tell.
     pub memory: u64,
     /// Driver or operating system.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -119,6 +119,12 @@ impl Workload {
         }
     }
 
+    /// Its place on the axis of its resource, if that has one.
+    #[must_use]
+    pub fn place(&self) -> Option<f64> {
+        self.resource().axis().map(|_| self.footprint() as f64)
+    }
+
     /// Bytes each lane needs allocated, not counting padding.
     #[must_use]
     pub fn bytes_per_lane(&self) -> u64 {

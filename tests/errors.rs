@@ -201,3 +201,30 @@ fn an_interrupt_keeps_what_is_finished() {
     let (_, out, _) = home.run(&["profile", "list"]);
     assert!(out.contains("incomplete"), "{out}");
 }
+
+#[test]
+#[cfg(unix)]
+fn an_interrupted_run_leaves_a_complete_profile_in_its_place() {
+    let home = Home::new();
+    assert_eq!(home.run(&["probe", "-d", "mock", "--effort", "quick", "--name", "kept"]).0, 0);
+    let before = fs::read_to_string(home.profiles().join("kept.json")).unwrap();
+    let binary = assert_cmd::cargo::cargo_bin("rooflab");
+    let child = Command::new(binary)
+        .args(["probe", "-d", "cpu", "--effort", "thorough", "--name", "kept"])
+        .env("XDG_DATA_HOME", home.path().join("data"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let partial = home.profiles().join("kept.partial.json");
+    for _ in 0..600 {
+        if partial.exists() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(130));
+    assert_eq!(fs::read_to_string(home.profiles().join("kept.json")).unwrap(), before);
+    assert_eq!(home.run(&["profile", "check", "kept.partial"]).0, 0);
+}

@@ -57,6 +57,16 @@ fn profiles_are_read_from_standard_input() {
 }
 
 #[test]
+fn a_broken_profile_does_not_keep_the_others_from_being_checked() {
+    let home = Home::new();
+    std::fs::write(home.path().join("a.json"), "{").unwrap();
+    std::fs::write(home.path().join("b.json"), quick(&home)).unwrap();
+    let (code, out, err) = home.run(&["profile", "check", "a.json", "b.json"]);
+    assert_eq!((code, out.as_str()), (2, "b.json: ok\n"));
+    assert!(err.contains("`a.json`"), "{err}");
+}
+
+#[test]
 fn comparing_tells_better_worse_and_the_same() {
     let home = Home::new();
     let before = quick(&home);

@@ -1,7 +1,7 @@
 //! Any bytes are a profile or an error; a profile can be checked, shown, compared and written, and what was written reads back.
 //!
-//! Run with `cargo +nightly fuzz run profile_reader fuzz/seeds tests/profiles`, or on stable with
-//! `RUSTC_BOOTSTRAP=1 cargo fuzz run -s none profile_reader fuzz/seeds tests/profiles`.
+//! Run with `cargo +nightly fuzz run profile_reader fuzz/corpus tests/profiles`, or on stable with
+//! `RUSTC_BOOTSTRAP=1 cargo fuzz run -s none profile_reader fuzz/corpus tests/profiles`.
 
 #![no_main]
 

@@ -113,9 +113,13 @@ pub(crate) enum Profile {
     List,
     /// Show a profile.
     Show(Which),
-    /// Print the path of a profile, or of the folder they are stored in.
-    Path(Which),
-    /// Check that profiles can be read and keep their promises. Exits with 1 when one does not.
+    /// Print the path of a profile.
+    Path {
+        /// A profile: its name or the beginning of its name. Without it, the folder they are stored in.
+        #[arg(value_name = "PROFILE")]
+        profile: Option<String>,
+    },
+    /// Check that profiles keep their promises. Exits with 1 when one does not, with 2 when one cannot be read.
     Check {
         /// Profiles: names, paths, or `-` for standard input. Without any, all stored ones.
         #[arg(value_name = "PROFILE")]

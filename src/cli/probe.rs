@@ -7,7 +7,7 @@ use rooflab::backend::Device;
 use rooflab::probe::{self, Observer, Plan, Request, Selection, Step, Verification};
 use rooflab::profile::{Ceiling, Outcome, Profile, Store};
 use rooflab::report::{self, Block, Cell, Group, Row, Table, Tone};
-use rooflab::units::binary_bytes;
+use rooflab::units::{Unit, binary_bytes, human};
 
 use super::Answer;
 use super::args;
@@ -70,12 +70,17 @@ fn probe_one(
     watcher.progress.end();
     drop(device);
     let kept = keeper.finish(&profile);
-    show(context, &profile, &keeper)?;
+    let shown = show(context, &profile, &keeper);
+    // A reader that left early must not hide that the profile could not be kept, or that the run was cut short.
     kept?;
     if interrupted() {
-        context.say("interrupted: what was finished is kept");
+        context.say(match keeper.saved() {
+            Some(_) => "interrupted: what was finished is kept",
+            None => "interrupted",
+        });
         return Ok(Answer::Interrupted);
     }
+    shown?;
     Ok(if arguments.strict && !flawless(&profile) { Answer::No } else { Answer::Yes })
 }
 
@@ -112,7 +117,11 @@ fn show(context: &mut Context, profile: &Profile, keeper: &Keeper) -> Result<(),
         context.show(&[Block::Line(vec![Cell::new("note: ", Tone::Warn), Cell::plain(line)])])?;
     }
     let measured = profile.ceilings.iter().filter(|ceiling| !ceiling.points().is_empty()).count();
-    let summary = format!(" ({}, {measured} ceilings)", profile.instrument.elapsed);
+    let summary = format!(
+        " ({}, {measured} ceilings, {} of memory)",
+        profile.instrument.elapsed,
+        human(profile.observed.memory_allocated as f64, Unit::Byte)
+    );
     let saved = keeper
         .saved()
         .map_or_else(|| format!("not saved{}", keeper.why_not()), |path| format!("saved {}", path.display()));

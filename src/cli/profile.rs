@@ -16,7 +16,7 @@ pub(crate) fn run(context: &mut Context, command: &args::Profile) -> Result<Answ
     match command {
         args::Profile::List => list(context),
         args::Profile::Show(which) => show(context, which.profile.as_deref()),
-        args::Profile::Path(which) => path(context, which.profile.as_deref()),
+        args::Profile::Path { profile } => path(context, profile.as_deref()),
         args::Profile::Check { profiles } => check_all(context, profiles),
         args::Profile::Diff { before, after, fail_on_regression } => {
             compare(context, before, after, *fail_on_regression)
@@ -96,33 +96,39 @@ fn check_all(context: &mut Context, names: &[String]) -> Result<Answer, CliError
     if names.is_empty() {
         return Err(CliError::new("there is no profile to check").with_hint("`rooflab probe` measures this machine"));
     }
-    let mut answer = Answer::Yes;
-    let mut rows = Vec::new();
+    let (mut sound, mut rows, mut unreadable) = (true, Vec::new(), None);
     for name in &names {
-        let profile = load_and_note(context, name)?;
-        let problems = check(&profile);
-        if !problems.is_empty() {
-            answer = Answer::No;
-        }
-        if context.json {
-            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            rows.push(json!({ "profile": name, "ok": problems.is_empty(), "problems": problems }));
-            continue;
-        }
-        let verdict = match problems.len() {
-            0 => Cell::plain("ok"),
-            1 => Cell::new("1 problem", Tone::Bad),
-            count => Cell::new(format!("{count} problems"), Tone::Bad),
+        let problems = match load_and_note(context, name) {
+            Ok(profile) => check(&profile).iter().map(ToString::to_string).collect(),
+            Err(error) => {
+                // The others are checked all the same; the first that cannot be read decides how the command ends.
+                unreadable = unreadable.or(Some(error));
+                continue;
+            }
         };
-        context.show(&[Block::Line(vec![Cell::new(name.clone(), Tone::Strong), Cell::plain(": "), verdict])])?;
-        for problem in problems {
-            context.show(&[Block::line(format!("  {problem}"), Tone::Plain)])?;
+        sound &= Vec::is_empty(&problems);
+        if !context.json {
+            show_verdict(context, name, &problems)?;
         }
+        rows.push(json!({ "profile": name, "ok": problems.is_empty(), "problems": problems }));
+    }
+    if let Some(error) = unreadable {
+        return Err(error);
     }
     if context.json {
         context.write_json(&rows)?;
     }
-    Ok(answer)
+    Ok(if sound { Answer::Yes } else { Answer::No })
+}
+
+fn show_verdict(context: &mut Context, name: &str, problems: &[String]) -> Result<(), CliError> {
+    let verdict = match problems.len() {
+        0 => Cell::plain("ok"),
+        1 => Cell::new("1 problem", Tone::Bad),
+        count => Cell::new(format!("{count} problems"), Tone::Bad),
+    };
+    context.show(&[Block::Line(vec![Cell::new(name, Tone::Strong), Cell::plain(": "), verdict])])?;
+    problems.iter().try_for_each(|problem| context.show(&[Block::line(format!("  {problem}"), Tone::Plain)]))
 }
 
 fn compare(context: &mut Context, before: &str, after: &str, fail_on_regression: bool) -> Result<Answer, CliError> {

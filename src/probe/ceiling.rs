@@ -36,7 +36,11 @@ pub(super) fn ceilings(
         let limit = limits.into_iter().flatten().last();
         return vec![Ceiling::new(step.key(), Outcome::Ok { points, limit, plateau: None })];
     }
-    let found = found_levels(step, &points, identity, shapes);
+    let mut found = found_levels(step, &points, identity, shapes);
+    // A working set that the caches may hold says nothing of main memory.
+    let reached = points.last().and_then(|point| point.at).unwrap_or(0.0);
+    let beyond_caches = reached > identity.last_level_cache(points[0].lanes) as f64;
+    found.retain(|plateau| plateau.level != MemoryLevel::Dram || beyond_caches);
     for point in &mut points {
         flag_small(point, step, plan, &found);
     }
@@ -44,6 +48,8 @@ pub(super) fn ceilings(
     if points.len() > 1 {
         let outcome = Outcome::Ok { points: points.clone(), limit: None, plateau: None };
         ceilings.push(Ceiling::new(step.key(), outcome));
+    } else if step.keys.contains(&step.key()) {
+        ceilings.push(Ceiling::new(step.key(), absent_level(None, identity, step, points.len())));
     }
     for &key in step.keys.iter().filter(|key| key.resource.level().is_some()) {
         let level = key.resource.level();
@@ -57,6 +63,9 @@ pub(super) fn ceilings(
                     plateau: Some(Range { from: place(plateau.first), to: place(plateau.last) }),
                 }
             }
+            None if level == Some(MemoryLevel::Dram) && !beyond_caches => Outcome::Unsupported {
+                reason: "there is too little memory for a working set beyond the caches".to_owned(),
+            },
             None => absent_level(level, identity, step, points.len()),
         };
         ceilings.push(Ceiling::new(key, outcome));
@@ -122,8 +131,11 @@ fn absent_level(level: Option<MemoryLevel>, identity: &Identity, step: &Step, po
         return Outcome::Skipped { reason: "only the largest working set was measured".to_owned() };
     }
     let stated = level == Some(MemoryLevel::Dram) || identity.caches.iter().any(|cache| cache.memory_level() == level);
-    let reason =
-        if stated { "the curve shows no plateau of its own at this level" } else { "the machine states no such cache" };
+    let reason = if stated {
+        "no point of the curve lies on a plateau of its own at this level"
+    } else {
+        "the machine states no such cache"
+    };
     Outcome::Unsupported { reason: reason.to_owned() }
 }
 

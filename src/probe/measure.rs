@@ -1,8 +1,8 @@
-//! The one measuring loop: choose the fastest variant, verify it, calibrate, warm up, sample until the median is known well enough or the
-//! time is spent, and check that twice the work takes twice the time.
+//! The one measuring loop: verify, calibrate, choose the fastest variant and verify that too, warm up, sample until the median is known well
+//! enough or the time is spent, and check that twice the work takes twice the time.
 
 use super::effort::Settings;
-use crate::backend::{BackendError, Kernel, Sample};
+use crate::backend::{BackendError, Disturbance, Kernel, Sample};
 use crate::profile::Stop;
 use crate::stats::{self, Summary};
 use crate::units::{Hertz, Seconds};
@@ -64,10 +64,10 @@ const MOST_ITERATIONS: u64 = 1 << 40;
 const TRIES: usize = 10;
 /// Samples that agree within this are warm.
 const WARM: f64 = 0.01;
-/// Share of clean samples below which samples are made shorter.
-const CROWDED: f64 = 0.25;
-/// Deviation from proportionality that deserves a second look.
-const NONLINEAR: f64 = 0.05;
+/// Share of undisturbed samples below which a machine is crowded: samples are made shorter, and the value is flagged.
+pub(super) const CROWDED: f64 = 0.25;
+/// Deviation from proportionality that deserves a second look, and a flag if it stays.
+pub(super) const NONLINEAR: f64 = 0.05;
 /// Samples kept at most.
 const MOST_SAMPLES: usize = 2000;
 
@@ -155,13 +155,19 @@ fn calibrate(kernel: &mut dyn Kernel, variant: usize, settings: &Settings) -> Re
     }
 }
 
+/// Whether a lane was off its core: the disturbance that shorter samples escape.
+const fn preempted(sample: &Sample) -> bool {
+    matches!(sample.disturbance, Some(Disturbance::Preempted { .. }))
+}
+
 /// The time of an undisturbed run; of a few disturbed ones, the least.
 fn least_time(kernel: &mut dyn Kernel, variant: usize, iterations: u64) -> Result<f64, BackendError> {
     let mut least = f64::INFINITY;
     for _ in 0..TRIES {
         let sample = kernel.run(variant, iterations)?;
         least = least.min(sample.elapsed.get());
-        if sample.disturbance.is_none() {
+        // Lanes that start a little apart make no difference to how many iterations are needed.
+        if !preempted(&sample) {
             break;
         }
     }
@@ -220,7 +226,7 @@ fn sample(
     let start = now();
     let (mut clean, mut disturbed, mut clocks): (Vec<f64>, Vec<f64>, Vec<Hertz>) = Default::default();
     let mut corrections = 0;
-    let mut since_shortened = (0_usize, 0_usize); // clean, total
+    let mut since_shortened = (0_usize, 0_usize); // not preempted, total
     let stop = loop {
         let sample = run.sample()?;
         if sample.elapsed.get() < settings.shortest_sample.get() / 2.0 && corrections < TRIES {
@@ -232,8 +238,8 @@ fn sample(
         }
         let time = run.per_iteration(&sample);
         since_shortened.1 += 1;
+        since_shortened.0 += usize::from(!preempted(&sample));
         if sample.disturbance.is_none() {
-            since_shortened.0 += 1;
             clean.push(time);
             clocks.extend(sample.clock);
         } else {
@@ -382,7 +388,7 @@ mod tests {
             let preempted = self.runs < 12;
             // Every run pays 50 ns to be timed.
             let elapsed = 50e-9 + iterations as f64 * 1e-6 + if preempted { 4e-3 } else { 0.0 };
-            let disturbance = preempted.then_some(crate::backend::Disturbance::Preempted { on_core: 0.1 });
+            let disturbance = preempted.then_some(Disturbance::Preempted { on_core: 0.1 });
             Ok(Sample { elapsed: Seconds(elapsed), clock: None, disturbance })
         }
 

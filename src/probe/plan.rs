@@ -6,7 +6,7 @@ use super::select::Selection;
 use crate::backend::Device;
 use crate::facts::Identity;
 use crate::profile::Effort;
-use crate::resource::{Key, MemoryLevel, Scope};
+use crate::resource::{Key, MemoryLevel, Overhead, Scope};
 use crate::units::Seconds;
 use crate::workload::{Kind, STREAM_GRANULE, Workload};
 
@@ -86,7 +86,7 @@ const PART: u64 = 2 << 20;
 /// Dependent loads per iteration of a chase.
 const HOPS: u64 = 4096;
 /// Rates assumed for the estimate of time, in bytes per second: filling and checking buffers, and linking a chase.
-const FILL_RATE: f64 = 3e9;
+const FILL_RATE: f64 = 6e9;
 
 /// Makes the plan of a request for a device with some memory available.
 #[must_use]
@@ -145,7 +145,7 @@ impl Sizes {
     fn of(identity: &Identity, available: Option<u64>) -> Self {
         let wanted = (CACHES * identity.last_level_cache(identity.cores)).max(LEAST_FAR);
         // The lanes' memory is kept between steps: an eighth for all cores and an eighth for one make the quarter we allow ourselves.
-        let of_total = identity.memory / 8;
+        let of_total = if identity.memory > 0 { identity.memory / 8 } else { LEAST_FAR };
         let of_available = available.map_or(u64::MAX, |available| available / 4);
         let far = wanted.min(of_total).min(of_available).max(1 << 20);
         Self { far, wanted }
@@ -216,14 +216,18 @@ fn previous_power_of_two(number: u64) -> u64 {
 }
 
 fn estimate(family: Family, workloads: &[Workload], settings: &Settings, sustain: Option<Seconds>) -> Seconds {
-    let variants = if matches!(family, Family::Stream(_)) { 3 } else { 1 };
-    let preparing =
-        |workload: &Workload| Seconds(workload.footprint() as f64 / FILL_RATE * f64::from(variants as u32).min(2.0));
-    let sustained = match family {
+    let variants = if matches!(family, Family::Stream(_)) { 5 } else { 1 };
+    let preparing = |workload: &Workload| {
+        let bytes = workload.bytes_per_lane().saturating_mul(u64::from(workload.lanes));
+        // Filled once, verified for the first variant and for the fastest.
+        Seconds(3.0 * bytes as f64 / FILL_RATE)
+    };
+    let beside = match family {
         Family::MultiplyAdd { .. } => sustain.unwrap_or(Seconds(0.0)),
+        Family::Empty(Overhead::Wake) => settings.budget + settings.warm_up,
         _ => Seconds(0.0),
     };
-    workloads.iter().map(|workload| settings.typical(variants) + preparing(workload)).sum::<Seconds>() + sustained
+    workloads.iter().map(|workload| settings.typical(variants) + preparing(workload)).sum::<Seconds>() + beside
 }
 
 /// A step's curve has a point for each level, any other step one.

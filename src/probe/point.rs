@@ -1,6 +1,6 @@
 //! A measurement becomes a point: times to values, with what speaks against them.
 
-use super::measure::Measurement;
+use super::measure::{CROWDED, Measurement, NONLINEAR};
 use super::plan::Plan;
 use crate::backend::CycleLimit;
 use crate::profile::{Flag, Limit, Mode, Point, Samples, Steady};
@@ -10,14 +10,10 @@ use crate::workload::{Kind, Workload};
 
 /// Ratio to a physical limit above which a value is suspect.
 const SUSPECT: f64 = 1.05;
-/// Deviation from proportionality that is flagged.
-const NONLINEAR: f64 = 0.05;
 /// Difference between two visits of a workload that is flagged.
 const UNREPEATABLE: f64 = 0.03;
 /// Fewest samples that have a 95 % confidence interval.
 const FEWEST: usize = 6;
-/// Share of clean samples below which the crowd is worth a flag.
-const CROWDED: f64 = 0.25;
 
 /// A point with what the hardware allows there.
 pub(super) struct Measured {
@@ -57,7 +53,7 @@ pub(super) fn point(
     let clock = stats::median(&clocks).map(Hertz);
     let limit = limit.zip(clock).map(|(limit, clock)| at_clock(limit, clock, workload));
     let point = Point {
-        at: workload.resource().axis().map(|_| workload.footprint() as f64),
+        at: workload.place(),
         value: center,
         best: value(summary.min),
         p10: worse,
@@ -90,7 +86,7 @@ fn flags(
     let samples = samples(measurement);
     let uncertainty = summary.uncertainty();
     let mut flags = Vec::new();
-    if samples.clean < 3 || f64::from(samples.clean) < CROWDED * f64::from(samples.total) {
+    if samples.clean < FEWEST as u32 || f64::from(samples.clean) < CROWDED * f64::from(samples.total) {
         flags.push(Flag::Preempted { clean: samples.clean, total: samples.total });
     }
     if uncertainty > plan.settings.goal || measurement.clean.len() < FEWEST {

@@ -1,5 +1,7 @@
 //! Carries out a plan: measures step after step, visits what stands for a ceiling a second time, and keeps a valid profile at every moment.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::catalogue::Family;
@@ -10,7 +12,7 @@ use super::point::{Measured, point};
 use crate::backend::{BackendError, CycleLimit, Device, Stopwatch};
 use crate::profile::{Builder, Ceiling, Flag, Instrument, Outcome, Point, Profile, Source, Stop};
 use crate::resource::{Key, Overhead, Resource};
-use crate::units::Seconds;
+use crate::units::{Hertz, Seconds};
 use crate::workload::Workload;
 
 /// What the caller knows and the library does not ask for.
@@ -39,7 +41,7 @@ pub trait Observer {
 /// Lower clock than the highest of the run that counts as throttled.
 const THROTTLED: f64 = 0.95;
 /// Clean samples that an interrupted point must have to be kept.
-const FEWEST: usize = 3;
+const WORTH_KEEPING: usize = 3;
 
 /// Runs a plan. An interrupt ends it early; what was measured stays.
 pub fn run(
@@ -132,7 +134,7 @@ impl Session<'_> {
         for (index, &workload) in step.workloads.iter().enumerate() {
             let mut kernel = device.prepare(&workload)?;
             let measurement = measure(kernel.as_mut(), &self.plan.settings, sustain, &self.now, self.interrupted)?;
-            if measurement.stop == Stop::Interrupted && measurement.clean.len() < FEWEST {
+            if measurement.stop == Stop::Interrupted && measurement.clean.len() < WORTH_KEEPING {
                 break;
             }
             let variant = kernel.variants()[measurement.variant].clone();
@@ -162,11 +164,11 @@ impl Session<'_> {
             .filter_map(|ceiling| Some((whole(ceiling.key()), ceiling.single()?.at)))
             .collect();
         let again: Vec<usize> = (0..self.visits.len())
-            .filter(|&index| stands_alone.contains(&(self.visits[index].key, place(&self.visits[index].workload))))
+            .filter(|&index| stands_alone.contains(&(self.visits[index].key, self.visits[index].workload.place())))
             .collect();
         for (done, &index) in again.iter().enumerate() {
             if (self.interrupted)() {
-                return;
+                return self.leave(builder, &again[done..], "interrupted");
             }
             observer.revisited(done, again.len());
             let visit = &self.visits[index];
@@ -180,17 +182,36 @@ impl Session<'_> {
                 )
             });
             match later {
-                Ok(later) if later.stop == Stop::Interrupted => return,
+                Ok(later) if later.stop == Stop::Interrupted => {
+                    return self.leave(builder, &again[done..], "interrupted");
+                }
                 Ok(later) => {
                     let visit = &mut self.visits[index];
                     visit.measurement = visit.measurement.clone().joined(later);
-                    let (key, place) = (visit.key, place(&visit.workload));
+                    let (key, place) = (visit.key, visit.workload.place());
                     if let Some(Measured { point, .. }) = self.point(&self.visits[index]) {
                         replace(builder, key, place, &point);
                     }
                 }
-                Err(error) => fail(builder, visit.key, place(&visit.workload), &error),
+                Err(error) => {
+                    let (key, place) = (self.visits[index].key, self.visits[index].workload.place());
+                    if matches!(error, BackendError::WrongResult(_)) {
+                        fail(builder, key, place, &error);
+                    } else {
+                        not_revisited(builder, key, place, &error.to_string());
+                    }
+                    if matches!(error, BackendError::Lost(_)) {
+                        return self.leave(builder, &again[done + 1..], &error.to_string());
+                    }
+                }
             }
+        }
+    }
+
+    /// Notes that second visits did not take place.
+    fn leave(&self, builder: &mut Builder, visits: &[usize], reason: &str) {
+        for &index in visits {
+            not_revisited(builder, self.visits[index].key, self.visits[index].workload.place(), reason);
         }
     }
 }
@@ -198,11 +219,6 @@ impl Session<'_> {
 /// The key of the curve that a level's ceiling belongs to.
 fn whole(key: Key) -> Key {
     Key { resource: key.resource.at_level(None), scope: key.scope }
-}
-
-/// A workload's place on the axis of its resource.
-fn place(workload: &Workload) -> Option<f64> {
-    workload.resource().axis().map(|_| workload.footprint() as f64)
 }
 
 /// Puts a point in the place of the one measured before, in the curve and in the level it stands for.
@@ -221,7 +237,20 @@ fn replace(builder: &mut Builder, key: Key, place: Option<f64>, point: &Point) {
     });
 }
 
-/// What failed at the second visit is not to be believed at the first.
+/// Flags a point that was only visited once.
+fn not_revisited(builder: &mut Builder, key: Key, place: Option<f64>, reason: &str) {
+    builder.revise(|ceiling| {
+        if whole(ceiling.key()) != key {
+            return;
+        }
+        let Outcome::Ok { points, .. } = &mut ceiling.outcome else { return };
+        for point in points.iter_mut().filter(|point| point.at == place) {
+            point.flags.push(Flag::VisitedOnce { reason: reason.to_owned() });
+        }
+    });
+}
+
+/// What computes something else at the second visit is not to be believed at the first.
 fn fail(builder: &mut Builder, key: Key, place: Option<f64>, error: &BackendError) {
     builder.revise(|ceiling| {
         if whole(ceiling.key()) == key && ceiling.points().iter().any(|point| point.at == place) {
@@ -238,16 +267,20 @@ fn note_empty_launch(builder: &mut Builder) {
     }
 }
 
-/// Flags points whose clock was below the highest of the run.
+/// Flags points whose clock was below the highest of the run with as many lanes: one core alone may well run faster than all together.
 fn flag_throttled(builder: &mut Builder) {
-    let profile = builder.profile();
-    let points = profile.ceilings.iter().flat_map(Ceiling::points);
-    let seen = points.filter_map(|point| point.clock).chain(profile.instrument.clock.map(|clock| clock.median));
-    let Some(highest) = seen.max_by(|a, b| a.get().total_cmp(&b.get())) else { return };
+    let mut highest: BTreeMap<u32, Hertz> = BTreeMap::new();
+    for point in builder.profile().ceilings.iter().flat_map(Ceiling::points) {
+        if let Some(clock) = point.clock {
+            let known = highest.entry(point.lanes).or_insert(clock);
+            *known = if clock.get() > known.get() { clock } else { *known };
+        }
+    }
     builder.revise(|ceiling| {
         let Outcome::Ok { points, .. } = &mut ceiling.outcome else { return };
         for point in points {
-            if let Some(clock) = point.clock.filter(|clock| clock.get() < THROTTLED * highest.get()) {
+            let Some((clock, &highest)) = point.clock.zip(highest.get(&point.lanes)) else { continue };
+            if clock.get() < THROTTLED * highest.get() {
                 point.flags.push(Flag::Throttled { clock, highest });
             }
         }

@@ -14,9 +14,9 @@ pub struct Point {
     /// Place on the ceiling's axis, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<f64>,
-    /// The value: from the median time of the clean samples.
+    /// The value: from the median time of the samples; of the more frequent mode, where there are two.
     pub value: f64,
-    /// The best clean sample.
+    /// The best sample.
     pub best: f64,
     /// The value that one sample in ten was worse than.
     pub p10: f64,
@@ -24,9 +24,10 @@ pub struct Point {
     pub p90: f64,
     /// Median absolute deviation of the samples from the value.
     pub mad: f64,
-    /// Bounds of the 95 % confidence interval of the value, from order statistics.
+    /// Bounds of the 95 % confidence interval of the value, from order statistics. Where there are two modes, those; with fewer than
+    /// six clean samples, all that was seen.
     pub confidence: [f64; 2],
-    /// How many samples it rests on.
+    /// How many samples there were. The statistics rest on the clean ones, or on all where there were none.
     pub samples: Samples,
     /// Iterations in each sample.
     pub iterations: u64,
@@ -49,7 +50,7 @@ pub struct Point {
     /// The value after a long run at full load, when one was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steady: Option<Steady>,
-    /// The clean samples in the order they were taken, as values, when they were asked for.
+    /// The samples that the statistics rest on, in the order they were taken, as values, when they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw: Option<Vec<f64>>,
 }
@@ -57,7 +58,7 @@ pub struct Point {
 /// Number of samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Samples {
-    /// Undisturbed ones, which the statistics rest on.
+    /// Undisturbed ones.
     pub clean: u32,
     /// All of them.
     pub total: u32,
@@ -129,7 +130,12 @@ pub enum Flag {
         /// The value of each visit.
         visits: [f64; 2],
     },
-    /// The clock was lower than elsewhere in the run.
+    /// There was no second visit to see whether the value comes back.
+    VisitedOnce {
+        /// Why.
+        reason: String,
+    },
+    /// The clock was lower than elsewhere in the run, with as many lanes.
     Throttled {
         /// Clock during the samples, in Hz.
         clock: Hertz,
@@ -165,6 +171,7 @@ impl Flag {
             Self::Drifting { .. } => "drifting",
             Self::Bimodal { .. } => "bimodal",
             Self::Unrepeatable { .. } => "unrepeatable",
+            Self::VisitedOnce { .. } => "visited once",
             Self::Throttled { .. } => "throttled",
             Self::Nonlinear { .. } => "nonlinear",
             Self::Suspect { .. } => "suspect",
@@ -193,6 +200,7 @@ impl Flag {
             Self::Unrepeatable { visits: [first, second] } => {
                 format!("unrepeatable: first {}, later {}", human(*first, unit), human(*second, unit))
             }
+            Self::VisitedOnce { reason } => format!("visited once: {reason}"),
             Self::Throttled { clock, highest } => format!("throttled: {clock} of {highest}"),
             Self::Nonlinear { ratio } => format!("nonlinear: twice the work took {:.2}× the time", 2.0 * ratio),
             Self::Suspect { share } => format!("suspect: {} of what the hardware can do", percent(*share)),

@@ -131,10 +131,13 @@ fn leave_out_unknown(value: &mut Value, list: &str) -> Vec<String> {
     unknown
 }
 
+/// Characters of a document that an error quotes at most.
+const SHORT: usize = 160;
+
 /// Text from a document, fit to be shown: short, and without control characters that could play with the terminal.
 fn shortened(text: &str) -> String {
-    let mut short: String = text.chars().take(60).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    if text.chars().nth(60).is_some() {
+    let mut short: String = text.chars().take(SHORT).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    if text.chars().nth(SHORT).is_some() {
         short.push('…');
     }
     short

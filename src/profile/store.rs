@@ -107,7 +107,11 @@ impl Store {
     /// When the folder cannot be written.
     pub fn retire(&self, name: &str) -> Result<Option<PathBuf>, StoreError> {
         let path = self.path(name);
-        let Ok(bytes) = fs::read(&path) else { return Ok(None) };
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(StoreError::Read { path, source: source.into() }),
+        };
         let stamp = match read::from_json(&bytes) {
             Ok((profile, _)) => profile.header.created.strftime("%Y%m%dT%H%M%SZ").to_string(),
             // What cannot be read is kept all the same.
@@ -119,9 +123,28 @@ impl Store {
             _ => folder.join(format!("{name}.{stamp}-{number}.json")),
         });
         let Some(kept) = free.into_iter().find(|path| !path.exists()) else { return Ok(None) };
-        write_atomically(&kept, &bytes)?;
-        fs::remove_file(&path).map_err(|source| StoreError::Write { path, source })?;
+        let error = |source| StoreError::Write { path: kept.clone(), source };
+        fs::create_dir_all(&folder).map_err(error)?;
+        fs::rename(&path, &kept).map_err(error)?;
         Ok(Some(kept))
+    }
+
+    /// Whether a complete profile is kept under a name.
+    #[must_use]
+    pub fn has_complete(&self, name: &str) -> bool {
+        load(&self.path(name)).is_ok_and(|(profile, _)| profile.header.complete)
+    }
+
+    /// Removes what is kept under a name, if anything is.
+    ///
+    /// # Errors
+    /// When it is there and cannot be removed.
+    pub fn remove(&self, name: &str) -> Result<(), StoreError> {
+        let path = self.path(name);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(StoreError::Write { path, source }),
+            _ => Ok(()),
+        }
     }
 
     /// Every profile in the folder, by name. A folder that does not exist is empty.

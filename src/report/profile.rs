@@ -9,7 +9,7 @@ use crate::units::{Unit, human, percent};
 /// The report of a profile.
 #[must_use]
 pub fn profile(profile: &Profile) -> Vec<Block> {
-    let mut blocks = vec![identity(profile), instrument(profile)];
+    let mut blocks = vec![identity(profile), instrument(profile), conditions(profile)];
     if profile.device.kind == DeviceKind::Simulated {
         blocks.push(Block::line("SIMULATED: this is rooflab's test double; its numbers are invented", Tone::Bad));
     }
@@ -53,6 +53,30 @@ fn instrument(profile: &Profile) -> Block {
     facts.push(format!("{} effort", instrument.effort.word()));
     Block::line(facts.join(" · "), Tone::Dim)
 }
+
+fn conditions(profile: &Profile) -> Block {
+    let conditions = &profile.conditions;
+    let mut facts = Vec::new();
+    facts.extend(conditions.threads.map(|threads| match conditions.pinned {
+        Some(true) => format!("{threads} pinned threads"),
+        _ => format!("{threads} threads"),
+    }));
+    facts.extend(conditions.governor.as_ref().map(|governor| format!("governor {governor}")));
+    facts.extend(conditions.load.map(|load| format!("load {load:.1} before")));
+    let allocated = profile.observed.memory_allocated as f64;
+    if allocated > 0.0 {
+        let huge = profile
+            .observed
+            .memory_in_huge_pages
+            .map_or(String::new(), |huge| format!(", {} in huge pages", percent((huge as f64 / allocated).min(1.0))));
+        facts.push(format!("{} used{huge}", human(allocated, Unit::Byte)));
+    }
+    facts.extend(conditions.limit.clone());
+    Block::line(facts.join(" · "), Tone::Dim)
+}
+
+/// Share of a peak below which the lack of an observed reason is worth a word.
+const LOW: f64 = 0.9;
 
 /// Main memory, compute, latency, links and overheads: a row each.
 fn ceilings(profile: &Profile) -> Option<Table> {
@@ -141,7 +165,9 @@ fn note(ceiling: &Ceiling, point: &Point, limit: Option<&Limit>) -> (String, Ton
         let clock = steady.clock.map_or(String::new(), |clock| format!(" at {clock}"));
         return (format!("steady {}{clock} after {}", human(steady.value, ceiling.unit), steady.after), Tone::Dim);
     }
+    let low = limit.is_some_and(|limit| point.value < LOW * limit.value);
     let text = match (ceiling.resource, limit) {
+        (Resource::Compute { .. }, Some(_)) if low => format!("{}; no cause was observed", point.variant),
         (Resource::Compute { .. }, None) => format!("{}; no figure of the maker's", point.variant),
         (Resource::Compute { .. } | Resource::Overhead { .. }, _) => point.variant.clone(),
         _ => String::new(),

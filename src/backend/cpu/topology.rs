@@ -42,7 +42,7 @@ impl Topology {
             logical_processors: Some(logical as u32),
             caches,
             cache_line: cache_line(),
-            memory: memory().0,
+            memory: memory().map_or(0, |(total, _)| total),
             driver: None,
         };
         Self { identity, microarchitecture, cores, limit }
@@ -59,7 +59,7 @@ impl Topology {
             virtualisation: hypervisor(),
             governor,
             load: System::load_average().ok().filter(|_| cfg!(unix)).map(|load| load.one),
-            memory_available: Some(memory().1),
+            memory_available: memory().map(|(_, available)| available),
             huge_pages: read_trimmed("/sys/kernel/mm/transparent_hugepage/enabled").and_then(|text| chosen(&text)),
             threads: Some(self.cores.len() as u32),
             pinned: Some(pinned),
@@ -81,15 +81,15 @@ pub(super) fn stolen_ticks() -> Option<u64> {
     read_trimmed("/proc/stat")?.lines().next()?.split_whitespace().nth(8)?.parse().ok()
 }
 
-/// Total and available bytes of memory, a container's limit considered; zeros where the system does not tell.
-pub(super) fn memory() -> (u64, u64) {
-    let Ok(mut system) = System::new() else { return (0, 0) };
+/// Total and available bytes of memory, a container's limit considered, where the system tells.
+pub(super) fn memory() -> Option<(u64, u64)> {
+    let mut system = System::new().ok()?;
     system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
     let (total, available) = (system.total_memory(), system.available_memory());
-    match system.cgroup_limits() {
-        Some(limits) if limits.total_memory > 0 => (total.min(limits.total_memory), available.min(limits.free_memory)),
-        _ => (total, available),
-    }
+    let limits = system.cgroup_limits().filter(|limits| limits.total_memory > 0);
+    let (total, available) =
+        limits.map_or((total, available), |limits| (total.min(limits.total_memory), available.min(limits.free_memory)));
+    (total > 0).then_some((total, available))
 }
 
 /// Leaves one logical processor of each physical core. Where the system has no files about that, its count of cores must do: hardware threads

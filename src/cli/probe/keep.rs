@@ -13,8 +13,11 @@ use crate::cli::error::CliError;
 /// Keeps a growing profile.
 pub(super) struct Keeper {
     store: Option<Store>,
-    /// The name under which an older profile may be stored, until it has been moved to the history.
-    to_retire: Option<String>,
+    name: String,
+    /// Whether an older profile is stored under the name, which goes to the history before this one takes its place.
+    older: bool,
+    /// Whether that one is complete: then it stays there until this one is complete too.
+    protected: bool,
     output: Option<(PathBuf, File)>,
     stdout: bool,
     saved: Option<PathBuf>,
@@ -41,18 +44,27 @@ impl Keeper {
             }
             None => None,
         };
-        let to_retire = store.as_ref().map(|_| name.to_owned());
-        Ok(Self { store, to_retire, output, stdout, saved: None, failure: None, why_not })
+        let protected = store.as_ref().is_some_and(|store| store.has_complete(name));
+        let older = store.as_ref().is_some_and(|store| store.path(name).exists());
+        let name = name.to_owned();
+        Ok(Self { store, name, older, protected, output, stdout, saved: None, failure: None, why_not })
     }
 
     /// Keeps what is known so far. A failure is remembered and does not end the run.
     pub(super) fn keep(&mut self, profile: &Profile) {
         let Some(store) = &self.store else { return };
-        let retired = match self.to_retire.take() {
-            Some(name) => store.retire(&name).map(|_| ()),
-            None => Ok(()),
+        if profile.ceilings.iter().all(|ceiling| ceiling.points().is_empty()) {
+            return;
+        }
+        let partial = format!("{}.partial", self.name);
+        let beside = self.protected && !profile.header.complete;
+        let saved = if beside {
+            store.save(&Profile { name: partial, ..profile.clone() })
+        } else {
+            let retired = if std::mem::take(&mut self.older) { store.retire(&self.name).map(|_| ()) } else { Ok(()) };
+            retired.and_then(|()| store.save(profile)).and_then(|path| store.remove(&partial).map(|()| path))
         };
-        match retired.and_then(|()| store.save(profile)) {
+        match saved {
             Ok(path) => (self.saved, self.failure) = (Some(path), None),
             Err(error) => self.failure = Some(error),
         }
