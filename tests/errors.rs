@@ -133,6 +133,26 @@ fn a_full_disk_loses_nothing() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn little_memory_is_a_reason_and_not_a_crash() {
+    let home = Home::new();
+    let binary = assert_cmd::cargo::cargo_bin("rooflab");
+    let limited = |patterns: &str| {
+        let line =
+            format!("ulimit -v 400000; exec {} probe -d cpu --effort quick --no-save {patterns}", binary.display());
+        let output = Command::new("bash").args(["-c", &line]).current_dir(home.path()).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, out, err) = limited("-p memory.dram.read -p latency.l1");
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(out.contains("failed: ") && out.contains("bytes of memory could not be had"), "{out}");
+    let (code, _, err) = limited("-p memory.dram.read@core");
+    assert_eq!(code, Some(2), "{err}");
+    assert!(err.contains("nothing could be measured") && err.contains("hint:"), "{err}");
+}
+
+#[test]
 fn no_home_directory() {
     let home = Home::new();
     let command = |arguments: &[&str]| {

@@ -81,6 +81,10 @@ fn probe_one(
         return Ok(Answer::Interrupted);
     }
     shown?;
+    if let Some(reason) = nothing_measured(&profile) {
+        return Err(CliError::new(format!("nothing could be measured: {reason}"))
+            .with_hint("`rooflab probe --check` verifies the kernels; `rooflab probe --plan` shows what they need"));
+    }
     Ok(if arguments.strict && !flawless(&profile) { Answer::No } else { Answer::Yes })
 }
 
@@ -130,6 +134,17 @@ fn show(context: &mut Context, profile: &Profile, keeper: &Keeper) -> Result<(),
         context.show(&[Block::line("next: rooflab profile show · rooflab explain 'memory.*'", Tone::Dim)])?;
     }
     Ok(())
+}
+
+/// The first failure, when there is nothing but failures.
+fn nothing_measured(profile: &Profile) -> Option<&str> {
+    if profile.ceilings.iter().any(|ceiling| !ceiling.points().is_empty()) {
+        return None;
+    }
+    profile.ceilings.iter().find_map(|ceiling| match &ceiling.outcome {
+        Outcome::Failed { reason } => Some(reason.as_str()),
+        _ => None,
+    })
 }
 
 /// Whether no ceiling failed and none is flagged.

@@ -57,9 +57,9 @@ fn instrument(profile: &Profile) -> Block {
 fn conditions(profile: &Profile) -> Block {
     let conditions = &profile.conditions;
     let mut facts = Vec::new();
-    facts.extend(conditions.threads.map(|threads| match conditions.pinned {
-        Some(true) => format!("{threads} pinned threads"),
-        _ => format!("{threads} threads"),
+    facts.extend(conditions.threads.map(|threads| {
+        let pinned = if conditions.pinned == Some(true) { "pinned " } else { "" };
+        format!("{threads} {pinned}thread{}", if threads == 1 { "" } else { "s" })
     }));
     facts.extend(conditions.governor.as_ref().map(|governor| format!("governor {governor}")));
     facts.extend(conditions.load.map(|load| format!("load {load:.1} before")));

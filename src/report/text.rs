@@ -25,7 +25,8 @@ pub fn text(blocks: &[Block], style: Style) -> String {
     for block in blocks {
         match block {
             Block::Line(cells) => {
-                let mut line = Line::new(style);
+                // A line by itself may wrap; only rows of tables are cut to the width.
+                let mut line = Line::new(Style { width: None, ..style });
                 for cell in cells {
                     line.push(&cell.text, cell.tone);
                 }
