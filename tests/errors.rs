@@ -144,7 +144,7 @@ fn little_memory_is_a_reason_and_not_a_crash() {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (output.status.code(), text(output.stdout), text(output.stderr))
     };
-    let (code, out, err) = limited("-p memory.dram.read -p latency.l1");
+    let (code, out, err) = limited("-p memory.dram.read -p compute.vector.f32");
     assert_eq!(code, Some(0), "{out}{err}");
     assert!(out.contains("failed: ") && out.contains("bytes of memory could not be had"), "{out}");
     let (code, _, err) = limited("-p memory.dram.read@core");
