@@ -189,31 +189,35 @@ fn a_reader_that_leaves_early_is_no_failure() {
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 }
 
-#[test]
+/// Starts a long run on the real processor, interrupts it once a file is there, and gives its output.
 #[cfg(unix)]
-fn an_interrupt_keeps_what_is_finished() {
-    let home = Home::new();
-    let binary = assert_cmd::cargo::cargo_bin("rooflab");
-    let child = Command::new(binary)
-        .args(["probe", "-d", "cpu", "--effort", "thorough", "--name", "cut"])
+fn interrupted(home: &Home, name: &str, once: &std::path::Path) -> (Option<i32>, String, String) {
+    let child = Command::new(assert_cmd::cargo::cargo_bin("rooflab"))
+        .args(["probe", "-d", "cpu", "--effort", "thorough", "--name", name])
         .env("XDG_DATA_HOME", home.path().join("data"))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let stored = home.profiles().join("cut.json");
     // The first probes take a few seconds at most; a machine that needs a minute is given it.
     for _ in 0..600 {
-        if stored.exists() {
+        if once.exists() {
             break;
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     let output = child.wait_with_output().unwrap();
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert_eq!(output.status.code(), Some(130), "{out}{err}");
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupt_keeps_what_is_finished() {
+    let home = Home::new();
+    let (code, out, err) = interrupted(&home, "cut", &home.profiles().join("cut.json"));
+    assert_eq!(code, Some(130), "{out}{err}");
     assert!(err.contains("interrupted: what was finished is kept"), "{err}");
     assert!(out.contains("skipped: interrupted"), "{out}");
     let (code, out, _) = home.run(&["profile", "check", "cut"]);
@@ -228,23 +232,8 @@ fn an_interrupted_run_leaves_a_complete_profile_in_its_place() {
     let home = Home::new();
     assert_eq!(home.run(&["probe", "-d", "mock", "--effort", "quick", "--name", "kept"]).0, 0);
     let before = fs::read_to_string(home.profiles().join("kept.json")).unwrap();
-    let binary = assert_cmd::cargo::cargo_bin("rooflab");
-    let child = Command::new(binary)
-        .args(["probe", "-d", "cpu", "--effort", "thorough", "--name", "kept"])
-        .env("XDG_DATA_HOME", home.path().join("data"))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let partial = home.profiles().join("kept.partial.json");
-    for _ in 0..600 {
-        if partial.exists() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(130));
+    let (code, _, _) = interrupted(&home, "kept", &home.profiles().join("kept.partial.json"));
+    assert_eq!(code, Some(130));
     assert_eq!(fs::read_to_string(home.profiles().join("kept.json")).unwrap(), before);
     assert_eq!(home.run(&["profile", "check", "kept.partial"]).0, 0);
 }

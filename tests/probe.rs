@@ -137,7 +137,20 @@ fn bad_days_are_flagged() {
             .any(|c| matches!(&c.outcome, Outcome::Failed { reason: found } if found.contains(reason)))
     };
     assert!(failed(&lost, "the device was lost"));
-    assert!(failed(&run("mock:7"), "bytes of memory could not be had"));
+    assert!(failed(&run("mock:8"), "bytes of memory could not be had"));
+}
+
+#[test]
+fn a_device_lost_on_the_second_visit_keeps_the_first() {
+    let home = Home::new();
+    let (code, out, _) = home.run(&["probe", "-d", "mock:7", "--effort", "quick", "--json", "--no-save"]);
+    assert_eq!(code, 0);
+    let late = profile(&out);
+    let (_, out, _) = home.run(&["probe", "-d", "mock:0", "--effort", "quick", "--json", "--no-save"]);
+    let values = |profile: &Profile| profile.ceilings.iter().filter(|ceiling| !ceiling.points().is_empty()).count();
+    assert_eq!(values(&late), values(&profile(&out)), "nothing that was measured is lost");
+    let once = flags(&late).iter().filter(|flag| matches!(flag, Flag::VisitedOnce { .. })).count();
+    assert!(once > 40, "only {once} points say that they were visited once");
 }
 
 #[test]

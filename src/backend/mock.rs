@@ -31,6 +31,8 @@ pub enum Behaviour {
     Throttling,
     /// The device is lost at the first chase.
     Lost,
+    /// The device is lost when everything has been measured once.
+    LostLate,
     /// No allocation above 1 MiB succeeds.
     OutOfMemory,
 }
@@ -44,6 +46,7 @@ pub const BEHAVIOURS: &[(Behaviour, &str)] = &[
     (Behaviour::TwoModes, "two modes"),
     (Behaviour::Throttling, "throttling"),
     (Behaviour::Lost, "lost"),
+    (Behaviour::LostLate, "lost late"),
     (Behaviour::OutOfMemory, "out of memory"),
 ];
 
@@ -176,6 +179,9 @@ impl Device for MockDevice {
         let bytes = workload.bytes_per_lane() * u64::from(workload.lanes);
         match (self.behaviour, workload.kind) {
             (Behaviour::Lost, Kind::Chase { .. }) => return Err(BackendError::Lost("it fell off the bus".to_owned())),
+            (Behaviour::LostLate, Kind::Empty { .. }) if self.allocated > 0 => {
+                return Err(BackendError::Lost("it fell off the bus at last".to_owned()));
+            }
             (Behaviour::OutOfMemory, _) if bytes > 1 << 20 => {
                 return Err(BackendError::OutOfMemory { bytes, cause: "the simulated device has 1 MiB".to_owned() });
             }
