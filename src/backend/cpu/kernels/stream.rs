@@ -40,7 +40,7 @@ struct Arrays {
     parts: usize,
 }
 
-/// Some passes over a part of the arrays. Gives the checksum of all that was read, for [`StreamOp::Read`].
+/// Some passes over a part of the arrays; non-temporal stores are not fenced. Gives the checksum of all that was read, for [`StreamOp::Read`].
 type Passes = unsafe fn(&Arrays, u64) -> u32;
 
 /// The loop: `OP` says what is done, `NT` selects non-temporal stores, `WALK` is the index of one of the [`WALKS`].
@@ -100,9 +100,6 @@ unsafe fn passes<V: Vector, const OP: u8, const NT: bool, const WALK: usize>(arr
                     }
                 }
                 start += per_stream * V::WIDTH;
-            }
-            if NT {
-                V::fence();
             }
         }
         if OP != READ {
@@ -180,6 +177,8 @@ struct Kernels {
     isa: &'static str,
     non_temporal: bool,
     select: fn(Access, usize) -> Option<Passes>,
+    /// Orders non-temporal stores before what follows; comes after the last pass.
+    fence: unsafe fn(),
     fill: unsafe fn(&mut [f32], Seed),
     poison: unsafe fn(&mut [f32]),
     first_difference: unsafe fn(StreamOp, &[f32], [Seed; 2]) -> Option<usize>,
@@ -192,7 +191,7 @@ macro_rules! kernels {
             use super::*;
 
             pub(super) static KERNELS: Kernels =
-                Kernels { isa: $isa, non_temporal: $nt, select, fill, poison, first_difference, checksum };
+                Kernels { isa: $isa, non_temporal: $nt, select, fence, fill, poison, first_difference, checksum };
 
             $(#[$feature])*
             unsafe fn run<const OP: u8, const NT: bool, const WALK: usize>(arrays: &Arrays, count: u64) -> u32 {
@@ -227,6 +226,12 @@ macro_rules! kernels {
                     4 => Some(choose!(4)),
                     _ => None,
                 }
+            }
+
+            $(#[$feature])*
+            fn fence() {
+                // SAFETY: this function has the instruction set enabled.
+                unsafe { <$vector as Vector>::fence() }
             }
 
             $(#[$feature])*
@@ -383,15 +388,17 @@ impl Program for Stream {
         if self.parts == 1 {
             // SAFETY: `available` found the instruction set, and `arrays` fits the lane's memory.
             std::hint::black_box(unsafe { passes(&arrays, iterations) });
-            return;
+        } else {
+            let first = self.next[lane].load(Ordering::Relaxed);
+            for iteration in 0..iterations {
+                let part = Arrays { part: ((first + iteration) % self.parts) as usize, ..arrays };
+                // SAFETY: as above.
+                std::hint::black_box(unsafe { passes(&part, 1) });
+            }
+            self.next[lane].store((first + iterations) % self.parts, Ordering::Relaxed);
         }
-        let first = self.next[lane].load(Ordering::Relaxed);
-        for iteration in 0..iterations {
-            let part = Arrays { part: ((first + iteration) % self.parts) as usize, ..arrays };
-            // SAFETY: as above; a part lies within the arrays.
-            std::hint::black_box(unsafe { passes(&part, 1) });
-        }
-        self.next[lane].store((first + iterations) % self.parts, Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { (self.kernels.fence)() }
     }
 
     fn verify(&self, variant: usize, lane: usize) -> Result<(), String> {
@@ -408,6 +415,7 @@ impl Program for Stream {
             for part in 0..arrays.parts {
                 sum = sum.wrapping_add(self.passes[variant](&Arrays { part, ..arrays }, 1));
             }
+            (kernels.fence)();
             if op == StreamOp::Read {
                 let expected = (kernels.checksum)(arrays.elements, seeds[0]);
                 return if sum == expected {
