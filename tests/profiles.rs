@@ -1,6 +1,6 @@
 //! Drives `rooflab profile`, `explain` and `generate`; and the laws of the profile reader.
 
-#![allow(clippy::unwrap_used, reason = "a helper of tests fails the test")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails the test")]
 
 mod common;
 

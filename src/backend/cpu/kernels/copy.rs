@@ -88,7 +88,7 @@ impl Program for Copy {
             let (from, to) =
                 unsafe { (std::slice::from_raw_parts(from, self.bytes), std::slice::from_raw_parts(to, self.bytes)) };
             if from != to {
-                let index = from.iter().zip(&*to).position(|(from, to)| from != to).unwrap_or(0);
+                let index = from.iter().zip(to).position(|(from, to)| from != to).unwrap_or(0);
                 return Err(format!("byte {index} is {}, the original is {}", to[index], from[index]));
             }
         }
