@@ -1,7 +1,7 @@
 //! How to get better numbers: only what was observed in this run, with what to do about it.
 
 use crate::facts::DeviceKind;
-use crate::profile::{Flag, Outcome, Profile};
+use crate::profile::{Effort, Flag, Outcome, Profile};
 use crate::resource::{Key, Overhead, Resource, Scope};
 use crate::units::{Seconds, Unit, human};
 
@@ -56,14 +56,15 @@ pub fn advice(profile: &Profile) -> Vec<String> {
         matches!(flag, Flag::Unstable { .. } | Flag::Bimodal { .. } | Flag::Drifting { .. } | Flag::Unrepeatable { .. })
     });
     if unsteady > 0 && crowded == 0 {
+        let remedy = match profile.instrument.effort {
+            Effort::Quick | Effort::Normal => "; `--effort thorough` takes more samples",
+            Effort::Thorough => "",
+        };
         let cause = match &conditions.virtualisation {
             Some(host) => format!("this is a guest of {host}, and its neighbours share memory and caches"),
             None => "something changed while it was measured".to_owned(),
         };
-        advice.push(format!(
-            "{unsteady} of {} points would not hold still: {cause}; `--effort thorough` takes more samples",
-            points.len()
-        ));
+        advice.push(format!("{unsteady} of {} points would not hold still: {cause}{remedy}", points.len()));
     }
     if flagged(|flag| matches!(flag, Flag::Suspect { .. })) > 0 {
         advice.push("a value lies above what the hardware can do: please report it, with the profile".to_owned());
