@@ -154,14 +154,14 @@ impl Session<'_> {
         point(self.plan, &visit.workload, &visit.measurement, visit.variant.clone(), visit.limit)
     }
 
-    /// Measures a second time whatever stands for a ceiling by itself. Minutes apart, a machine that is shared or warms up shows another
+    /// Measures a second time whatever stands for a ceiling: its only point, or the last of its curve. Minutes apart, a machine that is shared or warms up shows another
     /// face; a value that is printed without a flag is one that came back.
     fn visit_again(&mut self, device: &mut dyn Device, builder: &mut Builder, observer: &mut dyn Observer) {
         let stands_alone: Vec<(Key, Option<f64>)> = builder
             .profile()
             .ceilings
             .iter()
-            .filter_map(|ceiling| Some((whole(ceiling.key()), ceiling.single()?.at)))
+            .filter_map(|ceiling| Some((whole(ceiling.key()), ceiling.points().last()?.at)))
             .collect();
         let again: Vec<usize> = (0..self.visits.len())
             .filter(|&index| stands_alone.contains(&(self.visits[index].key, self.visits[index].workload.place())))
