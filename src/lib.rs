@@ -10,6 +10,7 @@ pub mod backend;
 pub mod data;
 pub mod dtype;
 pub mod facts;
+pub mod fit;
 pub mod probe;
 pub mod profile;
 pub mod report;

@@ -29,6 +29,34 @@ pub enum Resource {
         /// Format of the sum.
         accumulate: DType,
     },
+    /// Matrix products C[m, n] = A[m, k] · B[n, k]ᵀ, against their shape.
+    Gemm {
+        /// Format of both factors.
+        input: DType,
+        /// Format of the sums and of the result.
+        accumulate: DType,
+    },
+    /// Matrix–vector products y[n] = W[n, k] · x[k], summed in at least 32 bits, against the bytes of the matrix.
+    Gemv {
+        /// Format of the matrix.
+        weights: DType,
+        /// Format of the vector.
+        activations: DType,
+    },
+    /// Attention, against the tokens of context.
+    Attention {
+        /// One query per sequence, or all of a prompt's.
+        phase: Phase,
+        /// Format of keys and values.
+        kv: DType,
+    },
+    /// Operators that pass over rows of activations, against the working set.
+    Rowwise {
+        /// The operator.
+        op: RowwiseOp,
+        /// Format of the activations.
+        dtype: DType,
+    },
     /// Time of one dependent load. Without a level: the whole curve against the working set.
     Latency {
         /// The level of the hierarchy, or none for the curve over all of them.
@@ -114,6 +142,34 @@ words!(
         Vector = "vector",
         /// Matrix units: AMX tiles, tensor cores.
         Matrix = "matrix",
+    }
+);
+
+words!(
+    /// The two phases of serving a language model.
+    Phase {
+        /// One new token per sequence attends to the whole cache.
+        Decode = "decode",
+        /// All tokens of a prompt attend to those before them.
+        Prefill = "prefill",
+    }
+);
+
+words!(
+    /// Operators of a transformer beside its matrix products and attention.
+    RowwiseOp {
+        /// Every row becomes its exponentials, scaled to the sum 1; in place.
+        Softmax = "softmax",
+        /// Every row is scaled to the root mean square 1, then by a vector of weights.
+        RmsNorm = "rmsnorm",
+        /// silu(gate) · up: what stands between the two halves of a gated feed-forward network.
+        SiluMul = "silu_mul",
+        /// Rotary position embedding of heads; in place.
+        Rope = "rope",
+        /// The residual connection x += y.
+        Add = "add",
+        /// Rows of an embedding table at random places are copied out.
+        Gather = "gather",
     }
 );
 
@@ -229,6 +285,40 @@ impl FromStr for Access {
     }
 }
 
+impl RowwiseOp {
+    /// Elements loaded per element of the result, not counting what stays in the nearest cache.
+    #[must_use]
+    pub const fn elements_read(self) -> u64 {
+        match self {
+            Self::Softmax | Self::RmsNorm | Self::Rope | Self::Gather => 1,
+            Self::SiluMul | Self::Add => 2,
+        }
+    }
+
+    /// Arrays of a row's length that lie in memory: those that are read, and the result where it is not in place of one of them.
+    #[must_use]
+    pub const fn arrays(self) -> u64 {
+        match self {
+            Self::Softmax | Self::Rope => 1,
+            Self::RmsNorm | Self::Add | Self::Gather => 2,
+            Self::SiluMul => 3,
+        }
+    }
+
+    /// Arithmetic operations per element of the result; an exponential, a division and a maximum count as one each.
+    #[must_use]
+    pub const fn flops(self) -> u64 {
+        match self {
+            Self::Softmax => 5, // maximum, difference, exponential, sum, scaling
+            Self::RmsNorm => 4, // square, sum, scaling, weight
+            Self::SiluMul => 4, // exponential, sum, division, product
+            Self::Rope => 3,    // four products and two sums for a pair
+            Self::Add => 1,
+            Self::Gather => 0,
+        }
+    }
+}
+
 /// The quantity a curve runs over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -237,6 +327,10 @@ pub enum Axis {
     WorkingSet,
     /// Bytes of one transfer.
     TransferSize,
+    /// The shape of a matrix product, which its points carry in `shape`; they are in ascending order of m, n, k.
+    Shape,
+    /// Tokens of context.
+    Context,
 }
 
 impl Resource {
@@ -244,8 +338,13 @@ impl Resource {
     #[must_use]
     pub const fn unit(self) -> Unit {
         match self {
-            Self::Memory { .. } | Self::HostLink { .. } => Unit::BytePerSecond,
-            Self::Compute { input, .. } => match input.format().kind {
+            Self::Memory { .. }
+            | Self::HostLink { .. }
+            | Self::Gemv { .. }
+            | Self::Attention { phase: Phase::Decode, .. }
+            | Self::Rowwise { .. } => Unit::BytePerSecond,
+            Self::Attention { phase: Phase::Prefill, .. } => Unit::FlopPerSecond,
+            Self::Compute { input, .. } | Self::Gemm { input, .. } => match input.format().kind {
                 Kind::Float => Unit::FlopPerSecond,
                 Kind::Integer => Unit::OpPerSecond,
             },
@@ -257,7 +356,11 @@ impl Resource {
     #[must_use]
     pub const fn axis(self) -> Option<Axis> {
         match self {
-            Self::Memory { .. } | Self::Latency { .. } => Some(Axis::WorkingSet),
+            Self::Memory { .. } | Self::Latency { .. } | Self::Gemv { .. } | Self::Rowwise { .. } => {
+                Some(Axis::WorkingSet)
+            }
+            Self::Gemm { .. } => Some(Axis::Shape),
+            Self::Attention { .. } => Some(Axis::Context),
             Self::HostLink { .. } => Some(Axis::TransferSize),
             Self::Compute { .. } | Self::Overhead { .. } => None,
         }
@@ -298,6 +401,27 @@ impl Resource {
                 Cow::Owned(moved + allocate)
             }
             Self::Compute { .. } => Cow::Borrowed("a multiply-add counts as two operations"),
+            Self::Gemm { .. } => Cow::Borrowed("2·m·n·k operations; packing and compensation not counted"),
+            Self::Gemv { weights, .. } => {
+                let format = weights.format();
+                let scales = match (format.block, format.kind) {
+                    (1, Kind::Float) => "",
+                    (1, Kind::Integer) => " with a 32-bit scale per row",
+                    _ => " with their scales",
+                };
+                Cow::Owned(format!("bytes of the weights{scales}, the vector and the result, each once"))
+            }
+            Self::Attention { phase: Phase::Decode, kv } => Cow::Borrowed(match kv.format().kind {
+                Kind::Float => "bytes of keys and values, each once",
+                Kind::Integer => "bytes of keys and values with a 32-bit scale per token and head, each once",
+            }),
+            Self::Attention { phase: Phase::Prefill, .. } => Cow::Borrowed(
+                "4·dim operations per query head and pair of tokens, causal: half of the square, exponentials not counted",
+            ),
+            Self::Rowwise { op, .. } => Cow::Owned(format!(
+                "{} elements loaded + 1 stored per element of the result; write-allocate traffic not counted",
+                op.elements_read()
+            )),
             Self::Latency { .. } => Cow::Borrowed("time of one load whose address depends on the load before it"),
             Self::HostLink { .. } => Cow::Borrowed("bytes copied, counted once"),
             Self::Overhead { of: Overhead::Launch } => {
@@ -317,6 +441,12 @@ impl fmt::Display for Resource {
             Self::Memory { level: None, access } => write!(f, "memory.{access}"),
             Self::Compute { unit, input, accumulate } if input == accumulate => write!(f, "compute.{unit}.{input}"),
             Self::Compute { unit, input, accumulate } => write!(f, "compute.{unit}.{input}.{accumulate}"),
+            Self::Gemm { input, accumulate } if input == accumulate => write!(f, "gemm.{input}"),
+            Self::Gemm { input, accumulate } => write!(f, "gemm.{input}.{accumulate}"),
+            Self::Gemv { weights, activations } if weights == activations => write!(f, "gemv.{weights}"),
+            Self::Gemv { weights, activations } => write!(f, "gemv.{weights}.{activations}"),
+            Self::Attention { phase, kv } => write!(f, "attention.{phase}.{kv}"),
+            Self::Rowwise { op, dtype } => write!(f, "rowwise.{op}.{dtype}"),
             Self::Latency { level: Some(level) } => write!(f, "latency.{level}"),
             Self::Latency { level: None } => write!(f, "latency"),
             Self::HostLink { direction } => write!(f, "link.host.{direction}"),
@@ -345,21 +475,35 @@ fn parse(text: &str) -> Option<Resource> {
         ["memory", level, access] => {
             Resource::Memory { level: Some(MemoryLevel::from_word(level)?), access: access.parse().ok()? }
         }
-        ["compute", unit, input] => {
-            let input = dtype(input)?;
-            Resource::Compute { unit: ComputeUnit::from_word(unit)?, input, accumulate: input }
+        ["compute", unit, formats @ ..] => {
+            let (input, accumulate) = pair(formats)?;
+            Resource::Compute { unit: ComputeUnit::from_word(unit)?, input, accumulate }
         }
-        ["compute", unit, input, accumulate] if input != accumulate => Resource::Compute {
-            unit: ComputeUnit::from_word(unit)?,
-            input: dtype(input)?,
-            accumulate: dtype(accumulate)?,
-        },
+        ["gemm", formats @ ..] => {
+            let (input, accumulate) = pair(formats)?;
+            Resource::Gemm { input, accumulate }
+        }
+        ["gemv", formats @ ..] => {
+            let (weights, activations) = pair(formats)?;
+            Resource::Gemv { weights, activations }
+        }
+        ["attention", phase, kv] => Resource::Attention { phase: Phase::from_word(phase)?, kv: dtype(kv)? },
+        ["rowwise", op, format] => Resource::Rowwise { op: RowwiseOp::from_word(op)?, dtype: dtype(format)? },
         ["latency"] => Resource::Latency { level: None },
         ["latency", level] => Resource::Latency { level: Some(MemoryLevel::from_word(level)?) },
         ["link", "host", direction] => Resource::HostLink { direction: Direction::from_word(direction)? },
         ["overhead", of] => Resource::Overhead { of: Overhead::from_word(of)? },
         _ => return None,
     })
+}
+
+/// Two formats, of which the second is only written where it differs.
+fn pair(formats: &[&str]) -> Option<(DType, DType)> {
+    match formats {
+        [both] => dtype(both).map(|both| (both, both)),
+        [first, second] if first != second => Some((dtype(first)?, dtype(second)?)),
+        _ => None,
+    }
 }
 
 /// Documents use a format's own name, never an alias, so that every resource has one spelling.
@@ -419,7 +563,7 @@ impl JsonSchema for Resource {
             "type": "string",
             "description": "What the ceiling is a ceiling of: words joined by dots, from the general to the particular. Readers skip resources they do not know.",
             "pattern": "^[a-z0-9_]+(\\.[a-z0-9_]+)*$",
-            "examples": ["memory.dram.read", "memory.triad_nt", "compute.vector.f32", "compute.vector.bf16.f32", "latency.dram", "link.host.memcpy", "overhead.launch"],
+            "examples": ["memory.dram.read", "memory.triad_nt", "compute.vector.f32", "compute.vector.bf16.f32", "gemm.bf16.f32", "gemv.int4_g128.bf16", "attention.decode.bf16", "rowwise.softmax.f32", "latency.dram", "link.host.memcpy", "overhead.launch"],
         })
     }
 }
@@ -441,12 +585,17 @@ mod tests {
                 }
             }
         }
-        for &unit in ComputeUnit::ALL {
-            for input in crate::dtype::FORMATS {
-                for accumulate in crate::dtype::FORMATS {
-                    all.push(Resource::Compute { unit, input: input.dtype, accumulate: accumulate.dtype });
-                }
+        let formats = || crate::dtype::FORMATS.iter().map(|format| format.dtype);
+        for (first, second) in formats().flat_map(|first| formats().map(move |second| (first, second))) {
+            for &unit in ComputeUnit::ALL {
+                all.push(Resource::Compute { unit, input: first, accumulate: second });
             }
+            all.push(Resource::Gemm { input: first, accumulate: second });
+            all.push(Resource::Gemv { weights: first, activations: second });
+        }
+        for dtype in formats() {
+            all.extend(Phase::ALL.iter().map(|&phase| Resource::Attention { phase, kv: dtype }));
+            all.extend(RowwiseOp::ALL.iter().map(|&op| Resource::Rowwise { op, dtype }));
         }
         all.extend(Direction::ALL.iter().map(|&direction| Resource::HostLink { direction }));
         all.extend(Overhead::ALL.iter().map(|&of| Resource::Overhead { of }));
@@ -473,6 +622,9 @@ mod tests {
             "memory.l9.read",
             "compute.vector.fp32",
             "compute.vector.f32.f32",
+            "gemm.f32.f32",
+            "gemm",
+            "attention.f32",
             "Memory.read",
         ] {
             assert!(text.parse::<Resource>().is_err(), "{text}");

@@ -118,11 +118,18 @@ impl MockDevice {
         let lanes = f64::from(workload.lanes);
         let work = workload.work();
         match workload.kind {
-            Kind::Stream { .. } | Kind::HostCopy { .. } => {
+            Kind::Stream { .. } | Kind::HostCopy { .. } | Kind::Gemv { .. } | Kind::Rowwise { .. } => {
                 let (bandwidth, _) = self.level(workload);
                 (work.bytes_read + work.bytes_written) as f64 / bandwidth
             }
             Kind::MultiplyAdd { .. } => work.ops as f64 / (32.0 * CLOCK * lanes),
+            // Nine tenths of the peak, one tenth of a roofline's corner, and a floor.
+            Kind::Gemm { .. } | Kind::Attention { .. } => {
+                let (bandwidth, _) = self.level(workload);
+                let compute = work.ops as f64 / (0.9 * 32.0 * CLOCK * lanes);
+                let memory = (work.bytes_read + work.bytes_written) as f64 / bandwidth;
+                compute.max(memory) + 0.1 * compute.min(memory) + 1e-6
+            }
             Kind::Chase { .. } => work.events as f64 * self.level(workload).1,
             Kind::Empty { overhead: Overhead::Launch } => 100e-9,
             Kind::Empty { overhead: Overhead::Wake } => 20e-6,

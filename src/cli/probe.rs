@@ -7,7 +7,7 @@ use rooflab::backend::Device;
 use rooflab::probe::{self, Observer, Plan, Request, Selection, Step, Verification};
 use rooflab::profile::{Ceiling, Outcome, Profile, Store};
 use rooflab::report::{self, Block, Cell, Group, Row, Table, Tone};
-use rooflab::units::{Unit, binary_bytes, human};
+use rooflab::units::{Seconds, Unit, human};
 
 use super::Answer;
 use super::args;
@@ -123,7 +123,7 @@ fn show(context: &mut Context, profile: &Profile, keeper: &Keeper) -> Result<(),
     let measured = profile.ceilings.iter().filter(|ceiling| !ceiling.points().is_empty()).count();
     let summary = format!(
         " ({}, {measured} ceilings, {} of memory)",
-        profile.instrument.elapsed,
+        profile.instrument.as_ref().map_or(Seconds(0.0), |instrument| instrument.elapsed),
         human(profile.observed.memory_allocated as f64, Unit::Byte)
     );
     let saved = keeper

@@ -37,7 +37,7 @@ fn list(context: &mut Context) -> Result<Answer, CliError> {
                     "device": profile.device.name,
                     "backend": profile.device.backend,
                     "created": profile.header.created,
-                    "effort": profile.instrument.effort,
+                    "effort": profile.instrument.as_ref().map(|instrument| instrument.effort),
                     "complete": profile.header.complete,
                 }),
                 Err(error) => json!({ "name": entry.name, "path": entry.path, "error": error.to_string() }),
@@ -59,14 +59,17 @@ fn show(context: &mut Context, which: Option<&str>) -> Result<Answer, CliError> 
         context.write(&profile.to_json())?;
     } else {
         context.show(&report::profile(&profile))?;
-        let made = format!(
-            "{} · measured {} in {} by rooflab {}{}",
-            profile.name,
-            profile.header.created.strftime("%Y-%m-%d %H:%M UTC"),
-            profile.instrument.elapsed,
-            profile.header.rooflab.version,
-            if profile.header.complete { "" } else { " · incomplete" },
-        );
+        let when = profile.header.created.strftime("%Y-%m-%d %H:%M UTC");
+        let made = match &profile.instrument {
+            Some(instrument) => format!(
+                "{} · measured {when} in {} by rooflab {}{}",
+                profile.name,
+                instrument.elapsed,
+                profile.header.rooflab.version,
+                if profile.header.complete { "" } else { " · incomplete" },
+            ),
+            None => format!("{} · nothing measured; the maker's figures, entered {when}", profile.name),
+        };
         context.show(&[Block::line(made, Tone::Dim)])?;
     }
     Ok(Answer::Yes)

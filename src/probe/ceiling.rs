@@ -34,7 +34,7 @@ pub(super) fn ceilings(
     let has_levels = matches!(step.probe.family, Family::Stream(_) | Family::Chase);
     if !has_levels {
         let limit = limits.into_iter().flatten().last();
-        return vec![Ceiling::new(step.key(), Outcome::Ok { points, limit, plateau: None })];
+        return vec![Ceiling::new(step.key(), Outcome::Ok { points, limit, plateau: None, fit: None })];
     }
     let mut found = found_levels(step, &points, identity, shapes);
     // A working set that the caches may hold says nothing of main memory.
@@ -46,7 +46,7 @@ pub(super) fn ceilings(
     }
     let mut ceilings = Vec::new();
     if points.len() > 1 {
-        let outcome = Outcome::Ok { points: points.clone(), limit: None, plateau: None };
+        let outcome = Outcome::Ok { points: points.clone(), limit: None, plateau: None, fit: None };
         ceilings.push(Ceiling::new(step.key(), outcome));
     } else if step.keys.contains(&step.key()) {
         ceilings.push(Ceiling::new(step.key(), absent_level(None, identity, step, points.len())));
@@ -61,6 +61,7 @@ pub(super) fn ceilings(
                     // What a core can load and store bounds every level, but is news of the first alone.
                     limit: limits[plateau.representative].clone().filter(|_| level == Some(MemoryLevel::L1)),
                     plateau: Some(Range { from: place(plateau.first), to: place(plateau.last) }),
+                    fit: None,
                 }
             }
             None if level == Some(MemoryLevel::Dram) && !beyond_caches => Outcome::Unsupported {

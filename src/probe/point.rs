@@ -5,8 +5,8 @@ use super::plan::Plan;
 use crate::backend::CycleLimit;
 use crate::profile::{Flag, Limit, Mode, Point, Samples, Steady};
 use crate::stats::{self, Modes, Summary};
-use crate::units::{Hertz, Seconds};
-use crate::workload::{Kind, Workload};
+use crate::units::{Hertz, Seconds, Unit};
+use crate::workload::Workload;
 
 /// Ratio to a physical limit above which a value is suspect.
 const SUSPECT: f64 = 1.05;
@@ -54,6 +54,7 @@ pub(super) fn point(
     let limit = limit.zip(clock).map(|(limit, clock)| at_clock(limit, clock, workload));
     let point = Point {
         at: workload.place(),
+        shape: workload.shape(),
         value: center,
         best: value(summary.min),
         p10: worse,
@@ -124,7 +125,7 @@ fn samples(measurement: &Measurement) -> Samples {
 
 /// What the hardware allows, at the clock of the samples themselves.
 fn at_clock(limit: CycleLimit, clock: Hertz, workload: &Workload) -> Limit {
-    let what = if matches!(workload.kind, Kind::MultiplyAdd { .. }) { "operations" } else { "bytes" };
+    let what = if workload.resource().unit() == Unit::BytePerSecond { "bytes" } else { "operations" };
     let CycleLimit { per_cycle, source } = limit;
     let lanes = workload.lanes;
     let cores = if lanes == 1 { "core" } else { "cores" };

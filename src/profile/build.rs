@@ -31,10 +31,11 @@ impl Builder {
                 name,
                 device,
                 conditions,
-                instrument,
+                instrument: Some(instrument),
                 observed,
                 ceilings: Vec::new(),
                 datasheet: Vec::new(),
+                matches: Vec::new(),
             },
         }
     }
@@ -50,12 +51,16 @@ impl Builder {
     /// Notes what was observed so far.
     pub fn observe(&mut self, observed: Observed, elapsed: Seconds) {
         self.profile.observed = observed;
-        self.profile.instrument.elapsed = elapsed;
+        if let Some(instrument) = &mut self.profile.instrument {
+            instrument.elapsed = elapsed;
+        }
     }
 
     /// Notes the cost of an empty launch, once it is known.
     pub fn empty_launch(&mut self, time: Seconds) {
-        self.profile.instrument.empty_launch = Some(time);
+        if let Some(instrument) = &mut self.profile.instrument {
+            instrument.empty_launch = Some(time);
+        }
     }
 
     /// Declares every planned probe finished.

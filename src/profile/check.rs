@@ -5,6 +5,8 @@ use std::fmt;
 
 use super::document::{Ceiling, Outcome, Profile};
 use super::point::Point;
+use crate::fit::Fit;
+use crate::resource::Axis;
 
 /// A law that a profile breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,11 +34,26 @@ pub fn check(profile: &Profile) -> Vec<Problem> {
     if profile.name.trim().is_empty() {
         report("name", "it is empty".to_owned());
     }
-    if profile.device.cores == 0 {
+    if profile.device.cores == 0 && !profile.ceilings.is_empty() {
         report("device.cores", "a device has at least one core".to_owned());
     }
-    if !(profile.instrument.goal > 0.0 && profile.instrument.goal < 1.0) {
-        report("instrument.goal", format!("{} is not between 0 and 1", profile.instrument.goal));
+    match &profile.instrument {
+        Some(instrument) if !(instrument.goal > 0.0 && instrument.goal < 1.0) => {
+            report("instrument.goal", format!("{} is not between 0 and 1", instrument.goal));
+        }
+        None if !profile.ceilings.is_empty() => {
+            report("instrument", "nothing says what measured the ceilings".to_owned())
+        }
+        _ => {}
+    }
+    for entry in &profile.matches {
+        let words = entry.name_contains.iter().chain(&entry.name_lacks);
+        if entry.name_contains.is_empty() || words.into_iter().any(|word| word.trim().is_empty()) {
+            report("matches", "an entry has no words, or an empty one: it would fit every device".to_owned());
+        }
+        if entry.memory.is_some_and(|range| !(range.from >= 0.0 && range.from <= range.to && range.to.is_finite())) {
+            report("matches", "an entry's memory is not a range".to_owned());
+        }
     }
     if profile.ceilings.is_empty() && profile.datasheet.is_empty() {
         report("ceilings", "there are none".to_owned());
@@ -75,14 +92,14 @@ fn check_ceiling(ceiling: &Ceiling) -> Vec<String> {
         problems.push("its axis is not that of its resource".to_owned());
     }
     match &ceiling.outcome {
-        Outcome::Ok { points, limit, plateau } => {
+        Outcome::Ok { points, limit, plateau, fit } => {
             if points.is_empty() {
                 problems.push("it has no points and no reason".to_owned());
             }
             for (index, point) in points.iter().enumerate() {
                 problems.extend(check_point(ceiling, point).into_iter().map(|what| format!("point {index}: {what}")));
             }
-            if !points.is_sorted_by(|a, b| a.at < b.at) && points.len() > 1 {
+            if !points.is_sorted_by(|a, b| a.at < b.at || a.shape < b.shape) && points.len() > 1 {
                 problems.push("its points are not in ascending order of the axis".to_owned());
             }
             if limit.as_ref().is_some_and(|limit| !positive(limit.value)) {
@@ -91,6 +108,7 @@ fn check_ceiling(ceiling: &Ceiling) -> Vec<String> {
             if plateau.is_some_and(|range| !(positive(range.from) && range.from <= range.to && range.to.is_finite())) {
                 problems.push("its plateau is not a range".to_owned());
             }
+            problems.extend(fit.iter().flat_map(Fit::problems));
         }
         Outcome::Unsupported { reason } | Outcome::Skipped { reason } | Outcome::Failed { reason } => {
             if reason.trim().is_empty() {
@@ -127,7 +145,8 @@ fn check_point(ceiling: &Ceiling, point: &Point) -> Vec<String> {
     require(point.samples.clean <= point.samples.total && point.samples.total > 0, "the sample counts contradict");
     require(point.iterations > 0 && point.lanes > 0, "nothing was run");
     require(
-        point.at.is_some() == ceiling.axis.is_some(),
+        point.at.is_some() == ceiling.axis.is_some_and(|axis| axis != Axis::Shape)
+            && point.shape.is_some() == (ceiling.axis == Some(Axis::Shape)),
         "its place on the axis is missing, or it has one without an axis",
     );
     require(point.at.is_none_or(positive), "its place on the axis is not a positive number");

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::point::Point;
 use crate::facts::{ClockReading, Conditions, Identity, Observed, Timer};
+use crate::fit::Fit;
 use crate::resource::{Axis, Key, Resource, Scope};
 use crate::units::{Seconds, Unit};
 
@@ -29,16 +30,36 @@ pub struct Profile {
     /// The device.
     pub device: Identity,
     /// The circumstances when measuring began.
+    #[serde(default)]
     pub conditions: Conditions,
-    /// What measured, and how finely.
-    pub instrument: Instrument,
+    /// What measured, and how finely; absent from a profile in which nothing is measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instrument: Option<Instrument>,
     /// What was observed by the end.
+    #[serde(default)]
     pub observed: Observed,
     /// The ceilings, in the order of the catalogue. Resources a reader does not know are to be skipped.
+    #[serde(default)]
     pub ceilings: Vec<Ceiling>,
     /// What the maker says of this device.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub datasheet: Vec<Claim>,
+    /// For a datasheet profile: which devices it is the datasheet of. A device is one of them when any entry fits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub matches: Vec<Match>,
+}
+
+/// Facts by which a device is recognised. All that are given must hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Match {
+    /// Words that the device's name contains, without regard to case: `RTX 4090`.
+    pub name_contains: Vec<String>,
+    /// Words that its name does not contain: `laptop`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub name_lacks: Vec<String>,
+    /// Bytes of memory between which it lies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Range>,
 }
 
 /// The first fields of every rooflab document.
@@ -145,6 +166,9 @@ pub enum Outcome {
         /// For a level of the memory hierarchy: the stretch of the curve that it covers.
         #[serde(skip_serializing_if = "Option::is_none")]
         plateau: Option<Range>,
+        /// For matrix products: a formula through the points, with its error.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        fit: Option<Fit>,
     },
     /// The device, the driver or the build lacks what it needs.
     Unsupported {

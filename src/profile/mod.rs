@@ -13,8 +13,8 @@ pub use build::Builder;
 pub use check::{Problem, check};
 pub use diff::{Change, Comparison, Verdict, diff};
 pub use document::{
-    Ceiling, Claim, Effort, Header, Instrument, Limit, Outcome, Profile, Range, SCHEMA, SCHEMA_MAJOR, SCHEMA_NAME,
-    Source, schema,
+    Ceiling, Claim, Effort, Header, Instrument, Limit, Match, Outcome, Profile, Range, SCHEMA, SCHEMA_MAJOR,
+    SCHEMA_NAME, Source, schema,
 };
 pub use name::slug;
 pub use point::{Flag, Mode, Point, Samples, Steady, Stop};

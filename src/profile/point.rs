@@ -6,14 +6,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::units::{Hertz, Seconds, Unit, binary_bytes, human, percent};
-use crate::workload::Work;
+use crate::workload::{Shape, Work};
 
 /// A measured value. All values are in the unit of their ceiling, in base SI.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Point {
-    /// Place on the ceiling's axis, in bytes.
+    /// Place on the ceiling's axis: bytes, or tokens of context.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<f64>,
+    /// Place on an axis of shapes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Shape>,
     /// The value: from the median time of the samples; of the more frequent mode, where there are two.
     pub value: f64,
     /// The best sample.

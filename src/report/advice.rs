@@ -27,6 +27,7 @@ fn moved_cores(profile: &Profile) -> Option<(Seconds, Seconds)> {
 #[must_use]
 pub fn advice(profile: &Profile) -> Vec<String> {
     let mut advice = Vec::new();
+    let Some(instrument) = &profile.instrument else { return advice };
     let conditions = &profile.conditions;
     let points: Vec<_> = profile
         .ceilings
@@ -56,7 +57,7 @@ pub fn advice(profile: &Profile) -> Vec<String> {
         matches!(flag, Flag::Unstable { .. } | Flag::Bimodal { .. } | Flag::Drifting { .. } | Flag::Unrepeatable { .. })
     });
     if unsteady > 0 && crowded == 0 {
-        let remedy = match profile.instrument.effort {
+        let remedy = match instrument.effort {
             Effort::Quick | Effort::Normal => "; `--effort thorough` takes more samples",
             Effort::Thorough => "",
         };
@@ -96,7 +97,7 @@ pub fn advice(profile: &Profile) -> Vec<String> {
             ));
         }
     }
-    if let Some(stolen) = observed.stolen.filter(|stolen| stolen.get() > 0.02 * profile.instrument.elapsed.get()) {
+    if let Some(stolen) = observed.stolen.filter(|stolen| stolen.get() > 0.02 * instrument.elapsed.get()) {
         advice.push(format!("the hypervisor gave {stolen} of processor time to other guests"));
     }
     advice

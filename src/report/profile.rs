@@ -2,14 +2,17 @@
 
 use super::block::{Block, Cell, Group, Row, Table, Tone};
 use crate::facts::{DeviceKind, TimerSource};
-use crate::profile::{Ceiling, Entry, Flag, Limit, Outcome, Point, Profile};
+use crate::profile::{Ceiling, Entry, Flag, Instrument, Limit, Outcome, Point, Profile};
 use crate::resource::{Axis, MemoryLevel, Resource, Scope};
 use crate::units::{Unit, human, percent};
 
 /// The report of a profile.
 #[must_use]
 pub fn profile(profile: &Profile) -> Vec<Block> {
-    let mut blocks = vec![identity(profile), instrument(profile), conditions(profile)];
+    let mut blocks = vec![identity(profile)];
+    if let Some(instrument) = &profile.instrument {
+        blocks.extend([instrument_line(instrument), conditions(profile)]);
+    }
     if profile.device.kind == DeviceKind::Simulated {
         blocks.push(Block::line("SIMULATED: this is rooflab's test double; its numbers are invented", Tone::Bad));
     }
@@ -37,8 +40,7 @@ fn identity(profile: &Profile) -> Block {
     Block::Line(vec![Cell::new(device.name.clone(), Tone::Strong), Cell::plain(" · "), Cell::plain(facts.join(" · "))])
 }
 
-fn instrument(profile: &Profile) -> Block {
-    let instrument = &profile.instrument;
+fn instrument_line(instrument: &Instrument) -> Block {
     let source = match instrument.timer.source {
         TimerSource::HostClock => "host clock",
         TimerSource::DeviceEvents => "device events",
@@ -81,7 +83,7 @@ const LOW: f64 = 0.9;
 /// Main memory, compute, latency, links and overheads: a row each.
 fn ceilings(profile: &Profile) -> Option<Table> {
     let mut groups = Vec::new();
-    for title in ["memory", "compute", "latency", "link", "overhead"] {
+    for title in ["memory", "compute", "gemm", "gemv", "attention", "rowwise", "latency", "link", "overhead"] {
         for scope in [Scope::Device, Scope::Core] {
             let rows: Vec<Row> = profile
                 .ceilings
@@ -108,6 +110,10 @@ const fn group(ceiling: &Ceiling) -> Option<&'static str> {
         Resource::Memory { level: Some(MemoryLevel::Dram), .. } => Some("memory"),
         Resource::Memory { .. } | Resource::Latency { level: None } => None,
         Resource::Compute { .. } => Some("compute"),
+        Resource::Gemm { .. } => Some("gemm"),
+        Resource::Gemv { .. } => Some("gemv"),
+        Resource::Attention { .. } => Some("attention"),
+        Resource::Rowwise { .. } => Some("rowwise"),
         Resource::Latency { .. } => Some("latency"),
         Resource::HostLink { .. } => Some("link"),
         Resource::Overhead { .. } => Some("overhead"),
@@ -129,8 +135,7 @@ fn row(profile: &Profile, ceiling: &Ceiling) -> Row {
         Outcome::Skipped { reason } => return only(format!("skipped: {reason}"), Tone::Dim),
         Outcome::Failed { reason } => return only(format!("failed: {reason}"), Tone::Bad),
     };
-    // Of a curve, the last point stands in the tree.
-    let Some(point) = points.last() else { return only("no points".to_owned(), Tone::Bad) };
+    let Some(point) = representative(ceiling.axis, points) else { return only("no points".to_owned(), Tone::Bad) };
     let claim = profile.claim(ceiling.resource).filter(|_| ceiling.scope == Scope::Device).map(|claim| claim.value);
     let share = limit.as_ref().map(|limit| limit.value).or(claim).map(|peak| percent(point.value / peak));
     let (_, unit) = human(point.value, ceiling.unit).parts();
@@ -139,6 +144,8 @@ fn row(profile: &Profile, ceiling: &Ceiling) -> Row {
     let best = if best.1 == unit { best.0 } else { format!("{} {}", best.0, best.1) };
     let at = match (ceiling.axis, point.at) {
         (Some(Axis::WorkingSet | Axis::TransferSize), Some(at)) => human(at, Unit::Byte).to_string(),
+        (Some(Axis::Context), Some(at)) => format!("{at} tokens"),
+        (Some(Axis::Shape), _) => point.shape.map_or_else(String::new, |shape| shape.to_string()),
         _ => "–".to_owned(),
     };
     let (note, tone) = note(ceiling, point, limit.as_ref());
@@ -152,6 +159,14 @@ fn row(profile: &Profile, ceiling: &Ceiling) -> Row {
             Cell::plain(share.unwrap_or_else(|| "–".to_owned())),
             Cell::new(note, tone),
         ],
+    }
+}
+
+/// The point of a curve that stands in the tree: the last; of shapes, the one that goes best.
+fn representative(axis: Option<Axis>, points: &[Point]) -> Option<&Point> {
+    match axis {
+        Some(Axis::Shape) => points.iter().max_by(|a, b| a.value.total_cmp(&b.value)),
+        _ => points.last(),
     }
 }
 
@@ -276,7 +291,7 @@ pub fn list(entries: &[Entry]) -> Vec<Block> {
                 cells: vec![
                     Cell::plain(profile.device.name.clone()),
                     Cell::plain(profile.header.created.strftime("%Y-%m-%d %H:%M UTC").to_string()),
-                    Cell::plain(profile.instrument.effort.word()),
+                    Cell::plain(profile.instrument.as_ref().map_or("datasheet", |instrument| instrument.effort.word())),
                     Cell::plain(measured.to_string()),
                     Cell::new(state, Tone::Warn),
                 ],

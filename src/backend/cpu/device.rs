@@ -110,6 +110,9 @@ impl Device for CpuDevice {
                 let program = MultiplyAdd::new(unit, input, accumulate, lanes, core)?;
                 Ok(Box::new(Lanewise::new(&mut self.team, lanes, program)))
             }
+            Kind::Gemm { .. } | Kind::Gemv { .. } | Kind::Attention { .. } | Kind::Rowwise { .. } => {
+                Err(BackendError::unsupported("not yet"))
+            }
             Kind::Chase { bytes, hops } => {
                 let memory = self.arena.lanes(lanes, bytes)?;
                 let program = Chase::new(bytes, hops, self.topology.identity.cache_line, memory);

@@ -4,8 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::dtype::DType;
-use crate::resource::{Access, ComputeUnit, Direction, Overhead, Resource};
+use crate::resource::{Access, Axis, ComputeUnit, Direction, Overhead, Phase, Resource, RowwiseOp};
 use crate::units::Unit;
+
+mod shape;
+
+pub use shape::{HEADS, Heads, ParseShapeError, ROW, Shape};
 
 /// `f32` elements per lane come in multiples of this, so that every unrolled kernel divides them evenly.
 pub const STREAM_GRANULE: u64 = 256;
@@ -22,7 +26,7 @@ pub struct Workload {
     pub lanes: u32,
 }
 
-/// A kernel family with its size. Sizes are per lane.
+/// A kernel family with its size. Sizes are per lane, but for a matrix product, which the lanes share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A streaming kernel over private `f32` arrays. Each iteration passes over the next of `parts` equal parts of them, so that a
@@ -43,6 +47,52 @@ pub enum Kind {
         input: DType,
         /// Format of the sum.
         accumulate: DType,
+    },
+    /// A matrix product; each iteration takes the next of `copies` matrices B, so that they can be more than a cache holds.
+    Gemm {
+        /// Format of both factors.
+        input: DType,
+        /// Format of the sums and of the result.
+        accumulate: DType,
+        /// The shape, over all lanes.
+        shape: Shape,
+        /// Different matrices B.
+        copies: u64,
+    },
+    /// A matrix–vector product. Each iteration multiplies the next of `parts` equal parts of the rows.
+    Gemv {
+        /// Format of the matrix.
+        weights: DType,
+        /// Format of the vector.
+        activations: DType,
+        /// Rows, a multiple of `parts`.
+        rows: u64,
+        /// Columns, a multiple of 256.
+        columns: u64,
+        /// Iterations that make a pass over all rows.
+        parts: u64,
+    },
+    /// Attention with one head of keys and values and its group of query heads ([`HEADS`]). Each iteration takes the next of some caches.
+    Attention {
+        /// One query position, or all.
+        phase: Phase,
+        /// Format of keys and values.
+        kv: DType,
+        /// Tokens in each cache, a multiple of 64.
+        context: u64,
+        /// Different caches.
+        caches: u64,
+    },
+    /// An operator on rows of [`ROW`] elements. Each iteration takes the next of `parts` equal parts of them.
+    Rowwise {
+        /// The operator.
+        op: RowwiseOp,
+        /// Format of the elements.
+        dtype: DType,
+        /// Rows, a multiple of `parts`.
+        rows: u64,
+        /// Iterations that make a pass over all rows.
+        parts: u64,
     },
     /// Dependent loads along a random cycle through cache lines; each iteration goes on where the last one ended.
     Chase {
@@ -96,6 +146,40 @@ impl Workload {
                 }
             }
             Kind::MultiplyAdd { .. } => Work { ops: MULTIPLY_ADD_OPS * lanes, ..Work::default() },
+            Kind::Gemm { input, accumulate, shape, .. } => shape.work(input, accumulate),
+            Kind::Gemv { weights, activations, rows, columns, parts } => {
+                let rows = rows / parts.max(1);
+                let vector = bytes(columns, activations);
+                Work {
+                    ops: 2 * rows * columns * lanes,
+                    // The vector is one for all lanes.
+                    bytes_read: rows * matrix_row_bytes(weights, columns) * lanes + vector,
+                    bytes_written: rows * 4 * lanes,
+                    events: 0,
+                }
+            }
+            Kind::Attention { phase: Phase::Decode, kv, context, .. } => Work {
+                ops: 4 * HEADS.group * HEADS.dim * context * lanes,
+                bytes_read: cache_bytes(kv, context) * lanes,
+                bytes_written: 0,
+                events: 0,
+            },
+            Kind::Attention { phase: Phase::Prefill, kv, context, .. } => Work {
+                // Token i attends to i + 1 tokens.
+                ops: 4 * HEADS.group * HEADS.dim * (context * (context + 1) / 2) * lanes,
+                bytes_read: (cache_bytes(kv, context) + HEADS.group * bytes(context * HEADS.dim, kv)) * lanes,
+                bytes_written: HEADS.group * context * HEADS.dim * 4 * lanes,
+                events: 0,
+            },
+            Kind::Rowwise { op, dtype, rows, parts } => {
+                let elements = rows / parts.max(1) * ROW * lanes;
+                Work {
+                    ops: op.flops() * elements,
+                    bytes_read: op.elements_read() * bytes(elements, dtype),
+                    bytes_written: bytes(elements, dtype),
+                    events: 0,
+                }
+            }
             // Lanes chase side by side: the latency is that of one lane.
             Kind::Chase { hops, .. } => Work { bytes_read: 8 * hops * lanes, events: hops, ..Work::default() },
             Kind::HostCopy { bytes, .. } => {
@@ -115,14 +199,43 @@ impl Workload {
             }
             // For a copy: the size of the transfer, whatever buffers it goes round in.
             Kind::Chase { bytes, .. } | Kind::HostCopy { bytes, .. } => bytes.saturating_mul(lanes),
+            Kind::Gemm { input, accumulate, shape, copies } => {
+                let Work { bytes_read, bytes_written, .. } = shape.work(input, accumulate);
+                let weights = bytes(shape.n.saturating_mul(shape.k), input);
+                bytes_read
+                    .saturating_add(bytes_written)
+                    .saturating_add(weights.saturating_mul(copies.saturating_sub(1)))
+            }
+            Kind::Gemv { weights, rows, columns, .. } => {
+                rows.saturating_mul(matrix_row_bytes(weights, columns)).saturating_mul(lanes)
+            }
+            Kind::Attention { kv, context, caches, .. } => {
+                cache_bytes(kv, context).saturating_mul(caches).saturating_mul(lanes)
+            }
+            Kind::Rowwise { op, dtype, rows, .. } => {
+                bytes(rows.saturating_mul(ROW), dtype).saturating_mul(op.arrays()).saturating_mul(lanes)
+            }
             Kind::MultiplyAdd { .. } | Kind::Empty { .. } => 0,
         }
     }
 
-    /// Its place on the axis of its resource, if that has one.
+    /// The shape of its product, if it is one.
+    #[must_use]
+    pub const fn shape(&self) -> Option<Shape> {
+        match self.kind {
+            Kind::Gemm { shape, .. } => Some(shape),
+            _ => None,
+        }
+    }
+
+    /// Its place on the axis of its resource, if that has one that is a number.
     #[must_use]
     pub fn place(&self) -> Option<f64> {
-        self.resource().axis().map(|_| self.footprint() as f64)
+        match (self.kind, self.resource().axis()?) {
+            (Kind::Attention { context, .. }, _) => Some(context as f64),
+            (_, Axis::Shape) => None,
+            _ => Some(self.footprint() as f64),
+        }
     }
 
     /// Bytes each lane needs allocated, not counting padding.
@@ -132,6 +245,9 @@ impl Workload {
             Kind::Stream { access, elements, .. } => elements.saturating_mul(4 * access.op.arrays()),
             Kind::Chase { bytes, .. } => bytes,
             Kind::HostCopy { bytes, buffers, .. } => bytes.saturating_mul(2).saturating_mul(buffers),
+            Kind::Gemm { .. } | Kind::Gemv { .. } | Kind::Attention { .. } | Kind::Rowwise { .. } => {
+                self.footprint().div_ceil(u64::from(self.lanes.max(1)))
+            }
             Kind::MultiplyAdd { .. } | Kind::Empty { .. } => 0,
         }
     }
@@ -142,6 +258,10 @@ impl Workload {
         match self.kind {
             Kind::Stream { access, .. } => Resource::Memory { level: None, access },
             Kind::MultiplyAdd { unit, input, accumulate } => Resource::Compute { unit, input, accumulate },
+            Kind::Gemm { input, accumulate, .. } => Resource::Gemm { input, accumulate },
+            Kind::Gemv { weights, activations, .. } => Resource::Gemv { weights, activations },
+            Kind::Attention { phase, kv, .. } => Resource::Attention { phase, kv },
+            Kind::Rowwise { op, dtype, .. } => Resource::Rowwise { op, dtype },
             Kind::Chase { .. } => Resource::Latency { level: None },
             Kind::HostCopy { direction, .. } => Resource::HostLink { direction },
             Kind::Empty { overhead } => Resource::Overhead { of: overhead },
@@ -168,6 +288,27 @@ impl Workload {
     pub fn value(&self, seconds: f64) -> f64 {
         if self.resource().unit().more_is_better() { self.amount() / seconds } else { seconds / self.amount() }
     }
+}
+
+/// Bytes of some elements of a format, without scales of its own.
+fn bytes(elements: u64, dtype: DType) -> u64 {
+    (elements as f64 * dtype.bytes_per_element()).ceil() as u64
+}
+
+/// Bytes of a matrix row with its scales: integers without a block of their own have a 32-bit scale per row.
+#[must_use]
+pub fn matrix_row_bytes(weights: DType, columns: u64) -> u64 {
+    bytes(columns, weights) + if has_outer_scale(weights) { 4 } else { 0 }
+}
+
+/// Bytes of one head's keys and values: integers have a 32-bit scale per token.
+#[must_use]
+pub fn cache_bytes(kv: DType, context: u64) -> u64 {
+    2 * context.saturating_mul(bytes(HEADS.dim, kv) + if has_outer_scale(kv) { 4 } else { 0 })
+}
+
+fn has_outer_scale(dtype: DType) -> bool {
+    dtype.format().kind == crate::dtype::Kind::Integer && dtype.format().block == 1
 }
 
 #[cfg(test)]
