@@ -7,7 +7,7 @@ use rooflab::backend::Device;
 use rooflab::probe::{self, Observer, Plan, Request, Selection, Step, Verification};
 use rooflab::profile::{Ceiling, Outcome, Profile, Store};
 use rooflab::report::{self, Block, Cell, Group, Row, Table, Tone};
-use rooflab::units::{Seconds, Unit, human};
+use rooflab::units::{Seconds, Unit, binary_bytes, human};
 
 use super::Answer;
 use super::args;
