@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rooflab::profile::Effort;
 use rooflab::units::{Seconds, parse_duration};
+use rooflab::workload::Shape;
 
 /// Measure what hardware can really do, and learn why your LLM runs at 60 % of it.
 #[derive(Debug, Parser)]
@@ -40,7 +41,8 @@ pub(crate) enum Command {
   rooflab probe                              everything, in about a minute
   rooflab probe --effort quick               each level of the hierarchy once, in seconds
   rooflab probe -p 'compute.*' --sustain 30s compute peaks, and what is left of them after 30 s
-  rooflab probe -p memory.dram.read --json   one number, for a script")]
+  rooflab probe -p memory.dram.read --json   one number, for a script
+  rooflab probe -p gemm.f32 --shape 16x4096x4096")]
 pub(crate) struct Probe {
     /// Device to measure: `cpu`, `cpu:0`, or `all`. Without it, the best there is.
     #[arg(short, long, value_name = "ID")]
@@ -53,6 +55,10 @@ pub(crate) struct Probe {
     /// How much time to take.
     #[arg(long, value_enum, default_value_t = EffortArgument::Normal)]
     pub(crate) effort: EffortArgument,
+
+    /// Measure matrix products of this shape (m, n and k, such as `16x4096x4096`) in place of the effort's. Repeatable.
+    #[arg(long = "shape", value_name = "MxNxK")]
+    pub(crate) shapes: Vec<Shape>,
 
     /// Keep up each compute peak for so long and record what is left of it.
     #[arg(long, value_name = "DURATION", value_parser = duration)]

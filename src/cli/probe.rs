@@ -48,6 +48,7 @@ fn probe_one(
         effort: arguments.effort.into(),
         sustain: arguments.sustain,
         keep_samples: arguments.samples,
+        shapes: arguments.shapes.clone(),
     };
     let available = device.conditions().memory_available;
     let plan = probe::plan(device.as_ref(), available, request);

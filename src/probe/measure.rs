@@ -66,8 +66,14 @@ const TRIES: usize = 10;
 const WARM: f64 = 0.01;
 /// Share of undisturbed samples below which a machine is crowded: samples are made shorter, and the value is flagged.
 pub(super) const CROWDED: f64 = 0.25;
+/// Seconds of a single iteration beside which everything that is paid once per sample is nothing.
+const LONG: f64 = 20e-3;
 /// Deviation from proportionality that deserves a second look, and a flag if it stays.
 pub(super) const NONLINEAR: f64 = 0.05;
+/// Fewest samples that have a 95 % confidence interval.
+pub(super) const FEWEST: usize = 6;
+/// Times the budget that a kernel is given which takes long by itself.
+const PATIENCE: f64 = 4.0;
 /// Samples kept at most.
 const MOST_SAMPLES: usize = 2000;
 
@@ -85,7 +91,7 @@ pub fn measure(
     // Verifying also fills the buffers, which no variant may be timed without.
     kernel.verify(0)?;
     let mut iterations = calibrate(kernel, 0, settings)?;
-    let variant = fastest(kernel, iterations, settings, interrupted)?;
+    let variant = fastest(kernel, iterations, settings, now, interrupted)?;
     if variant != 0 {
         kernel.verify(variant)?;
         iterations = calibrate(kernel, variant, settings)?;
@@ -179,6 +185,7 @@ fn fastest(
     kernel: &mut dyn Kernel,
     iterations: u64,
     settings: &Settings,
+    now: &dyn Fn() -> Seconds,
     interrupted: &dyn Fn() -> bool,
 ) -> Result<usize, BackendError> {
     let count = kernel.variants().len();
@@ -186,7 +193,12 @@ fn fastest(
         return Ok(0);
     }
     let mut times = vec![Vec::new(); count];
-    for _ in 0..settings.rounds {
+    let start = now();
+    for round in 0..settings.rounds {
+        if round > 0 && (now() - start).get() > settings.budget.get() / 2.0 {
+            // Runs this long leave little to chance.
+            break;
+        }
         for (variant, times) in times.iter_mut().enumerate() {
             if interrupted() {
                 return Ok(0);
@@ -249,7 +261,10 @@ fn sample(
         if clean.len() >= settings.least && known() {
             break Stop::Goal;
         }
-        if (now() - start).get() >= settings.budget.get() || clean.len() + disturbed.len() >= MOST_SAMPLES {
+        let spent = (now() - start).get();
+        // A kernel that takes long by itself is given more time, for as many samples as have an interval.
+        let enough = run.iterations > 1 || clean.len() >= FEWEST || spent >= PATIENCE * settings.budget.get();
+        if (spent >= settings.budget.get() && enough) || clean.len() + disturbed.len() >= MOST_SAMPLES {
             break Stop::Budget;
         }
         if interrupted() {
@@ -279,6 +294,9 @@ fn sample(
 /// Twice the iterations, up to three times until they take twice the time.
 fn linearity(run: &mut Run, measurement: &Measurement) -> Result<Option<f64>, BackendError> {
     let Some(median) = stats::median(measurement.times()) else { return Ok(None) };
+    if measurement.iterations == 1 && median > LONG {
+        return Ok(None);
+    }
     let mut closest: Option<f64> = None;
     for _ in 0..3 {
         let sample = run.kernel.run(run.variant, 2 * run.iterations)?;

@@ -13,6 +13,7 @@ mod plateau;
 mod point;
 mod run;
 mod select;
+mod shapes;
 
 pub use catalogue::{Family, Grid, PROBES, Probe};
 pub use effort::Settings;

@@ -3,12 +3,13 @@
 use super::catalogue::{Family, Grid, PROBES, Probe};
 use super::effort::Settings;
 use super::select::Selection;
+use super::shapes;
 use crate::backend::Device;
 use crate::facts::Identity;
 use crate::profile::Effort;
-use crate::resource::{Key, MemoryLevel, Overhead, Scope};
+use crate::resource::{Key, MemoryLevel, Overhead, Phase, Scope};
 use crate::units::Seconds;
-use crate::workload::{Kind, STREAM_GRANULE, Workload};
+use crate::workload::{Kind, ROW, STREAM_GRANULE, Shape, Workload, cache_bytes, matrix_row_bytes};
 
 /// What the user asked for.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub struct Request {
     pub sustain: Option<Seconds>,
     /// Whether raw samples are kept.
     pub keep_samples: bool,
+    /// The shapes of matrix products, in place of those of the effort.
+    pub shapes: Vec<Shape>,
 }
 
 /// What will be measured.
@@ -83,6 +86,11 @@ const CACHES: u64 = 8;
 const LEAST_FAR: u64 = 512 << 20;
 /// Bytes per lane that one iteration of a streaming kernel passes over, in large working sets.
 const PART: u64 = 2 << 20;
+/// Smallest matrix of a matrix–vector product, and smallest working set of a row-wise operator, per lane.
+const FIRST_MATRIX: u64 = 96 << 10;
+const FIRST_ROWS: u64 = 80 << 10;
+/// Tokens up to which the weights of a matrix product come from memory.
+const FEW_TOKENS: u64 = 64;
 /// Dependent loads per iteration of a chase.
 const HOPS: u64 = 4096;
 /// Rates assumed for the estimate of time, in bytes per second: filling and checking buffers, and linking a chase.
@@ -102,7 +110,8 @@ pub fn plan(device: &dyn Device, available_memory: Option<u64>, request: Request
                 continue;
             }
             let lanes = if probe.family == Family::Chase { 1 } else { device.lanes(scope) };
-            let workloads = workloads(probe.family, reach(probe, scope, &keys, &request), lanes, &sizes);
+            let grid = reach(probe, scope, &keys, &request);
+            let workloads = workloads(probe.family, grid, lanes, &sizes, &request.shapes);
             if workloads.is_empty() {
                 left_out.extend(keys);
                 continue;
@@ -152,7 +161,8 @@ impl Sizes {
     }
 }
 
-fn workloads(family: Family, grid: Grid, lanes: u32, sizes: &Sizes) -> Vec<Workload> {
+fn workloads(family: Family, grid: Grid, lanes: u32, sizes: &Sizes, shapes: &[Shape]) -> Vec<Workload> {
+    let wide = u64::from(lanes);
     let kinds: Vec<Kind> = match family {
         _ if grid == Grid::Nothing => Vec::new(),
         Family::Stream(access) => places(grid, FIRST_WORKING_SET * u64::from(lanes), sizes.far)
@@ -165,6 +175,43 @@ fn workloads(family: Family, grid: Grid, lanes: u32, sizes: &Sizes) -> Vec<Workl
             })
             .collect(),
         Family::MultiplyAdd { unit, input, accumulate } => vec![Kind::MultiplyAdd { unit, input, accumulate }],
+        Family::Gemm { input, accumulate } => {
+            let chosen = if shapes.is_empty() { shapes::of(grid, lanes) } else { in_order(shapes) };
+            let kind = |shape: Shape, copies: u64| Kind::Gemm { input, accumulate, shape, copies };
+            let bytes = |shape, copies| Workload { kind: kind(shape, copies), lanes }.footprint();
+            let fits = |&shape: &Shape| bytes(shape, 1) <= sizes.far;
+            // For few tokens the weights are what matters, and they come from memory, not from a cache.
+            let cold = |shape: Shape| if shape.m <= FEW_TOKENS { sizes.far / bytes(shape, 1) } else { 1 };
+            chosen.into_iter().filter(fits).map(|shape| kind(shape, cold(shape).max(1))).collect()
+        }
+        Family::Gemv { weights, activations } => places(grid, FIRST_MATRIX * wide, sizes.far)
+            .into_iter()
+            .map(|bytes| {
+                let per_lane = bytes / wide;
+                let parts = (per_lane / PART).max(1);
+                let rows = (per_lane / matrix_row_bytes(weights, ROW) / parts / 4).max(1) * 4 * parts;
+                Kind::Gemv { weights, activations, rows, columns: ROW, parts }
+            })
+            .collect(),
+        Family::Attention { phase, kv } => contexts(phase, grid)
+            .iter()
+            .map(|&context| {
+                let caches = match phase {
+                    Phase::Decode => (sizes.far / wide / cache_bytes(kv, context)).max(1),
+                    Phase::Prefill => 1,
+                };
+                Kind::Attention { phase, kv, context, caches }
+            })
+            .collect(),
+        Family::Rowwise { op, dtype } => places(grid, FIRST_ROWS * wide, sizes.far)
+            .into_iter()
+            .map(|bytes| {
+                let row = (ROW as f64 * dtype.bytes_per_element()) as u64 * op.arrays();
+                let (per_lane, of_part) = (bytes / wide / row, PART / row);
+                let parts = (per_lane / of_part.max(1)).max(1);
+                Kind::Rowwise { op, dtype, rows: (per_lane / parts).max(1) * parts, parts }
+            })
+            .collect(),
         Family::Chase => places(grid, FIRST_CHASE, previous_power_of_two(sizes.far))
             .into_iter()
             .map(|bytes| Kind::Chase { bytes, hops: HOPS })
@@ -181,6 +228,26 @@ fn workloads(family: Family, grid: Grid, lanes: u32, sizes: &Sizes) -> Vec<Workl
         Family::Empty(overhead) => vec![Kind::Empty { overhead }],
     };
     kinds.into_iter().map(|kind| Workload { kind, lanes }).collect()
+}
+
+fn in_order(shapes: &[Shape]) -> Vec<Shape> {
+    let mut shapes = shapes.to_vec();
+    shapes.sort();
+    shapes.dedup();
+    shapes
+}
+
+/// Tokens of context that attention is measured at.
+const fn contexts(phase: Phase, grid: Grid) -> &'static [u64] {
+    match (phase, grid) {
+        (_, Grid::Nothing) => &[],
+        (Phase::Decode, Grid::Far) => &[4096],
+        (Phase::Decode, Grid::Coarse) => &[128, 1024, 8192, 32_768],
+        (Phase::Decode, Grid::Octaves | Grid::Fine) => &[128, 256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768],
+        (Phase::Prefill, Grid::Far) => &[1024],
+        (Phase::Prefill, Grid::Coarse) => &[128, 512, 2048],
+        (Phase::Prefill, Grid::Octaves | Grid::Fine) => &[128, 256, 512, 1024, 2048, 4096],
+    }
 }
 
 /// Places from the first by octaves, ending in the last.
@@ -246,7 +313,13 @@ mod tests {
 
     fn request(patterns: &[&str], effort: Effort) -> Request {
         let patterns: Vec<String> = patterns.iter().map(ToString::to_string).collect();
-        Request { selection: Selection::new(&patterns).unwrap(), effort, sustain: None, keep_samples: false }
+        Request {
+            selection: Selection::new(&patterns).unwrap(),
+            effort,
+            sustain: None,
+            keep_samples: false,
+            shapes: Vec::new(),
+        }
     }
 
     fn plan_for(patterns: &[&str], effort: Effort) -> Plan {

@@ -1,6 +1,6 @@
 //! A measurement becomes a point: times to values, with what speaks against them.
 
-use super::measure::{CROWDED, Measurement, NONLINEAR};
+use super::measure::{CROWDED, FEWEST, Measurement, NONLINEAR};
 use super::plan::Plan;
 use crate::backend::CycleLimit;
 use crate::profile::{Flag, Limit, Mode, Point, Samples, Steady};
@@ -12,8 +12,6 @@ use crate::workload::Workload;
 const SUSPECT: f64 = 1.05;
 /// Difference between two visits of a workload that is flagged.
 const UNREPEATABLE: f64 = 0.03;
-/// Fewest samples that have a 95 % confidence interval.
-const FEWEST: usize = 6;
 
 /// A point with what the hardware allows there.
 pub(super) struct Measured {

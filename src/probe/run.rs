@@ -13,7 +13,7 @@ use crate::backend::{BackendError, CycleLimit, Device, Stopwatch};
 use crate::profile::{Builder, Ceiling, Flag, Instrument, Outcome, Point, Profile, Source, Stop};
 use crate::resource::{Key, Overhead, Resource};
 use crate::units::{Hertz, Seconds};
-use crate::workload::Workload;
+use crate::workload::{Spot, Workload};
 
 /// What the caller knows and the library does not ask for.
 #[derive(Clone, Debug)]
@@ -157,14 +157,14 @@ impl Session<'_> {
     /// Measures a second time whatever stands for a ceiling: its only point, or the last of its curve. Minutes apart, a machine that is shared or warms up shows another
     /// face; a value that is printed without a flag is one that came back.
     fn visit_again(&mut self, device: &mut dyn Device, builder: &mut Builder, observer: &mut dyn Observer) {
-        let stands_alone: Vec<(Key, Option<f64>)> = builder
+        let stands_alone: Vec<(Key, Spot)> = builder
             .profile()
             .ceilings
             .iter()
-            .filter_map(|ceiling| Some((whole(ceiling.key()), ceiling.points().last()?.at)))
+            .filter_map(|ceiling| Some((whole(ceiling.key()), ceiling.points().last()?.spot())))
             .collect();
         let again: Vec<usize> = (0..self.visits.len())
-            .filter(|&index| stands_alone.contains(&(self.visits[index].key, self.visits[index].workload.place())))
+            .filter(|&index| stands_alone.contains(&(self.visits[index].key, self.visits[index].workload.spot())))
             .collect();
         for (done, &index) in again.iter().enumerate() {
             if (self.interrupted)() {
@@ -188,13 +188,13 @@ impl Session<'_> {
                 Ok(later) => {
                     let visit = &mut self.visits[index];
                     visit.measurement = visit.measurement.clone().joined(later);
-                    let (key, place) = (visit.key, visit.workload.place());
+                    let (key, place) = (visit.key, visit.workload.spot());
                     if let Some(Measured { point, .. }) = self.point(&self.visits[index]) {
                         replace(builder, key, place, &point);
                     }
                 }
                 Err(error) => {
-                    let (key, place) = (self.visits[index].key, self.visits[index].workload.place());
+                    let (key, place) = (self.visits[index].key, self.visits[index].workload.spot());
                     if matches!(error, BackendError::WrongResult(_)) {
                         fail(builder, key, place, &error);
                     } else {
@@ -211,7 +211,7 @@ impl Session<'_> {
     /// Notes that second visits did not take place.
     fn leave(&self, builder: &mut Builder, visits: &[usize], reason: &str) {
         for &index in visits {
-            not_revisited(builder, self.visits[index].key, self.visits[index].workload.place(), reason);
+            not_revisited(builder, self.visits[index].key, self.visits[index].workload.spot(), reason);
         }
     }
 }
@@ -222,13 +222,13 @@ fn whole(key: Key) -> Key {
 }
 
 /// Puts a point in the place of the one measured before, in the curve and in the level it stands for.
-fn replace(builder: &mut Builder, key: Key, place: Option<f64>, point: &Point) {
+fn replace(builder: &mut Builder, key: Key, place: Spot, point: &Point) {
     builder.revise(|ceiling| {
         if whole(ceiling.key()) != key {
             return;
         }
         let Outcome::Ok { points, .. } = &mut ceiling.outcome else { return };
-        for old in points.iter_mut().filter(|old| old.at == place) {
+        for old in points.iter_mut().filter(|old| old.spot() == place) {
             // What follows from the size alone still holds.
             let kept = old.flags.iter().filter(|flag| matches!(flag, Flag::SmallWorkingSet { .. })).cloned();
             let flags = point.flags.iter().cloned().chain(kept).collect();
@@ -238,22 +238,22 @@ fn replace(builder: &mut Builder, key: Key, place: Option<f64>, point: &Point) {
 }
 
 /// Flags a point that was only visited once.
-fn not_revisited(builder: &mut Builder, key: Key, place: Option<f64>, reason: &str) {
+fn not_revisited(builder: &mut Builder, key: Key, place: Spot, reason: &str) {
     builder.revise(|ceiling| {
         if whole(ceiling.key()) != key {
             return;
         }
         let Outcome::Ok { points, .. } = &mut ceiling.outcome else { return };
-        for point in points.iter_mut().filter(|point| point.at == place) {
+        for point in points.iter_mut().filter(|point| point.spot() == place) {
             point.flags.push(Flag::VisitedOnce { reason: reason.to_owned() });
         }
     });
 }
 
 /// What computes something else at the second visit is not to be believed at the first.
-fn fail(builder: &mut Builder, key: Key, place: Option<f64>, error: &BackendError) {
+fn fail(builder: &mut Builder, key: Key, place: Spot, error: &BackendError) {
     builder.revise(|ceiling| {
-        if whole(ceiling.key()) == key && ceiling.points().iter().any(|point| point.at == place) {
+        if whole(ceiling.key()) == key && ceiling.points().iter().any(|point| point.spot() == place) {
             ceiling.outcome = Outcome::Failed { reason: format!("on the second visit: {error}") };
         }
     });

@@ -128,7 +128,7 @@ fn compare(key: Key, first: Option<&Ceiling>, second: Option<&Ceiling>) -> Vec<C
         ([before], [after]) => vec![change(None, Some(before), Some(after), verdict(unit, before, after))],
         (before, after) => before
             .iter()
-            .filter_map(|point| Some((point, after.iter().find(|other| other.at == point.at)?)))
+            .filter_map(|point| Some((point, after.iter().find(|other| other.spot() == point.spot())?)))
             .map(|(before, after)| change(before.at, Some(before), Some(after), verdict(unit, before, after)))
             .collect(),
     }

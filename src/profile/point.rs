@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::units::{Hertz, Seconds, Unit, binary_bytes, human, percent};
-use crate::workload::{Shape, Work};
+use crate::workload::{Shape, Spot, Work};
 
 /// A measured value. All values are in the unit of their ceiling, in base SI.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -56,6 +56,14 @@ pub struct Point {
     /// The samples that the statistics rest on, in the order they were taken, as values, when they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw: Option<Vec<f64>>,
+}
+
+impl Point {
+    /// Its place on the ceiling's axis.
+    #[must_use]
+    pub const fn spot(&self) -> Spot {
+        Spot { at: self.at, shape: self.shape }
+    }
 }
 
 /// Number of samples.

@@ -117,6 +117,15 @@ pub enum Kind {
     },
 }
 
+/// A place on an axis, of numbers or of shapes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Spot {
+    /// Bytes or tokens.
+    pub at: Option<f64>,
+    /// A shape.
+    pub shape: Option<Shape>,
+}
+
 /// What one iteration of a workload does, over all lanes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Work {
@@ -226,6 +235,12 @@ impl Workload {
             Kind::Gemm { shape, .. } => Some(shape),
             _ => None,
         }
+    }
+
+    /// Its place on the axis of its resource, if that has one.
+    #[must_use]
+    pub fn spot(&self) -> Spot {
+        Spot { at: self.place(), shape: self.shape() }
     }
 
     /// Its place on the axis of its resource, if that has one that is a number.

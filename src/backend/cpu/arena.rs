@@ -22,6 +22,8 @@ struct Region {
 #[derive(Default)]
 pub(super) struct Arena {
     regions: Vec<Region>,
+    /// Memory that all lanes share.
+    common: Option<Region>,
     peak: u64,
 }
 
@@ -57,8 +59,27 @@ impl Arena {
             }
             self.regions[lane].touched = self.regions[lane].touched.max(bytes);
         }
-        self.peak = self.peak.max(self.regions.iter().map(|region| region.touched as u64).sum());
+        self.note_peak();
         Ok(Lanes(self.regions.iter().take(lanes).map(|region| region.start).collect()))
+    }
+
+    /// Makes sure that there are some bytes for all lanes together, and says where: page-aligned, valid as the lanes' are.
+    pub(super) fn common(&mut self, bytes: u64) -> Result<*mut u8, BackendError> {
+        let bytes = usize::try_from(bytes).map_err(|error| out_of_memory(bytes, &error))?;
+        let region = match self.common.take().filter(|region| region.bytes >= bytes) {
+            Some(region) => region,
+            None => Region::map(bytes)?,
+        };
+        let region = self.common.insert(region);
+        region.touched = region.touched.max(bytes);
+        let start = region.start;
+        self.note_peak();
+        Ok(start)
+    }
+
+    fn note_peak(&mut self) {
+        let touched = self.regions.iter().chain(&self.common).map(|region| region.touched as u64).sum();
+        self.peak = self.peak.max(touched);
     }
 
     /// Most bytes in use at one time.

@@ -6,6 +6,8 @@ use super::kernels::Lanewise;
 use super::kernels::chase::Chase;
 use super::kernels::copy::Copy;
 use super::kernels::empty::Empty;
+use super::kernels::gemm::Gemm;
+use super::kernels::gemv::{self, Gemv};
 use super::kernels::multiply_add::MultiplyAdd;
 use super::kernels::stream::Stream;
 use super::team::Team;
@@ -110,7 +112,21 @@ impl Device for CpuDevice {
                 let program = MultiplyAdd::new(unit, input, accumulate, lanes, core)?;
                 Ok(Box::new(Lanewise::new(&mut self.team, lanes, program)))
             }
-            Kind::Gemm { .. } | Kind::Gemv { .. } | Kind::Attention { .. } | Kind::Rowwise { .. } => {
+            Kind::Gemm { input, accumulate, shape, copies } => {
+                let formats = (input, accumulate);
+                let needs = Gemm::needs(formats, shape, copies.max(1), lanes, self.topology.identity.second_level_cache())?;
+                let scratch = self.arena.lanes(lanes, needs.scratch)?;
+                let common = self.arena.common(needs.common)?;
+                let program = Gemm::new(formats, needs, common, scratch)?;
+                Ok(Box::new(Lanewise::new(&mut self.team, lanes, program)))
+            }
+            Kind::Gemv { weights, activations, rows, columns, parts } => {
+                let sizes = gemv::Sizes { rows, columns, parts };
+                let memory = self.arena.lanes(lanes, Gemv::bytes(weights, sizes))?;
+                let program = Gemv::new((weights, activations), sizes, memory)?;
+                Ok(Box::new(Lanewise::new(&mut self.team, lanes, program)))
+            }
+            Kind::Attention { .. } | Kind::Rowwise { .. } => {
                 Err(BackendError::unsupported("not yet"))
             }
             Kind::Chase { bytes, hops } => {

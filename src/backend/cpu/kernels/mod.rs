@@ -2,7 +2,11 @@
 
 pub(super) mod chase;
 pub(super) mod copy;
+mod dot;
+mod element;
 pub(super) mod empty;
+pub(super) mod gemm;
+pub(super) mod gemv;
 pub(super) mod multiply_add;
 pub(super) mod stream;
 

@@ -1,0 +1,95 @@
+//! Shapes of matrix products: squares, and the projections of language models for some tokens.
+
+use super::catalogue::Grid;
+use crate::workload::Shape;
+
+/// The weights of a projection.
+struct Projection {
+    /// Outputs.
+    n: u64,
+    /// Inputs.
+    k: u64,
+}
+
+const fn projection(n: u64, k: u64) -> Projection {
+    Projection { n, k }
+}
+
+/// Qwen 2.5 0.5B: hidden size 896, feed-forward 4864, 14 query heads and 2 of keys and values, of 64.
+mod small {
+    use super::{Projection, projection};
+    pub(super) const QKV: Projection = projection(1152, 896);
+    pub(super) const GATE_UP: Projection = projection(9728, 896);
+    pub(super) const DOWN: Projection = projection(896, 4864);
+}
+
+/// Llama 3 8B: hidden size 4096, feed-forward 14336, 32 query heads and 8 of keys and values, of 128.
+mod medium {
+    use super::{Projection, projection};
+    pub(super) const QKV: Projection = projection(6144, 4096);
+    pub(super) const OUT: Projection = projection(4096, 4096);
+    pub(super) const GATE_UP: Projection = projection(28_672, 4096);
+    pub(super) const DOWN: Projection = projection(4096, 14_336);
+}
+
+/// Llama 3 70B: hidden size 8192, feed-forward 28672, 64 query heads and 8 of keys and values, of 128.
+mod large {
+    use super::{Projection, projection};
+    pub(super) const QKV: Projection = projection(10_240, 8192);
+    pub(super) const DOWN: Projection = projection(8192, 28_672);
+}
+
+/// Operations of one product for each lane, beyond which it takes too long for an effort.
+const NORMAL_OPS: u64 = 20_000_000_000;
+const THOROUGH_OPS: u64 = 80_000_000_000;
+
+/// The shapes of a grid, in ascending order, as far as some lanes can compute one in a fraction of a second.
+pub(super) fn of(grid: Grid, lanes: u32) -> Vec<Shape> {
+    let (squares, tokens, projections, ops): (&[u64], &[u64], &[Projection], u64) = match grid {
+        Grid::Nothing => return Vec::new(),
+        Grid::Far => return vec![Shape::square(1024)],
+        Grid::Coarse => {
+            (&[512, 1024, 2048], &[1, 16, 256], &[small::GATE_UP, medium::OUT, medium::DOWN], NORMAL_OPS)
+        }
+        Grid::Octaves | Grid::Fine => (
+            &[512, 1024, 2048, 4096],
+            &[1, 4, 16, 64, 256, 1024, 4096],
+            &[
+                small::QKV,
+                small::GATE_UP,
+                small::DOWN,
+                medium::QKV,
+                medium::OUT,
+                medium::GATE_UP,
+                medium::DOWN,
+                large::QKV,
+                large::DOWN,
+            ],
+            THOROUGH_OPS,
+        ),
+    };
+    let of_projection = |&m: &u64| projections.iter().map(move |&Projection { n, k }| Shape { m, n, k });
+    let mut shapes: Vec<Shape> =
+        squares.iter().map(|&size| Shape::square(size)).chain(tokens.iter().flat_map(of_projection)).collect();
+    shapes.retain(|shape| shape.m * shape.n * shape.k * 2 <= ops * u64::from(lanes));
+    shapes.sort();
+    shapes.dedup();
+    shapes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_grid_has_shapes_that_engines_accept_in_order() {
+        for grid in [Grid::Far, Grid::Coarse, Grid::Octaves] {
+            for lanes in [1, 2, 64] {
+                let shapes = of(grid, lanes);
+                assert!(!shapes.is_empty() && shapes.is_sorted());
+                assert!(shapes.iter().all(|shape| shape.k.is_multiple_of(64)));
+            }
+        }
+        assert!(of(Grid::Octaves, 2).len() > 40);
+    }
+}
