@@ -9,6 +9,7 @@ use super::kernels::empty::Empty;
 use super::kernels::gemm::Gemm;
 use super::kernels::gemv::{self, Gemv};
 use super::kernels::multiply_add::MultiplyAdd;
+use super::kernels::rowwise::Rowwise;
 use super::kernels::stream::Stream;
 use super::team::Team;
 use super::time::{Instant, resolution_and_cost};
@@ -126,7 +127,12 @@ impl Device for CpuDevice {
                 let program = Gemv::new((weights, activations), sizes, memory)?;
                 Ok(Box::new(Lanewise::new(&mut self.team, lanes, program)))
             }
-            Kind::Attention { .. } | Kind::Rowwise { .. } => {
+            Kind::Rowwise { op, dtype, rows, parts } => {
+                let memory = self.arena.lanes(lanes, Rowwise::bytes(op, dtype, rows))?;
+                let program = Rowwise::new((op, dtype), (rows, parts), memory)?;
+                Ok(Box::new(Lanewise::new(&mut self.team, lanes, program)))
+            }
+            Kind::Attention { .. } => {
                 Err(BackendError::unsupported("not yet"))
             }
             Kind::Chase { bytes, hops } => {

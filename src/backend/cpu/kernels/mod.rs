@@ -8,6 +8,7 @@ pub(super) mod empty;
 pub(super) mod gemm;
 pub(super) mod gemv;
 pub(super) mod multiply_add;
+pub(super) mod rowwise;
 pub(super) mod stream;
 
 use super::team::Team;
