@@ -92,7 +92,10 @@ impl Identity {
     /// Bytes of the second-level cache of a core; where none is stated, those that every core has had for twenty years.
     #[must_use]
     pub fn second_level_cache(&self) -> u64 {
-        self.caches.iter().find(|cache| cache.level == 2).map_or(256 << 10, |cache| cache.bytes / u64::from(cache.shared_by.max(1)))
+        self.caches
+            .iter()
+            .find(|cache| cache.level == 2)
+            .map_or(256 << 10, |cache| cache.bytes / u64::from(cache.shared_by.max(1)))
     }
 
     /// Bytes of the last-level cache that some lanes can use together, as stated; 0 when no cache is stated.

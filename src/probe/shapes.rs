@@ -48,9 +48,7 @@ pub(super) fn of(grid: Grid, lanes: u32) -> Vec<Shape> {
     let (squares, tokens, projections, ops): (&[u64], &[u64], &[Projection], u64) = match grid {
         Grid::Nothing => return Vec::new(),
         Grid::Far => return vec![Shape::square(1024)],
-        Grid::Coarse => {
-            (&[512, 1024, 2048], &[1, 16, 256], &[small::GATE_UP, medium::OUT, medium::DOWN], NORMAL_OPS)
-        }
+        Grid::Coarse => (&[512, 1024, 2048], &[1, 16, 256], &[small::GATE_UP, medium::OUT, medium::DOWN], NORMAL_OPS),
         Grid::Octaves | Grid::Fine => (
             &[512, 1024, 2048, 4096],
             &[1, 4, 16, 64, 256, 1024, 4096],

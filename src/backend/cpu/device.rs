@@ -3,6 +3,8 @@
 use super::arena::Arena;
 use super::clock::core_clock;
 use super::kernels::Lanewise;
+use super::kernels::attention::decode::Decode;
+use super::kernels::attention::prefill::Prefill;
 use super::kernels::chase::Chase;
 use super::kernels::copy::Copy;
 use super::kernels::empty::Empty;
@@ -16,7 +18,7 @@ use super::time::{Instant, resolution_and_cost};
 use super::topology::{self, Topology};
 use crate::backend::{BackendError, Device, Kernel, Stopwatch};
 use crate::facts::{ClockReading, Conditions, Identity, Observed, Timer, TimerSource};
-use crate::resource::{Direction, Scope};
+use crate::resource::{Direction, Phase, Scope};
 use crate::units::{Hertz, Seconds};
 use crate::workload::{Kind, STREAM_GRANULE, Workload};
 
@@ -115,7 +117,8 @@ impl Device for CpuDevice {
             }
             Kind::Gemm { input, accumulate, shape, copies } => {
                 let formats = (input, accumulate);
-                let needs = Gemm::needs(formats, shape, copies.max(1), lanes, self.topology.identity.second_level_cache())?;
+                let needs =
+                    Gemm::needs(formats, shape, copies.max(1), lanes, self.topology.identity.second_level_cache())?;
                 let scratch = self.arena.lanes(lanes, needs.scratch)?;
                 let common = self.arena.common(needs.common)?;
                 let program = Gemm::new(formats, needs, common, scratch)?;
@@ -132,8 +135,15 @@ impl Device for CpuDevice {
                 let program = Rowwise::new((op, dtype), (rows, parts), memory)?;
                 Ok(Box::new(Lanewise::new(&mut self.team, lanes, program)))
             }
-            Kind::Attention { .. } => {
-                Err(BackendError::unsupported("not yet"))
+            Kind::Attention { phase: Phase::Decode, kv, context, caches } => {
+                let memory = self.arena.lanes(lanes, Decode::bytes(kv, context, caches))?;
+                let program = Decode::new(kv, context, caches, memory)?;
+                Ok(Box::new(Lanewise::new(&mut self.team, lanes, program)))
+            }
+            Kind::Attention { phase: Phase::Prefill, kv, context, .. } => {
+                let memory = self.arena.lanes(lanes, Prefill::bytes(kv, context))?;
+                let program = Prefill::new(kv, context, memory)?;
+                Ok(Box::new(Lanewise::new(&mut self.team, lanes, program)))
             }
             Kind::Chase { bytes, hops } => {
                 let memory = self.arena.lanes(lanes, bytes)?;

@@ -113,6 +113,16 @@ impl Vector for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn four_sums([a, b, c, d]: [Self; 4]) -> [f32; 4] {
+        // SAFETY: the caller's.
+        unsafe {
+            let abcd = _mm256_hadd_ps(_mm256_hadd_ps(a.0, b.0), _mm256_hadd_ps(c.0, d.0));
+            let sums = _mm_add_ps(_mm256_castps256_ps128(abcd), _mm256_extractf128_ps::<1>(abcd));
+            std::mem::transmute::<__m128, [f32; 4]>(sums)
+        }
+    }
+
+    #[inline(always)]
     unsafe fn largest(self) -> f32 {
         // SAFETY: the caller's.
         unsafe {

@@ -108,6 +108,21 @@ impl Vector for Avx512 {
         unsafe { _mm512_reduce_add_ps(self.0) }
     }
 
+    /// Pairs of vectors are added crosswise until each 128-bit lane holds four partial sums.
+    #[inline(always)]
+    unsafe fn four_sums([a, b, c, d]: [Self; 4]) -> [f32; 4] {
+        // SAFETY: the caller's.
+        unsafe {
+            let ab = _mm512_add_ps(_mm512_unpacklo_ps(a.0, b.0), _mm512_unpackhi_ps(a.0, b.0));
+            let cd = _mm512_add_ps(_mm512_unpacklo_ps(c.0, d.0), _mm512_unpackhi_ps(c.0, d.0));
+            let low = _mm512_shuffle_ps::<0x44>(ab, cd);
+            let abcd = _mm512_add_ps(low, _mm512_shuffle_ps::<0xee>(ab, cd));
+            let half = _mm256_add_ps(_mm512_castps512_ps256(abcd), _mm512_extractf32x8_ps::<1>(abcd));
+            let sums = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps::<1>(half));
+            std::mem::transmute::<__m128, [f32; 4]>(sums)
+        }
+    }
+
     #[inline(always)]
     unsafe fn largest(self) -> f32 {
         // SAFETY: the caller's.

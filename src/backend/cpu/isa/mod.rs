@@ -88,6 +88,20 @@ pub(super) trait Vector: Copy {
     /// The instruction set is available.
     unsafe fn sum(self) -> f32;
 
+    /// The sums of the elements of four vectors.
+    ///
+    /// # Safety
+    /// The instruction set is available.
+    #[inline(always)]
+    unsafe fn four_sums(vectors: [Self; 4]) -> [f32; 4] {
+        let mut sums = [0.0; 4];
+        for (sum, vector) in sums.iter_mut().zip(vectors) {
+            // SAFETY: the caller's.
+            *sum = unsafe { vector.sum() };
+        }
+        sums
+    }
+
     /// The largest element.
     ///
     /// # Safety

@@ -247,13 +247,15 @@ impl Gemv {
             return Err(BackendError::unsupported(format!("there is no kernel for {weights} times {activations}")));
         };
         let Sizes { rows, columns, parts } = sizes;
-        if rows == 0 || parts == 0 || columns == 0 || !rows.is_multiple_of(parts * ROWS) || !columns.is_multiple_of(256) {
+        if rows == 0 || parts == 0 || columns == 0 || !rows.is_multiple_of(parts * ROWS) || !columns.is_multiple_of(256)
+        {
             return Err(BackendError::unsupported(format!(
                 "{rows} rows of {columns} are not {parts} times a multiple of {ROWS} rows, of a multiple of 256"
             )));
         }
         let special = format.special.iter().filter(|kernel| (kernel.available)());
-        let mut kernels: Vec<(String, Multiply)> = special.map(|kernel| (kernel.isa.to_owned(), kernel.function)).collect();
+        let mut kernels: Vec<(String, Multiply)> =
+            special.map(|kernel| (kernel.isa.to_owned(), kernel.function)).collect();
         for (walk, compiled) in &format.wide {
             kernels.extend(best(compiled).map(|kernel| (format!("{}, {walk}", kernel.isa), kernel.function)));
         }
@@ -405,7 +407,12 @@ mod tests {
             let every_isa = format.wide.iter().flat_map(|(_, compiled)| compiled.iter());
             let native = every_isa.chain(format.special).filter(|kernel| (kernel.available)());
             for kernel in native {
-                let one = Gemv { kernels: vec![kernel.function], names: vec![kernel.isa.to_owned()], next: Vec::new(), ..gemv_copy(&gemv) };
+                let one = Gemv {
+                    kernels: vec![kernel.function],
+                    names: vec![kernel.isa.to_owned()],
+                    next: Vec::new(),
+                    ..gemv_copy(&gemv)
+                };
                 for lane in 0..2 {
                     one.verify(0, lane).unwrap_or_else(|error| panic!("{} {}: {error}", format.weights, kernel.isa));
                 }

@@ -1,5 +1,6 @@
 //! The CPU's kernels, one file per family of workloads.
 
+pub(super) mod attention;
 pub(super) mod chase;
 pub(super) mod copy;
 mod dot;

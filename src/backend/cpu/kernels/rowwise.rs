@@ -239,7 +239,8 @@ static BF16_FORMAT: Format = Format::of::<bf16>(&BF16_OPERATORS);
 
 fn fill<T: Element>(rows: &mut [u8], seed: Seed) {
     // SAFETY: the rows are aligned to 64 bytes and hold so many elements, of which every pattern of bits is one.
-    let elements = unsafe { std::slice::from_raw_parts_mut(rows.as_mut_ptr().cast::<T>(), rows.len() / size_of::<T>()) };
+    let elements =
+        unsafe { std::slice::from_raw_parts_mut(rows.as_mut_ptr().cast::<T>(), rows.len() / size_of::<T>()) };
     fill_rows(elements, LENGTH, seed);
 }
 
@@ -327,7 +328,8 @@ impl Rowwise {
         let row_bytes = LENGTH * self.format.bytes;
         let last = self.arrays() - 1;
         // A gather takes rows from everywhere.
-        let skipped = |array: usize| if self.op == RowwiseOp::Gather && array == 0 { 0 } else { part * rows * row_bytes };
+        let skipped =
+            |array: usize| if self.op == RowwiseOp::Gather && array == 0 { 0 } else { part * rows * row_bytes };
         // SAFETY: arrays and table lie within the lane's memory.
         let place = |array: usize| unsafe { start.add(self.offset(array) + skipped(array)) };
         Rows {
@@ -381,11 +383,14 @@ impl Rowwise {
                 let factor = 1.0 / (mean + f64::from(EPSILON)).sqrt();
                 values().enumerate().map(|(i, value)| value * factor * f64::from(Self::table_of(self.op, i))).collect()
             }
-            RowwiseOp::SiluMul => values().enumerate().map(|(i, gate)| gate / (1.0 + (-gate).exp()) * x(1, i)).collect(),
+            RowwiseOp::SiluMul => {
+                values().enumerate().map(|(i, gate)| gate / (1.0 + (-gate).exp()) * x(1, i)).collect()
+            }
             RowwiseOp::Rope => (0..LENGTH)
                 .map(|index| {
                     let (within, half) = (index % HEAD, HEAD / 2);
-                    let angle = |part: usize| f64::from(Self::table_of(self.op, row * HEAD + part * half + within % half));
+                    let angle =
+                        |part: usize| f64::from(Self::table_of(self.op, row * HEAD + part * half + within % half));
                     let partner = x(0, if within < half { index + half } else { index - half });
                     x(0, index) * angle(0) + if within < half { -partner } else { partner } * angle(1)
                 })
@@ -472,7 +477,9 @@ impl Program for Rowwise {
             let expected = self.reference(row, &inputs.iter().map(of_row).collect::<Vec<_>>());
             for (index, expected) in expected.into_iter().enumerate() {
                 let found = (self.format.value)(found, index);
-                if !((found - expected).abs() <= tolerance * (expected.abs() + 1e-2 / LENGTH as f64).max(floor(self.op))) {
+                if !((found - expected).abs()
+                    <= tolerance * (expected.abs() + 1e-2 / LENGTH as f64).max(floor(self.op)))
+                {
                     return Err(format!("row {row}, element {index} is {found}, the reference says {expected}"));
                 }
             }
@@ -505,7 +512,8 @@ mod tests {
             for &op in RowwiseOp::ALL {
                 let lanes = arena.lanes(1, Rowwise::bytes(op, dtype, 520)).unwrap();
                 let mut operator = Rowwise::new((op, dtype), (520, 4), lanes).unwrap();
-                for compiled in operator.format.operators[op as usize].iter().filter(|compiled| (compiled.available)()) {
+                for compiled in operator.format.operators[op as usize].iter().filter(|compiled| (compiled.available)())
+                {
                     operator.operate = compiled.function;
                     operator.verify(0, 0).unwrap_or_else(|error| panic!("{op} {dtype} {}: {error}", compiled.isa));
                 }

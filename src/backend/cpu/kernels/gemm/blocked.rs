@@ -92,7 +92,8 @@ pub(super) unsafe fn product<S: Step, const ROWS: usize, const VECTORS: usize, c
                             tile::<S, ROWS, VECTORS>(k, a, b, edge, COLUMNS, false);
                             for row in 0..height {
                                 for column in 0..width {
-                                    let (from, to) = (edge.add(row * COLUMNS + column), c.add(row * block.stride + column));
+                                    let (from, to) =
+                                        (edge.add(row * COLUMNS + column), c.add(row * block.stride + column));
                                     *to = if first_k > 0 { S::add(*to, *from) } else { *from };
                                 }
                             }

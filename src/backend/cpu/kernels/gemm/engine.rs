@@ -66,6 +66,27 @@ macro_rules! engine {
 }
 pub(super) use engine;
 
+/// A row of the table of prefill attention: a vector and a step with its tile, compiled for some features.
+macro_rules! prefill {
+    ($name:literal, $vector:ty, $step:ty, $available:expr, $rows:literal, $vectors:literal, $columns:literal $(, $features:literal)?) => {
+        $crate::backend::cpu::kernels::attention::prefill::Engine {
+            name: $name,
+            available: $available,
+            attend: {
+                $(#[target_feature(enable = $features)])?
+                unsafe fn attend(prompt: &$crate::backend::cpu::kernels::attention::prefill::Prompt) {
+                    // SAFETY: the caller's; this function has the instruction set enabled.
+                    unsafe {
+                        $crate::backend::cpu::kernels::attention::prefill::attend::<$vector, $step, $rows, $vectors, $columns>(prompt)
+                    }
+                }
+                attend
+            },
+        }
+    };
+}
+pub(super) use prefill;
+
 /// The format of a step's factors.
 pub(super) const fn input<S: Step>() -> DType {
     <S::Element as Element>::DTYPE

@@ -7,12 +7,11 @@
 mod blocked;
 mod engine;
 mod portable;
-mod step;
+pub(super) mod step;
+pub(super) mod tile;
 mod verify;
 #[cfg(target_arch = "x86_64")]
 mod x86;
-
-mod tile;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,6 +19,7 @@ use blocked::Blocking;
 use engine::{Block, Engine};
 
 use super::Program;
+use super::attention::prefill::Engine as Prefill;
 use super::element::{Element, fill_rows};
 use crate::backend::cpu::arena::Lanes;
 use crate::backend::{BackendError, CycleLimit};
@@ -42,6 +42,16 @@ fn engines(input: DType, accumulate: DType) -> Vec<&'static Engine> {
     ];
     let fits = |engine: &&Engine| (engine.input, engine.accumulate) == (input, accumulate) && (engine.available)();
     tables.iter().copied().flatten().filter(fits).collect()
+}
+
+/// Engines of prefill attention, which are made of the same steps, best first.
+pub(super) fn prefill_engines() -> impl Iterator<Item = &'static Prefill> {
+    let tables = [
+        #[cfg(target_arch = "x86_64")]
+        x86::PREFILL,
+        portable::PREFILL,
+    ];
+    tables.into_iter().flatten()
 }
 
 /// A part of C: rows and columns from one to another.

@@ -2,8 +2,11 @@
 
 use half::bf16;
 
-use super::engine::{Engine, engine};
+use super::engine::{Engine, engine, prefill};
 use super::step::Step;
+#[cfg(not(target_arch = "aarch64"))]
+use crate::backend::cpu::isa::portable::Portable;
+use crate::backend::cpu::kernels::attention::prefill::Engine as Prefill;
 
 macro_rules! plain_step {
     ($name:ident, $element:ty, $sum:ty, |$a:ident, $x:ident, $w:ident| $step:expr, |$p:ident, $q:ident| $plus:expr, |$from:ident| $word:expr) => {
@@ -90,14 +93,9 @@ macro_rules! multiply_add {
 plain_step!(PlainF32, f32, f32, |sum, x, w| multiply_add!(sum, x, w), |a, b| a + b, |from| from.read());
 plain_step!(PlainF64, f64, f64, |sum, x, w| multiply_add!(sum, x, w), |a, b| a + b, |from| from.read());
 plain_step!(PlainBf16, bf16, f32, |sum, x, w| multiply_add!(sum, x, w), |a, b| a + b, |from| from.read().to_f32());
-plain_step!(
-    PlainInt8,
-    i8,
-    i32,
-    |sum, x, w| sum.wrapping_add(x.wrapping_mul(w)),
-    |a, b| a.wrapping_add(b),
-    |from| i32::from(from.read())
-);
+plain_step!(PlainInt8, i8, i32, |sum, x, w| sum.wrapping_add(x.wrapping_mul(w)), |a, b| a.wrapping_add(b), |from| {
+    i32::from(from.read())
+});
 
 #[cfg(target_arch = "aarch64")]
 pub(super) static ENGINES: &[Engine] = &[
@@ -114,3 +112,18 @@ pub(super) static ENGINES: &[Engine] = &[
     engine!("widened to f32, baseline, 4×8 tile", PlainBf16, || true, 4, 2, 8),
     engine!("widened to 32 bits, baseline, 4×8 tile", PlainInt8, || true, 4, 2, 8),
 ];
+
+#[cfg(target_arch = "aarch64")]
+pub(super) static PREFILL: &[Prefill] = &[prefill!(
+    "widened to f32, NEON FMA, 6×16 tile",
+    crate::backend::cpu::isa::neon::Neon,
+    PlainBf16,
+    || true,
+    6,
+    4,
+    16
+)];
+
+#[cfg(not(target_arch = "aarch64"))]
+pub(super) static PREFILL: &[Prefill] =
+    &[prefill!("widened to f32, baseline, 4×8 tile", Portable, PlainBf16, || true, 4, 2, 8)];

@@ -12,12 +12,8 @@ fn gemm(formats: (DType, DType), shape: Shape, copies: u64, lanes: usize, arena:
     gemm
 }
 
-const FORMATS: [(DType, DType); 4] = [
-    (DType::F32, DType::F32),
-    (DType::F64, DType::F64),
-    (DType::Bf16, DType::F32),
-    (DType::Int8, DType::Int32),
-];
+const FORMATS: [(DType, DType); 4] =
+    [(DType::F32, DType::F32), (DType::F64, DType::F64), (DType::Bf16, DType::F32), (DType::Int8, DType::Int32)];
 
 #[test]
 fn every_engine_is_right_also_at_the_edges() {
@@ -28,7 +24,8 @@ fn every_engine_is_right_also_at_the_edges() {
             let gemm = gemm(formats, Shape { m, n, k }, 2, 3, &mut arena);
             for variant in 0..gemm.variants.len() {
                 for lane in 0..3 {
-                    gemm.verify(variant, lane).unwrap_or_else(|error| panic!("{}, {m}×{n}×{k}: {error}", gemm.names[variant]));
+                    gemm.verify(variant, lane)
+                        .unwrap_or_else(|error| panic!("{}, {m}×{n}×{k}: {error}", gemm.names[variant]));
                 }
             }
         }

@@ -11,7 +11,7 @@ use super::step::Step;
 /// The step's instruction set is available; the panels hold `words` words per row and column (and, with an offset, a row of starting sums);
 /// the tile lies within C.
 #[inline(always)]
-pub(super) unsafe fn tile<S: Step, const ROWS: usize, const VECTORS: usize>(
+pub(in super::super) unsafe fn tile<S: Step, const ROWS: usize, const VECTORS: usize>(
     words: usize,
     activations: *const S::Word,
     weights: *const S::Word,

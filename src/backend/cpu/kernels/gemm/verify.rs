@@ -41,14 +41,13 @@ const SEEDS: (Seed, Seed, Seed) = (Seed(101), Seed(102), Seed(103));
 const SPOTS: u32 = 64;
 
 impl<T: Element, S: Element> Formats<T, S> {
-    const VERIFIER: Verifier =
-        Verifier {
-            input_bytes: size_of::<T>(),
-            sum_bytes: size_of::<S>(),
-            fill: Self::fill,
-            poison: Self::poison,
-            check: Self::check,
-        };
+    const VERIFIER: Verifier = Verifier {
+        input_bytes: size_of::<T>(),
+        sum_bytes: size_of::<S>(),
+        fill: Self::fill,
+        poison: Self::poison,
+        check: Self::check,
+    };
 
     fn fill(gemm: &Gemm, a: (usize, usize), b: (usize, usize)) {
         let k = gemm.shape.k as usize;

@@ -5,9 +5,12 @@ use std::is_x86_feature_detected;
 
 use half::bf16;
 
-use super::engine::{Engine, engine};
+use super::engine::{Engine, engine, prefill};
 use super::step::Step;
+use crate::backend::cpu::isa::avx2::Avx2;
+use crate::backend::cpu::isa::avx512::Avx512;
 use crate::backend::cpu::isa::{has_avx2, has_avx512};
+use crate::backend::cpu::kernels::attention::prefill::Engine as Prefill;
 
 /// The methods that steps with sums in one vector type have in common.
 macro_rules! sums {
@@ -262,7 +265,8 @@ impl Step for DotBf16Avx512 {
     const GROUP: usize = 2;
     const WIDTH: usize = 16;
 
-    sums!(f32, __m512, _mm512_setzero_ps, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps, |a, b| a + b);
+    sums!(f32, __m512, _mm512_setzero_ps, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps, |a, b| a
+        + b);
 
     #[inline(always)]
     unsafe fn splat(from: *const u32) -> __m512i {
@@ -386,7 +390,16 @@ impl Step for PairsAvx2 {
     const GROUP: usize = 2;
     const WIDTH: usize = 8;
 
-    sums!(i32, __m256i, _mm256_setzero_si256, _mm256_set1_epi32, _mm256_loadu_si256, _mm256_storeu_si256, _mm256_add_epi32, |a, b| a.wrapping_add(b));
+    sums!(
+        i32,
+        __m256i,
+        _mm256_setzero_si256,
+        _mm256_set1_epi32,
+        _mm256_loadu_si256,
+        _mm256_storeu_si256,
+        _mm256_add_epi32,
+        |a, b| a.wrapping_add(b)
+    );
 
     #[inline(always)]
     unsafe fn splat(from: *const u32) -> __m256i {
@@ -427,18 +440,49 @@ fn has_avx_vnni() -> bool {
 }
 
 pub(super) static ENGINES: &[Engine] = &[
-    engine!("AVX-512 FMA, 14×32 tile", F32Avx512, has_avx512, 14, 2, 32, "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c"),
-    engine!("AVX-512 FMA, 14×16 tile", F64Avx512, has_avx512, 14, 2, 16, "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c"),
     engine!(
-        "AVX-512 BF16 dot, 14×32 tile", DotBf16Avx512, has_bf16, 14, 2, 32,
-        "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx2,fma,f16c"
-    ),
-    engine!(
-        "widened to f32, AVX-512 FMA, 14×32 tile", WideAvx512, has_avx512, 14, 2, 32,
+        "AVX-512 FMA, 14×32 tile",
+        F32Avx512,
+        has_avx512,
+        14,
+        2,
+        32,
         "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c"
     ),
     engine!(
-        "AVX-512 VNNI, 14×32 tile", VnniAvx512, has_vnni, 14, 2, 32,
+        "AVX-512 FMA, 14×16 tile",
+        F64Avx512,
+        has_avx512,
+        14,
+        2,
+        16,
+        "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c"
+    ),
+    engine!(
+        "AVX-512 BF16 dot, 14×32 tile",
+        DotBf16Avx512,
+        has_bf16,
+        14,
+        2,
+        32,
+        "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx2,fma,f16c"
+    ),
+    engine!(
+        "widened to f32, AVX-512 FMA, 14×32 tile",
+        WideAvx512,
+        has_avx512,
+        14,
+        2,
+        32,
+        "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c"
+    ),
+    engine!(
+        "AVX-512 VNNI, 14×32 tile",
+        VnniAvx512,
+        has_vnni,
+        14,
+        2,
+        32,
         "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c"
     ),
     engine!("AVX-VNNI, 6×16 tile", VnniAvx2, has_avx_vnni, 6, 2, 16, "avx2,fma,f16c,avxvnni"),
@@ -446,4 +490,28 @@ pub(super) static ENGINES: &[Engine] = &[
     engine!("FMA3, 6×8 tile", F64Avx2, has_avx2, 6, 2, 8, "avx2,fma,f16c"),
     engine!("widened to f32, FMA3, 6×16 tile", WideAvx2, has_avx2, 6, 2, 16, "avx2,fma,f16c"),
     engine!("AVX2 16-bit pairs, 6×16 tile", PairsAvx2, has_avx2, 6, 2, 16, "avx2,fma,f16c"),
+];
+
+pub(super) static PREFILL: &[Prefill] = &[
+    prefill!(
+        "AVX-512 BF16 dot, 14×32 tile",
+        Avx512,
+        DotBf16Avx512,
+        has_bf16,
+        14,
+        2,
+        32,
+        "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx2,fma,f16c"
+    ),
+    prefill!(
+        "widened to f32, AVX-512 FMA, 14×32 tile",
+        Avx512,
+        WideAvx512,
+        has_avx512,
+        14,
+        2,
+        32,
+        "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c"
+    ),
+    prefill!("widened to f32, FMA3, 6×16 tile", Avx2, WideAvx2, has_avx2, 6, 2, 16, "avx2,fma,f16c"),
 ];
