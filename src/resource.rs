@@ -36,7 +36,7 @@ pub enum Resource {
         /// Format of the sums and of the result.
         accumulate: DType,
     },
-    /// Matrix–vector products y[n] = W[n, k] · x[k], summed in at least 32 bits, against the bytes of the matrix.
+    /// Matrix–vector products `y[n] = W[n, k] · x[k]`, summed in at least 32 bits, against the bytes of the matrix.
     Gemv {
         /// Format of the matrix.
         weights: DType,
@@ -310,9 +310,9 @@ impl RowwiseOp {
     pub const fn flops(self) -> u64 {
         match self {
             Self::Softmax => 5, // maximum, difference, exponential, sum, scaling
-            Self::RmsNorm => 4, // square, sum, scaling, weight
-            Self::SiluMul => 4, // exponential, sum, division, product
-            Self::Rope => 3,    // four products and two sums for a pair
+            // Square, sum, scaling, weight; exponential, sum, division, product.
+            Self::RmsNorm | Self::SiluMul => 4,
+            Self::Rope => 3, // four products and two sums for a pair
             Self::Add => 1,
             Self::Gather => 0,
         }
@@ -537,6 +537,12 @@ impl fmt::Display for Key {
             Scope::Device => self.resource.fmt(f),
             Scope::Core => write!(f, "{}@core", self.resource),
         }
+    }
+}
+
+impl Serialize for Key {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -20,7 +20,7 @@ fn table() -> BTreeMap<String, Vec<String>> {
 }
 
 /// Rooms whose tests drive other rooms.
-const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[("stats", &["data"]), ("resource", &["dtype"])];
+const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[("stats", &["data"]), ("resource", &["dtype"]), ("fit", &["dtype"])];
 
 fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {

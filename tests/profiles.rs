@@ -6,7 +6,8 @@ mod common;
 
 use common::{Home, finish, stable};
 use proptest::prelude::*;
-use rooflab::profile::{check, from_json};
+use rooflab::profile::{Ceiling, Ceilings, Demand, Place, check, from_json};
+use rooflab::workload::Shape;
 
 fn quick(home: &Home) -> String {
     home.run(&["probe", "-d", "mock", "--effort", "quick", "--no-save", "--json"]).1
@@ -131,7 +132,7 @@ fn all_sound(folder: &str) -> usize {
 
 #[test]
 fn profiles_of_version_1_are_readable_forever() {
-    assert!(all_sound("tests/profiles") >= 2);
+    assert!(all_sound("tests/profiles") >= 3);
 }
 
 #[test]
@@ -182,6 +183,11 @@ proptest! {
             let _ = rooflab::report::profile(&profile);
             let _ = rooflab::report::advice(&profile);
             let _ = rooflab::profile::diff(&profile, &profile);
+            for &Ceiling { resource, scope, .. } in &profile.ceilings {
+                for at in [Place::Anywhere, Place::Bytes(1e6), Place::Tokens(1e3), Place::Shape(Shape::square(1000))] {
+                    let _ = Ceilings::new(&profile).ask(&Demand { resource, scope, at });
+                }
+            }
         }
     }
 

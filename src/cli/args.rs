@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rooflab::profile::Effort;
-use rooflab::units::{Seconds, parse_duration};
+use rooflab::units::{Seconds, parse_duration, parse_size};
 use rooflab::workload::Shape;
 
 /// Measure what hardware can really do, and learn why your LLM runs at 60 % of it.
@@ -25,7 +25,7 @@ pub(crate) enum Command {
     Devices,
     /// Measure a device's ceilings and write its hardware profile.
     Probe(Probe),
-    /// List, show, find, check and compare hardware profiles.
+    /// List, show, find, ask, check and compare hardware profiles.
     #[command(subcommand)]
     Profile(Profile),
     /// Say what a ceiling means and how it is measured.
@@ -125,6 +125,8 @@ pub(crate) enum Profile {
         #[arg(value_name = "PROFILE")]
         profile: Option<String>,
     },
+    /// Ask a profile how fast a resource goes at a size, and how that is known. Exits with 1 when it is not known.
+    Ask(Ask),
     /// Check that profiles keep their promises. Exits with 1 when one does not, with 2 when one cannot be read.
     Check {
         /// Profiles: names, paths, or `-` for standard input. Without any, all stored ones.
@@ -150,6 +152,43 @@ pub(crate) struct Which {
     pub(crate) profile: Option<String>,
 }
 
+/// Ask a profile how fast a resource goes at a size, and how that is known. Exits with 1 when it is not known.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  rooflab profile ask memory.read --bytes 1Mi --bytes 1Gi  bandwidth at two working sets
+  rooflab profile ask gemm.bf16.f32 --shape 16x4096x4096   a matrix product of 16 tokens
+  rooflab profile ask attention.decode.bf16 a-server --tokens 8000
+  rooflab profile ask memory.dram.read@core --json         of one core, for a script")]
+pub(crate) struct Ask {
+    /// What is asked for, such as `memory.read` or `gemm.bf16.f32`; `@core` at its end means one core.
+    #[arg(value_name = "RESOURCE")]
+    pub(crate) resource: String,
+
+    /// A profile: its name, the beginning of its name, a path, or `-` for standard input. Without it, this machine's.
+    #[arg(value_name = "PROFILE")]
+    pub(crate) profile: Option<String>,
+
+    /// At this working set or transfer size, such as `64Ki` or `1GB`. May be repeated.
+    #[arg(long, value_name = "SIZE", value_parser = size, conflicts_with_all = ["tokens", "shape"])]
+    pub(crate) bytes: Vec<u64>,
+
+    /// At so many tokens of context. May be repeated.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "shape")]
+    pub(crate) tokens: Vec<u64>,
+
+    /// For this matrix product: m (tokens), n (outputs) and k (inputs), such as `16x4096x4096`. May be repeated.
+    #[arg(long, value_name = "MxNxK")]
+    pub(crate) shape: Vec<Shape>,
+
+    /// Of one core instead of the whole device.
+    #[arg(long)]
+    pub(crate) core: bool,
+
+    /// Take the maker's figures from this profile where the first has none.
+    #[arg(long, value_name = "PROFILE")]
+    pub(crate) datasheet: Option<String>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
     /// Ceilings to explain, as patterns. Without any, the whole catalogue.
@@ -172,6 +211,15 @@ pub(crate) enum Generate {
 
 fn duration(text: &str) -> Result<Seconds, String> {
     parse_duration(text).map_err(|error| error.to_string())
+}
+
+/// A size above zero.
+fn size(text: &str) -> Result<u64, String> {
+    match parse_size(text) {
+        Ok(0) => Err("a size is above zero".to_owned()),
+        Ok(size) => Ok(size),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
-//! `rooflab profile …`: list, show, find, check and compare profiles.
+//! `rooflab profile …`: list, show, find, ask, check and compare profiles.
+
+mod ask;
 
 use std::io;
 
@@ -17,6 +19,7 @@ pub(crate) fn run(context: &mut Context, command: &args::Profile) -> Result<Answ
         args::Profile::List => list(context),
         args::Profile::Show(which) => show(context, which.profile.as_deref()),
         args::Profile::Path { profile } => path(context, profile.as_deref()),
+        args::Profile::Ask(asked) => ask::run(context, asked),
         args::Profile::Check { profiles } => check_all(context, profiles),
         args::Profile::Diff { before, after, fail_on_regression } => {
             compare(context, before, after, *fail_on_regression)

@@ -8,9 +8,11 @@ use super::plateau::{Level, Plateau, plateaus, representative};
 use super::point::Measured;
 use crate::backend::BackendError;
 use crate::facts::{Cache, Identity};
+use crate::fit::{Fit, fit};
 use crate::profile::{Ceiling, Flag, Limit, Outcome, Point, Range};
 use crate::resource::{MemoryLevel, Scope};
-use crate::workload::Workload;
+use crate::units::Seconds;
+use crate::workload::{Work, Workload};
 
 /// The ceilings that a step gives: its own, and those of the levels found in its curve.
 pub(super) fn ceilings(
@@ -34,7 +36,8 @@ pub(super) fn ceilings(
     let has_levels = matches!(step.probe.family, Family::Stream(_) | Family::Chase);
     if !has_levels {
         let limit = limits.into_iter().flatten().last();
-        return vec![Ceiling::new(step.key(), Outcome::Ok { points, limit, plateau: None, fit: None })];
+        let fit = fitted(step, &points);
+        return vec![Ceiling::new(step.key(), Outcome::Ok { points, limit, plateau: None, fit })];
     }
     let mut found = found_levels(step, &points, identity, shapes);
     // A working set that the caches may hold says nothing of main memory.
@@ -72,6 +75,15 @@ pub(super) fn ceilings(
         ceilings.push(Ceiling::new(key, outcome));
     }
     ceilings
+}
+
+/// The formula through a step's points, if they are matrix products and enough of them.
+fn fitted(step: &Step, points: &[Point]) -> Option<Fit> {
+    if !matches!(step.probe.family, Family::Gemm { .. }) {
+        return None;
+    }
+    let times: Vec<(Work, Seconds)> = points.iter().map(|point| (point.work, point.time)).collect();
+    fit(&times)
 }
 
 /// The levels that the first whole curve of a scope shows, for those that follow: bandwidths of one machine change at the same places, and

@@ -42,7 +42,7 @@ pub fn check(profile: &Profile) -> Vec<Problem> {
             report("instrument.goal", format!("{} is not between 0 and 1", instrument.goal));
         }
         None if !profile.ceilings.is_empty() => {
-            report("instrument", "nothing says what measured the ceilings".to_owned())
+            report("instrument", "nothing says what measured the ceilings".to_owned());
         }
         _ => {}
     }

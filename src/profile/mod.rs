@@ -1,6 +1,7 @@
 //! The hardware profile: what was measured on a device, under which conditions, and what could not be measured and why.
 
 mod build;
+mod ceilings;
 mod check;
 mod diff;
 mod document;
@@ -10,6 +11,7 @@ mod read;
 mod store;
 
 pub use build::Builder;
+pub use ceilings::{Answer, Ceilings, Demand, How, Known, Place};
 pub use check::{Problem, check};
 pub use diff::{Change, Comparison, Verdict, diff};
 pub use document::{

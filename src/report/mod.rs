@@ -1,12 +1,14 @@
 //! Documents as people read them: each becomes blocks of text and tables, and blocks become text for a terminal.
 
 mod advice;
+mod answers;
 mod block;
 mod comparison;
 mod profile;
 mod text;
 
 pub use advice::advice;
+pub use answers::answers;
 pub use block::{Block, Cell, Group, Row, Table, Tone};
 pub use comparison::comparison;
 pub use profile::{list, profile};
