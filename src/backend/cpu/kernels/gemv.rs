@@ -81,9 +81,9 @@ macro_rules! avx512 {
 const BF16_DOT: &[Compiled<Multiply>] = {
     use super::dot::x86::Bf16Dot;
     &[
-        avx512!("AVX-512 BF16 dot", "4 rows", Bf16Dot, 4, 0),
-        avx512!("AVX-512 BF16 dot", "4 rows, prefetch", Bf16Dot, 4, 1024),
-        avx512!("AVX-512 BF16 dot", "2 rows, prefetch", Bf16Dot, 2, 2048),
+        avx512!("AVX-512 BF16 dot", "4 rows", Bf16Dot<2>, 4, 0),
+        avx512!("AVX-512 BF16 dot", "4 rows, prefetch", Bf16Dot<2>, 4, 1024),
+        avx512!("AVX-512 BF16 dot", "2 rows, prefetch", Bf16Dot<2>, 2, 2048),
     ]
 };
 
@@ -107,7 +107,7 @@ static FORMATS: [Format; 5] = [
         weights: DType::F32,
         activations: DType::F32,
         special: &[],
-        wide: walks!(Wide<V, wide::F32, wide::F32>),
+        wide: walks!(Wide<V, wide::F32, wide::F32, 2>),
         activation: value::<f32>,
         weight: |row, _, index| value::<f32>(row, index),
         fill: fill_elements::<f32>,
@@ -117,7 +117,7 @@ static FORMATS: [Format; 5] = [
         weights: DType::F16,
         activations: DType::F16,
         special: &[],
-        wide: walks!(Wide<V, wide::F16, wide::F16>),
+        wide: walks!(Wide<V, wide::F16, wide::F16, 2>),
         activation: value::<f16>,
         weight: |row, _, index| value::<f16>(row, index),
         fill: fill_elements::<f16>,
@@ -127,7 +127,7 @@ static FORMATS: [Format; 5] = [
         weights: DType::Bf16,
         activations: DType::Bf16,
         special: BF16_DOT,
-        wide: walks!(Wide<V, wide::Bf16, wide::Bf16>),
+        wide: walks!(Wide<V, wide::Bf16, wide::Bf16, 2>),
         activation: value::<bf16>,
         weight: |row, _, index| value::<bf16>(row, index),
         fill: fill_elements::<bf16>,
@@ -137,7 +137,7 @@ static FORMATS: [Format; 5] = [
         weights: DType::Int8,
         activations: DType::Bf16,
         special: &[],
-        wide: walks!(Wide<V, wide::Int8, wide::Bf16>),
+        wide: walks!(Wide<V, wide::Int8, wide::Bf16, 2>),
         activation: value::<bf16>,
         weight: |row, _, index| value::<i8>(row, index),
         fill: fill_elements::<i8>,

@@ -12,6 +12,8 @@ pub(super) mod x86;
 pub(super) trait Dot {
     /// Running sums of one row.
     type Sums: Copy;
+    /// The sum of all products.
+    type Result: Copy;
 
     /// Elements of a step.
     const CHUNK: usize;
@@ -29,13 +31,13 @@ pub(super) trait Dot {
     /// The sum of all products.
     ///
     /// # Safety
-    /// The instruction set is available.
-    unsafe fn finish(sums: Self::Sums) -> f32;
+    /// The instruction set is available; the activations are the prepared ones.
+    unsafe fn finish(sums: Self::Sums, activations: *const u8, columns: usize) -> Self::Result;
 
     /// Brings activations into the form that `step` wants: at most 4 bytes for each.
     ///
     /// # Safety
-    /// The instruction set is available; `columns` activations can be read, and as many prepared ones written.
+    /// The instruction set is available; `columns` activations can be read, and four times as many bytes written.
     unsafe fn prepare(activations: *const u8, columns: usize, prepared: *mut u8);
 }
 
@@ -59,7 +61,7 @@ pub(super) struct Rows {
 /// # Safety
 /// The instruction set of the dot product is available; rows come in multiples of `AT_ONCE`, columns of `CHUNK`; everything lies where `rows` says.
 #[inline(always)]
-pub(super) unsafe fn multiply<D: Dot, const AT_ONCE: usize, const AHEAD: usize>(rows: &Rows) {
+pub(super) unsafe fn multiply<D: Dot<Result = f32>, const AT_ONCE: usize, const AHEAD: usize>(rows: &Rows) {
     let &Rows { weights, stride, columns, prepared, results, .. } = rows;
     // SAFETY: the caller's; a prefetch of any address is harmless.
     unsafe {
@@ -80,7 +82,7 @@ pub(super) unsafe fn multiply<D: Dot, const AT_ONCE: usize, const AHEAD: usize>(
                 at += D::CHUNK;
             }
             for (row, sums) in sums.into_iter().enumerate() {
-                results.add(first + row).write(D::finish(sums));
+                results.add(first + row).write(D::finish(sums, prepared, columns));
             }
             first += AT_ONCE;
         }

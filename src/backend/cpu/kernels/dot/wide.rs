@@ -37,22 +37,29 @@ widen!(/** bfloat16. */ Bf16, 2, |from| V::from_bf16(from.cast()));
 widen!(/** IEEE half. */ F16, 2, |from| V::from_f16(from.cast()));
 widen!(/** Bytes. */ Int8, 1, |from| V::from_int8(from.cast()));
 
-/// Weights `W` against activations `A`, both widened.
-pub(in super::super) struct Wide<V, W, A>(PhantomData<(V, W, A)>);
+/// Weights `W` against activations `A`, both widened, with some vectors of sums.
+pub(in super::super) struct Wide<V, W, A, const VECTORS: usize>(PhantomData<(V, W, A)>);
 
-impl<V: Vector, W: Widen, A: Widen> Dot for Wide<V, W, A> {
-    type Sums = [V; 2];
+impl<V: Vector, W: Widen, A: Widen, const VECTORS: usize> Dot for Wide<V, W, A, VECTORS> {
+    type Sums = [V; VECTORS];
+    type Result = f32;
 
-    const CHUNK: usize = 2 * V::WIDTH;
+    const CHUNK: usize = VECTORS * V::WIDTH;
 
     #[inline(always)]
-    unsafe fn zero() -> [V; 2] {
+    unsafe fn zero() -> [V; VECTORS] {
         // SAFETY: the caller's.
-        unsafe { [V::splat(0.0); 2] }
+        unsafe { [V::splat(0.0); VECTORS] }
     }
 
     #[inline(always)]
-    unsafe fn step(mut sums: [V; 2], row: *const u8, _: usize, at: usize, activations: *const u8) -> [V; 2] {
+    unsafe fn step(
+        mut sums: [V; VECTORS],
+        row: *const u8,
+        _: usize,
+        at: usize,
+        activations: *const u8,
+    ) -> [V; VECTORS] {
         // SAFETY: the caller's.
         unsafe {
             for (vector, sum) in sums.iter_mut().enumerate() {
@@ -65,9 +72,15 @@ impl<V: Vector, W: Widen, A: Widen> Dot for Wide<V, W, A> {
     }
 
     #[inline(always)]
-    unsafe fn finish(sums: [V; 2]) -> f32 {
+    unsafe fn finish(sums: [V; VECTORS], _: *const u8, _: usize) -> f32 {
         // SAFETY: the caller's.
-        unsafe { sums[0].add(sums[1]).sum() }
+        unsafe {
+            let mut total = sums[0];
+            for &sum in &sums[1..] {
+                total = total.add(sum);
+            }
+            total.sum()
+        }
     }
 
     #[inline(always)]
@@ -104,6 +117,7 @@ pub(super) unsafe fn scale(row: *const u8, columns: usize, at: usize) -> f32 {
 
 impl<V: Vector, A: Widen> Dot for Int4<V, A> {
     type Sums = V;
+    type Result = f32;
 
     const CHUNK: usize = GROUP;
 
@@ -132,7 +146,7 @@ impl<V: Vector, A: Widen> Dot for Int4<V, A> {
     }
 
     #[inline(always)]
-    unsafe fn finish(sums: V) -> f32 {
+    unsafe fn finish(sums: V, _: *const u8, _: usize) -> f32 {
         // SAFETY: the caller's.
         unsafe { sums.sum() }
     }

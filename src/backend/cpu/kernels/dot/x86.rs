@@ -16,21 +16,28 @@ unsafe fn bf16s(bits: __m512i) -> __m512bh {
 }
 
 /// bfloat16 by bfloat16, two products to a sum.
-pub(in super::super) struct Bf16Dot;
+pub(in super::super) struct Bf16Dot<const VECTORS: usize>;
 
-impl Dot for Bf16Dot {
-    type Sums = [__m512; 2];
+impl<const VECTORS: usize> Dot for Bf16Dot<VECTORS> {
+    type Sums = [__m512; VECTORS];
+    type Result = f32;
 
-    const CHUNK: usize = 64;
+    const CHUNK: usize = 32 * VECTORS;
 
     #[inline(always)]
-    unsafe fn zero() -> [__m512; 2] {
+    unsafe fn zero() -> [__m512; VECTORS] {
         // SAFETY: the caller's.
-        unsafe { [_mm512_setzero_ps(); 2] }
+        unsafe { [_mm512_setzero_ps(); VECTORS] }
     }
 
     #[inline(always)]
-    unsafe fn step(mut sums: [__m512; 2], row: *const u8, _: usize, at: usize, activations: *const u8) -> [__m512; 2] {
+    unsafe fn step(
+        mut sums: [__m512; VECTORS],
+        row: *const u8,
+        _: usize,
+        at: usize,
+        activations: *const u8,
+    ) -> [__m512; VECTORS] {
         // SAFETY: the caller's.
         unsafe {
             for (vector, sum) in sums.iter_mut().enumerate() {
@@ -44,9 +51,15 @@ impl Dot for Bf16Dot {
     }
 
     #[inline(always)]
-    unsafe fn finish(sums: [__m512; 2]) -> f32 {
+    unsafe fn finish(sums: [__m512; VECTORS], _: *const u8, _: usize) -> f32 {
         // SAFETY: the caller's.
-        unsafe { _mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1])) }
+        unsafe {
+            let mut total = sums[0];
+            for &sum in &sums[1..] {
+                total = _mm512_add_ps(total, sum);
+            }
+            _mm512_reduce_add_ps(total)
+        }
     }
 
     #[inline(always)]
@@ -73,6 +86,7 @@ static TABLE: [u16; 32] = {
 
 impl Dot for Int4Dot {
     type Sums = __m512;
+    type Result = f32;
 
     const CHUNK: usize = GROUP;
 
@@ -107,7 +121,7 @@ impl Dot for Int4Dot {
     }
 
     #[inline(always)]
-    unsafe fn finish(sums: __m512) -> f32 {
+    unsafe fn finish(sums: __m512, _: *const u8, _: usize) -> f32 {
         // SAFETY: the caller's.
         unsafe { _mm512_reduce_add_ps(sums) }
     }
@@ -116,5 +130,49 @@ impl Dot for Int4Dot {
     unsafe fn prepare(activations: *const u8, columns: usize, prepared: *mut u8) {
         // SAFETY: the caller's.
         unsafe { std::ptr::copy_nonoverlapping(activations, prepared, 2 * columns) }
+    }
+}
+
+/// Bytes by bytes, four products to a sum. Weights are made unsigned by adding 128, and what that adds to the sum is taken off at the end: 128 times the
+/// sum of the activations, which stands behind them.
+pub(in super::super) struct Int8Dot;
+
+impl Dot for Int8Dot {
+    type Sums = __m512i;
+    type Result = i32;
+
+    const CHUNK: usize = 64;
+
+    #[inline(always)]
+    unsafe fn zero() -> __m512i {
+        // SAFETY: the caller's.
+        unsafe { _mm512_setzero_si512() }
+    }
+
+    #[inline(always)]
+    unsafe fn step(sums: __m512i, row: *const u8, _: usize, at: usize, activations: *const u8) -> __m512i {
+        // SAFETY: the caller's.
+        unsafe {
+            let sign = _mm512_set1_epi32(0x8080_8080_u32 as i32);
+            let weights = _mm512_xor_si512(_mm512_loadu_si512(row.add(at).cast()), sign);
+            _mm512_dpbusd_epi32(sums, weights, _mm512_loadu_si512(activations.add(at).cast()))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn finish(sums: __m512i, activations: *const u8, columns: usize) -> i32 {
+        // SAFETY: the caller's; `prepare` wrote the sum behind the activations.
+        unsafe { _mm512_reduce_add_epi32(sums) - 128 * activations.add(columns).cast::<i32>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn prepare(activations: *const u8, columns: usize, prepared: *mut u8) {
+        // SAFETY: the caller's.
+        unsafe {
+            std::ptr::copy_nonoverlapping(activations, prepared, columns);
+            let row = std::slice::from_raw_parts(activations.cast::<i8>(), columns);
+            let sum: i32 = row.iter().map(|&element| i32::from(element)).sum();
+            prepared.add(columns).cast::<i32>().write_unaligned(sum);
+        }
     }
 }

@@ -34,7 +34,7 @@ pub(super) struct Engine {
     pub(super) available: fn() -> bool,
     /// Most rows of activations it is meant for.
     pub(super) most_rows: usize,
-    /// Bytes of a packed word.
+    /// Bytes of a packed word; 0 where nothing is packed.
     pub(super) word: usize,
     /// Bytes of scratch it needs for blocks of these sizes.
     pub(super) scratch: fn(&Block) -> usize,
@@ -65,6 +65,31 @@ macro_rules! engine {
     };
 }
 pub(super) use engine;
+
+/// A row of the table for few rows of activations: a dot product, compiled for some features.
+macro_rules! few {
+    ($name:literal, $dot:ty, $input:expr, $accumulate:expr, $available:expr, $most_rows:literal $(, $features:literal)?) => {
+        $crate::backend::cpu::kernels::gemm::engine::Engine {
+            name: $name,
+            input: $input,
+            accumulate: $accumulate,
+            available: $available,
+            most_rows: $most_rows,
+            word: 0,
+            scratch: $crate::backend::cpu::kernels::gemm::few::scratch,
+            product: {
+                $(#[target_feature(enable = $features)])?
+                unsafe fn product(block: &$crate::backend::cpu::kernels::gemm::engine::Block) {
+                    const ELEMENT: usize = $input.format().bits as usize / 8;
+                    // SAFETY: the caller's; this function has the instruction set enabled.
+                    unsafe { $crate::backend::cpu::kernels::gemm::few::product::<$dot, ELEMENT>(block) }
+                }
+                product
+            },
+        }
+    };
+}
+pub(super) use few;
 
 /// A row of the table of prefill attention: a vector and a step with its tile, compiled for some features.
 macro_rules! prefill {

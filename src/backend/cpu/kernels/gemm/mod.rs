@@ -6,6 +6,7 @@
 
 mod blocked;
 mod engine;
+mod few;
 mod portable;
 pub(super) mod step;
 pub(super) mod tile;

@@ -2,11 +2,15 @@
 
 use half::bf16;
 
-use super::engine::{Engine, engine, prefill};
+use super::engine::{Engine, engine, few, prefill};
 use super::step::Step;
+#[cfg(target_arch = "aarch64")]
+use crate::backend::cpu::isa::neon::Neon;
 #[cfg(not(target_arch = "aarch64"))]
 use crate::backend::cpu::isa::portable::Portable;
 use crate::backend::cpu::kernels::attention::prefill::Engine as Prefill;
+use crate::backend::cpu::kernels::dot::wide::{self, Wide};
+use crate::dtype::DType;
 
 macro_rules! plain_step {
     ($name:ident, $element:ty, $sum:ty, |$a:ident, $x:ident, $w:ident| $step:expr, |$p:ident, $q:ident| $plus:expr, |$from:ident| $word:expr) => {
@@ -99,6 +103,8 @@ plain_step!(PlainInt8, i8, i32, |sum, x, w| sum.wrapping_add(x.wrapping_mul(w)),
 
 #[cfg(target_arch = "aarch64")]
 pub(super) static ENGINES: &[Engine] = &[
+    few!("NEON FMA, unpacked", Wide<Neon, wide::F32, wide::F32, 1>, DType::F32, DType::F32, || true, 16),
+    few!("widened to f32, NEON FMA, unpacked", Wide<Neon, wide::Bf16, wide::Bf16, 1>, DType::Bf16, DType::F32, || true, 16),
     engine!("NEON FMA, 6×16 tile", PlainF32, || true, 6, 4, 16),
     engine!("NEON FMA, 6×8 tile", PlainF64, || true, 6, 2, 8),
     engine!("widened to f32, NEON FMA, 6×16 tile", PlainBf16, || true, 6, 4, 16),
@@ -107,6 +113,8 @@ pub(super) static ENGINES: &[Engine] = &[
 
 #[cfg(not(target_arch = "aarch64"))]
 pub(super) static ENGINES: &[Engine] = &[
+    few!("baseline, unpacked", Wide<Portable, wide::F32, wide::F32, 1>, DType::F32, DType::F32, || true, 16),
+    few!("widened to f32, baseline, unpacked", Wide<Portable, wide::Bf16, wide::Bf16, 1>, DType::Bf16, DType::F32, || true, 16),
     engine!("baseline, 4×8 tile", PlainF32, || true, 4, 2, 8),
     engine!("baseline, 4×8 tile", PlainF64, || true, 4, 2, 8),
     engine!("widened to f32, baseline, 4×8 tile", PlainBf16, || true, 4, 2, 8),
@@ -114,15 +122,8 @@ pub(super) static ENGINES: &[Engine] = &[
 ];
 
 #[cfg(target_arch = "aarch64")]
-pub(super) static PREFILL: &[Prefill] = &[prefill!(
-    "widened to f32, NEON FMA, 6×16 tile",
-    crate::backend::cpu::isa::neon::Neon,
-    PlainBf16,
-    || true,
-    6,
-    4,
-    16
-)];
+pub(super) static PREFILL: &[Prefill] =
+    &[prefill!("widened to f32, NEON FMA, 6×16 tile", Neon, PlainBf16, || true, 6, 4, 16)];
 
 #[cfg(not(target_arch = "aarch64"))]
 pub(super) static PREFILL: &[Prefill] =

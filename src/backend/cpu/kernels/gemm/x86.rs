@@ -5,12 +5,15 @@ use std::is_x86_feature_detected;
 
 use half::bf16;
 
-use super::engine::{Engine, engine, prefill};
+use super::engine::{Engine, engine, few, prefill};
 use super::step::Step;
 use crate::backend::cpu::isa::avx2::Avx2;
 use crate::backend::cpu::isa::avx512::Avx512;
 use crate::backend::cpu::isa::{has_avx2, has_avx512};
 use crate::backend::cpu::kernels::attention::prefill::Engine as Prefill;
+use crate::backend::cpu::kernels::dot::wide::{self, Wide};
+use crate::backend::cpu::kernels::dot::x86::{Bf16Dot, Int8Dot};
+use crate::dtype::DType;
 
 /// The methods that steps with sums in one vector type have in common.
 macro_rules! sums {
@@ -440,6 +443,37 @@ fn has_avx_vnni() -> bool {
 }
 
 pub(super) static ENGINES: &[Engine] = &[
+    few!(
+        "AVX-512 FMA, unpacked", Wide<Avx512, wide::F32, wide::F32, 1>, DType::F32, DType::F32, has_avx512, 32,
+        "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c"
+    ),
+    few!(
+        "AVX-512 BF16 dot, unpacked",
+        Bf16Dot<1>,
+        DType::Bf16,
+        DType::F32,
+        has_bf16,
+        32,
+        "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx2,fma,f16c"
+    ),
+    few!(
+        "widened to f32, AVX-512 FMA, unpacked", Wide<Avx512, wide::Bf16, wide::Bf16, 1>, DType::Bf16, DType::F32, has_avx512, 32,
+        "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c"
+    ),
+    few!(
+        "AVX-512 VNNI, unpacked",
+        Int8Dot,
+        DType::Int8,
+        DType::Int32,
+        has_vnni,
+        32,
+        "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c"
+    ),
+    few!("FMA3, unpacked", Wide<Avx2, wide::F32, wide::F32, 1>, DType::F32, DType::F32, has_avx2, 16, "avx2,fma,f16c"),
+    few!(
+        "widened to f32, FMA3, unpacked", Wide<Avx2, wide::Bf16, wide::Bf16, 1>, DType::Bf16, DType::F32, has_avx2, 16,
+        "avx2,fma,f16c"
+    ),
     engine!(
         "AVX-512 FMA, 14×32 tile",
         F32Avx512,
