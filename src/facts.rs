@@ -14,6 +14,8 @@ pub enum DeviceKind {
     Cpu,
     /// A GPU.
     Gpu,
+    /// An accelerator for neural networks that is no GPU.
+    Npu,
     /// Nothing real: rooflab's own test double. Its numbers are invented.
     Simulated,
 }
@@ -41,7 +43,7 @@ pub struct Identity {
     /// Instruction-set extensions that rooflab's kernels can use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<String>,
-    /// Cores this process may use, one lane each.
+    /// Cores this process may use, one lane each; 0 where it is not known.
     pub cores: u32,
     /// Logical processors this process may use.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,7 +51,7 @@ pub struct Identity {
     /// Caches, nearest first, as the machine states them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub caches: Vec<Cache>,
-    /// Bytes in a cache line.
+    /// Bytes in a cache line; 0 where it is not known.
     pub cache_line: u32,
     /// Bytes of device memory; 0 where the system does not tell.
     pub memory: u64,

@@ -115,7 +115,7 @@ impl From<EffortArgument> for Effort {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Profile {
-    /// List the stored profiles.
+    /// List the stored profiles, and those that ship with rooflab: makers' figures of known products, and measured machines.
     List,
     /// Show a profile.
     Show(Which),
@@ -129,11 +129,11 @@ pub(crate) enum Profile {
     Ask(Ask),
     /// Check that profiles keep their promises. Exits with 1 when one does not, with 2 when one cannot be read.
     Check {
-        /// Profiles: names, paths, or `-` for standard input. Without any, all stored ones.
+        /// Profiles: names, paths, or `-` for standard input. Without any, all stored and all bundled ones.
         #[arg(value_name = "PROFILE")]
         profiles: Vec<String>,
     },
-    /// Compare two profiles.
+    /// Compare two profiles, or a measured one with a datasheet: `rooflab profile diff nvidia-h200-sxm mine`.
     Diff {
         /// The profile to compare with: a name, a path, or `-`.
         before: String,

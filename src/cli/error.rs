@@ -99,10 +99,15 @@ impl From<StoreError> for CliError {
                 )
             }
             StoreError::NotFound { known, .. } if known.is_empty() => {
-                Self::new(error.to_string()).with_hint("no profile is stored yet: `rooflab probe` measures this machine")
+                Self::new(error.to_string()).with_hint(
+                    "no profile is stored yet: `rooflab probe` measures this machine; `rooflab profile list` shows the bundled ones",
+                )
             }
             StoreError::NotFound { known, .. } => {
-                Self::new(error.to_string()).with_hint(format!("there are: {}", known.join(", ")))
+                Self::new(error.to_string()).with_hint(format!(
+                    "there are: {}; `rooflab profile list` shows the bundled ones too",
+                    known.join(", ")
+                ))
             }
         }
     }

@@ -3,10 +3,13 @@
 mod ask;
 
 use std::io;
+use std::path::{Path, PathBuf};
 
-use rooflab::profile::{Profile, ReadNote, Store, check, diff, from_reader};
+use rooflab::profile::{
+    Bundled, Profile, ReadNote, Store, StoreError, bundled, bundled_named, check, diff, from_reader,
+};
 use rooflab::report::{self, Block, Cell, Tone};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Answer;
 use super::args;
@@ -34,26 +37,35 @@ fn list(context: &mut Context) -> Result<Answer, CliError> {
         let rows: Vec<_> = entries
             .iter()
             .map(|entry| match &entry.profile {
-                Ok(profile) => json!({
-                    "name": entry.name,
-                    "path": entry.path,
-                    "device": profile.device.name,
-                    "backend": profile.device.backend,
-                    "created": profile.header.created,
-                    "effort": profile.instrument.as_ref().map(|instrument| instrument.effort),
-                    "complete": profile.header.complete,
-                }),
+                Ok(profile) => listed(&entry.name, Some(&entry.path), profile),
                 Err(error) => json!({ "name": entry.name, "path": entry.path, "error": error.to_string() }),
             })
+            .chain(bundled().iter().filter_map(|shipped| Some(listed(shipped.name(), None, shipped.profile()?))))
             .collect();
         context.write_json(&rows)?;
-    } else if entries.is_empty() {
+        return Ok(Answer::Yes);
+    }
+    if entries.is_empty() {
         context
             .say(&format!("no profiles in `{}` yet; `rooflab probe` measures this machine", store.folder().display()));
-    } else {
-        context.show(&report::list(&entries))?;
     }
+    context.show(&report::list(&entries, bundled()))?;
     Ok(Answer::Yes)
+}
+
+/// A profile in a list; a bundled one has no path.
+fn listed(name: &str, path: Option<&Path>, profile: &Profile) -> Value {
+    json!({
+        "name": name,
+        "path": path,
+        "bundled": path.is_none(),
+        "kind": if profile.instrument.is_some() { "measured" } else { "datasheet" },
+        "device": profile.device.name,
+        "backend": profile.device.backend,
+        "created": profile.header.created,
+        "effort": profile.instrument.as_ref().map(|instrument| instrument.effort),
+        "complete": profile.header.complete,
+    })
 }
 
 fn show(context: &mut Context, which: Option<&str>) -> Result<Answer, CliError> {
@@ -80,8 +92,13 @@ fn show(context: &mut Context, which: Option<&str>) -> Result<Answer, CliError> 
 
 fn path(context: &mut Context, which: Option<&str>) -> Result<Answer, CliError> {
     let store = context.store()?;
-    let path = match which {
-        Some(name) => store.find(name)?.0,
+    let path = match which.map(|name| find(&store, name)).transpose()? {
+        Some(Found::Stored(path, ..)) => path,
+        Some(Found::Bundled(bundled, _)) => {
+            let name = bundled.name();
+            return Err(CliError::new(format!("`{name}` ships inside rooflab and has no file of its own"))
+                .with_hint(format!("`rooflab profile show {name} --json > {name}.json` makes one")));
+        }
         None => store.folder().to_path_buf(),
     };
     if context.json {
@@ -93,15 +110,13 @@ fn path(context: &mut Context, which: Option<&str>) -> Result<Answer, CliError> 
 }
 
 fn check_all(context: &mut Context, names: &[String]) -> Result<Answer, CliError> {
-    let names = if names.is_empty() {
+    let all = names.is_empty();
+    let names = if all {
         let store = context.store()?;
         store.list()?.into_iter().map(|entry| entry.path.display().to_string()).collect()
     } else {
         names.to_vec()
     };
-    if names.is_empty() {
-        return Err(CliError::new("there is no profile to check").with_hint("`rooflab probe` measures this machine"));
-    }
     let (mut sound, mut rows, mut unreadable) = (true, Vec::new(), None);
     for name in &names {
         let problems = match load_and_note(context, name) {
@@ -118,6 +133,9 @@ fn check_all(context: &mut Context, names: &[String]) -> Result<Answer, CliError
         }
         rows.push(json!({ "profile": name, "ok": problems.is_empty(), "problems": problems }));
     }
+    if all {
+        sound &= check_bundled(context, &mut rows)?;
+    }
     if let Some(error) = unreadable {
         return Err(error);
     }
@@ -125,6 +143,29 @@ fn check_all(context: &mut Context, names: &[String]) -> Result<Answer, CliError
         context.write_json(&rows)?;
     }
     Ok(if sound { Answer::Yes } else { Answer::No })
+}
+
+/// Checks what ships with rooflab. Only what is wrong has a line of its own.
+fn check_bundled(context: &mut Context, rows: &mut Vec<Value>) -> Result<bool, CliError> {
+    let mut sound = 0;
+    for shipped in bundled() {
+        let problems: Vec<String> = match shipped.profile() {
+            Some(profile) => check(profile).iter().map(ToString::to_string).collect(),
+            None => vec!["it cannot be read".to_owned()],
+        };
+        sound += usize::from(problems.is_empty());
+        if !context.json && !problems.is_empty() {
+            show_verdict(context, shipped.name(), &problems)?;
+        }
+        rows.push(
+            json!({ "profile": shipped.name(), "bundled": true, "ok": problems.is_empty(), "problems": problems }),
+        );
+    }
+    if !context.json {
+        let total = format!("{sound} of {} bundled profiles: ok", bundled().len());
+        context.show(&[Block::line(total, Tone::Plain)])?;
+    }
+    Ok(sound == bundled().len())
 }
 
 fn show_verdict(context: &mut Context, name: &str, problems: &[String]) -> Result<(), CliError> {
@@ -154,6 +195,7 @@ fn compare(context: &mut Context, before: &str, after: &str, fail_on_regression:
                     "ceiling": change.key.to_string(),
                     "unit": change.unit,
                     "at": change.at,
+                    "shape": change.shape,
                     "before": change.before,
                     "after": change.after,
                     "ratio": change.ratio(),
@@ -195,6 +237,42 @@ fn load(context: &Context, name: &str) -> Result<(Profile, Vec<ReadNote>), CliEr
     }
     // A path needs no store, and so no home directory.
     let store = context.store().unwrap_or_else(|_| Store::new(""));
-    let (_, profile, notes) = store.find(name)?;
-    Ok((profile, notes))
+    Ok(match find(&store, name)? {
+        Found::Stored(_, profile, notes) => (profile, notes),
+        Found::Bundled(_, profile) => (profile, Vec::new()),
+    })
+}
+
+/// A profile that was looked up.
+enum Found {
+    /// In a file.
+    Stored(PathBuf, Profile, Vec<ReadNote>),
+    /// In rooflab itself.
+    Bundled(&'static Bundled, Profile),
+}
+
+/// Looks up a profile: a path, a stored name, a bundled name, the beginning of a stored name, that of a bundled one.
+fn find(store: &Store, text: &str) -> Result<Found, CliError> {
+    let shipped = |bundled: &'static Bundled| bundled.profile().map(|profile| Found::Bundled(bundled, profile.clone()));
+    let exact = bundled_named(text).filter(|_| !Path::new(text).is_file() && !store.path(text).is_file());
+    if let Some(found) = exact.and_then(shipped) {
+        return Ok(found);
+    }
+    let error = match store.find(text) {
+        Ok((path, profile, notes)) => return Ok(Found::Stored(path, profile, notes)),
+        Err(error) => error,
+    };
+    let StoreError::NotFound { known, .. } = &error else { return Err(error.into()) };
+    if text.is_empty() || known.iter().any(|name| name.starts_with(text)) {
+        return Err(error.into());
+    }
+    let beginning: Vec<&Bundled> = bundled().iter().filter(|bundled| bundled.name().starts_with(text)).collect();
+    match beginning.as_slice() {
+        [only] => shipped(only).ok_or_else(|| error.into()),
+        [] => Err(error.into()),
+        several => {
+            let names: Vec<&str> = several.iter().map(|bundled| bundled.name()).collect();
+            Err(CliError::new(error.to_string()).with_hint(format!("it is the beginning of: {}", names.join(", "))))
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::datasheet::datasheet_of;
 use super::document::{Ceiling, Header, Instrument, Outcome, Profile, SCHEMA, Source};
 use crate::facts::{Conditions, Identity, Observed};
 use crate::units::Seconds;
@@ -13,7 +14,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// A profile without ceilings.
+    /// A profile without ceilings. Where the device is a known product, it holds what its maker says of it.
     #[must_use]
     pub fn new(
         name: String,
@@ -25,6 +26,7 @@ impl Builder {
     ) -> Self {
         let header = Header { schema: SCHEMA.to_owned(), rooflab: source, created, complete: false };
         let observed = Observed::default();
+        let datasheet = datasheet_of(&device).map_or_else(Vec::new, |sheet| sheet.datasheet.clone());
         Self {
             profile: Profile {
                 header,
@@ -34,7 +36,7 @@ impl Builder {
                 instrument: Some(instrument),
                 observed,
                 ceilings: Vec::new(),
-                datasheet: Vec::new(),
+                datasheet,
                 matches: Vec::new(),
             },
         }
@@ -86,5 +88,29 @@ impl Builder {
     #[must_use]
     pub const fn profile(&self) -> &Profile {
         &self.profile
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::datasheet::bundled_named;
+    use super::super::document::Effort;
+    use super::*;
+    use crate::facts::{Timer, TimerSource};
+
+    #[test]
+    fn a_known_product_brings_its_datasheet() {
+        let sheet = bundled_named("nvidia-h200-sxm").and_then(|bundled| bundled.profile()).unwrap();
+        let built = |name: &str| {
+            let device = Identity { name: name.to_owned(), ..sheet.device.clone() };
+            let timer = Timer { source: TimerSource::Virtual, resolution: Seconds(1e-9), cost: Seconds(0.0) };
+            let (effort, elapsed) = (Effort::Quick, Seconds(0.0));
+            let instrument = Instrument { timer, empty_launch: None, clock: None, effort, goal: 0.1, elapsed };
+            let source = Source { version: String::new(), commit: None, target: None };
+            let conditions = Conditions::default();
+            Builder::new("mine".to_owned(), Timestamp::UNIX_EPOCH, source, device, conditions, instrument).profile
+        };
+        assert_eq!(built("NVIDIA H200").datasheet, sheet.datasheet);
+        assert_eq!(built("NVIDIA H20").datasheet, []);
     }
 }

@@ -54,6 +54,9 @@ pub fn check(profile: &Profile) -> Vec<Problem> {
         if entry.memory.is_some_and(|range| !(range.from >= 0.0 && range.from <= range.to && range.to.is_finite())) {
             report("matches", "an entry's memory is not a range".to_owned());
         }
+        if entry.cores == Some(0) {
+            report("matches", "an entry is for a device without cores".to_owned());
+        }
     }
     if profile.ceilings.is_empty() && profile.datasheet.is_empty() {
         report("ceilings", "there are none".to_owned());

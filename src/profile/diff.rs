@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::document::{Ceiling, Outcome, Profile};
-use super::point::Point;
-use crate::resource::Key;
+use super::document::{Ceiling, Claim, Outcome, Profile};
+use super::point::{Flag, Point};
+use crate::resource::{Key, Resource, Scope};
 use crate::units::Unit;
+use crate::workload::Shape;
 
 /// Two profiles compared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
-    /// Ceilings of both or either, in the order of their keys.
+    /// Ceilings of both or either, in the order of their keys. Where one side is a datasheet: what it states, in its order.
     pub changes: Vec<Change>,
 }
 
@@ -25,6 +26,8 @@ pub struct Change {
     pub unit: Unit,
     /// Place on the axis, for a point of a curve.
     pub at: Option<f64>,
+    /// Place on an axis of shapes.
+    pub shape: Option<Shape>,
     /// The first profile's value.
     pub before: Option<f64>,
     /// The second profile's value.
@@ -48,8 +51,21 @@ pub enum Verdict {
         /// The flags.
         flags: Vec<&'static str>,
     },
-    /// A datasheet's figure against a measured value: the share reached.
-    Claimed,
+    /// A datasheet's figure against a measured value.
+    Claimed {
+        /// Measured value over claim, whichever comes first.
+        share: f64,
+        /// What speaks against the measured value.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        flags: Vec<&'static str>,
+    },
+    /// A datasheet's figure that nothing was measured for.
+    Unmeasured {
+        /// Why, where the profile says it.
+        reason: Option<String>,
+    },
+    /// The figures of two datasheets.
+    Stated,
     /// Only in the first profile, with the second's reason if it gives one.
     OnlyBefore {
         /// Why the second has none.
@@ -81,31 +97,81 @@ impl Comparison {
     }
 }
 
-/// Compares the ceilings that are single values (levels, peaks, overheads); curves are compared at places both have.
+/// Compares the ceilings that are single values (levels, peaks, overheads); curves are compared at places both have. Where one of the
+/// profiles is a datasheet, its claims are compared with what was measured of them; where both are, their claims with each other.
 #[must_use]
 pub fn diff(before: &Profile, after: &Profile) -> Comparison {
-    let keys: BTreeSet<Key> = before.ceilings.iter().chain(&after.ceilings).map(Ceiling::key).collect();
-    let mut changes: Vec<Change> = Vec::new();
-    for key in keys {
-        let (first, second) = (before.ceiling(key), after.ceiling(key));
-        changes.extend(compare(key, first, second));
-    }
-    for (claims, measured, claim_first) in [(before, after, true), (after, before, false)] {
-        for claim in &claims.datasheet {
-            let key = Key { resource: claim.resource, scope: crate::resource::Scope::Device };
-            let Some(point) = measured.ceiling(key).and_then(Ceiling::single) else { continue };
-            let (before, after) = if claim_first { (claim.value, point.value) } else { (point.value, claim.value) };
-            changes.push(Change {
-                key,
-                unit: claim.unit,
-                at: None,
-                before: Some(before),
-                after: Some(after),
-                verdict: Verdict::Claimed,
-            });
-        }
-    }
+    let changes = match (before.is_datasheet(), after.is_datasheet()) {
+        (false, false) => measured(before, after),
+        (true, true) => stated(before, after),
+        (true, false) => reached(before, after, true),
+        (false, true) => reached(after, before, false),
+    };
     Comparison { changes }
+}
+
+fn measured(before: &Profile, after: &Profile) -> Vec<Change> {
+    let keys: BTreeSet<Key> = before.ceilings.iter().chain(&after.ceilings).map(Ceiling::key).collect();
+    keys.into_iter().flat_map(|key| compare(key, before.ceiling(key), after.ceiling(key))).collect()
+}
+
+/// What was measured of a datasheet's claims: of each resource itself, and of the matrix products that its arithmetic serves.
+fn reached(sheet: &Profile, measured: &Profile, sheet_first: bool) -> Vec<Change> {
+    sheet.datasheet.iter().flat_map(|claim| reached_of(claim, sheet, measured, sheet_first)).collect()
+}
+
+fn reached_of(claim: &Claim, sheet: &Profile, measured: &Profile, sheet_first: bool) -> Vec<Change> {
+    let change = |resource, point: Option<&Point>, verdict| {
+        let (claimed, reached) = (Some(claim.value), point.map(|point| point.value));
+        let (before, after) = if sheet_first { (claimed, reached) } else { (reached, claimed) };
+        let shape = point.and_then(|point| point.shape);
+        Change { key: of_device(resource), unit: claim.unit, at: None, shape, before, after, verdict }
+    };
+    // What a datasheet says of the matrix unit is not compared with products of formats that it only knows of the vector unit.
+    let product = product_of(claim.resource).filter(|&product| sheet.claim_above(product) == Some(claim));
+    let found: Vec<Change> = std::iter::once(claim.resource)
+        .chain(product)
+        .filter_map(|resource| {
+            let point = measured.ceiling(of_device(resource))?.representative()?;
+            let flags = point.flags.iter().map(Flag::word).collect();
+            Some(change(resource, Some(point), Verdict::Claimed { share: point.value / claim.value, flags }))
+        })
+        .collect();
+    if found.is_empty() {
+        let reason = reason(measured.ceiling(of_device(claim.resource)));
+        return vec![change(claim.resource, None, Verdict::Unmeasured { reason })];
+    }
+    found
+}
+
+/// What two datasheets state.
+fn stated(before: &Profile, after: &Profile) -> Vec<Change> {
+    let resources: BTreeSet<Resource> =
+        before.datasheet.iter().chain(&after.datasheet).map(|claim| claim.resource).collect();
+    let value = |sheet: &Profile, resource| sheet.claim(resource).map(|claim| claim.value);
+    let change = |resource: Resource| {
+        let (first, second) = (value(before, resource), value(after, resource));
+        let verdict = match (first, second) {
+            (Some(_), None) => Verdict::OnlyBefore { reason: None },
+            (None, Some(_)) => Verdict::OnlyAfter { reason: None },
+            _ => Verdict::Stated,
+        };
+        let key = of_device(resource);
+        Change { key, unit: resource.unit(), at: None, shape: None, before: first, after: second, verdict }
+    };
+    resources.into_iter().map(change).collect()
+}
+
+/// The matrix product of the same formats as an arithmetic peak.
+const fn product_of(resource: Resource) -> Option<Resource> {
+    match resource {
+        Resource::Compute { input, accumulate, .. } => Some(Resource::Gemm { input, accumulate }),
+        _ => None,
+    }
+}
+
+const fn of_device(resource: Resource) -> Key {
+    Key { resource, scope: Scope::Device }
 }
 
 fn compare(key: Key, first: Option<&Ceiling>, second: Option<&Ceiling>) -> Vec<Change> {
@@ -116,6 +182,7 @@ fn compare(key: Key, first: Option<&Ceiling>, second: Option<&Ceiling>) -> Vec<C
         key,
         unit,
         at,
+        shape: before.or(after).and_then(|point| point.shape),
         before: before.map(|point| point.value),
         after: after.map(|point| point.value),
         verdict,
@@ -124,8 +191,10 @@ fn compare(key: Key, first: Option<&Ceiling>, second: Option<&Ceiling>) -> Vec<C
         ([], []) => Vec::new(),
         ([], after) => vec![change(None, None, after.last(), Verdict::OnlyAfter { reason: reason(first) })],
         (before, []) => vec![change(None, before.last(), None, Verdict::OnlyBefore { reason: reason(second) })],
-        // Levels and peaks are compared whatever working set stood for them.
-        ([before], [after]) => vec![change(None, Some(before), Some(after), verdict(unit, before, after))],
+        // Levels and peaks are compared whatever working set stood for them; products of two shapes are two things.
+        ([before], [after]) if before.shape == after.shape => {
+            vec![change(None, Some(before), Some(after), verdict(unit, before, after))]
+        }
         (before, after) => before
             .iter()
             .filter_map(|point| Some((point, after.iter().find(|other| other.spot() == point.spot())?)))
@@ -149,14 +218,8 @@ fn verdict(unit: Unit, before: &Point, after: &Point) -> Verdict {
     if overlap || small {
         return Verdict::Same;
     }
-    let flags: Vec<&'static str> = before
-        .flags
-        .iter()
-        .chain(&after.flags)
-        .map(super::point::Flag::word)
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect();
+    let flags: Vec<&'static str> =
+        before.flags.iter().chain(&after.flags).map(Flag::word).collect::<BTreeSet<_>>().into_iter().collect();
     if !flags.is_empty() {
         return Verdict::Unsure { flags };
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::point::Point;
 use crate::facts::{ClockReading, Conditions, Identity, Observed, Timer};
 use crate::fit::Fit;
-use crate::resource::{Axis, Key, Resource, Scope};
+use crate::resource::{Access, Axis, ComputeUnit, Key, MemoryLevel, Resource, Scope, StreamOp};
 use crate::units::{Seconds, Unit};
 
 /// Name of the schema, without its version.
@@ -30,13 +30,13 @@ pub struct Profile {
     /// The device.
     pub device: Identity,
     /// The circumstances when measuring began.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub conditions: Conditions,
     /// What measured, and how finely; absent from a profile in which nothing is measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instrument: Option<Instrument>,
     /// What was observed by the end.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub observed: Observed,
     /// The ceilings, in the order of the catalogue. Resources a reader does not know are to be skipped.
     #[serde(default)]
@@ -52,7 +52,7 @@ pub struct Profile {
 /// Facts by which a device is recognised. All that are given must hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Match {
-    /// Words that the device's name contains, without regard to case: `RTX 4090`.
+    /// Words that the device's name contains, each as a whole and without regard to case: `RTX 4090`. `A10` is no word of `A10G`.
     pub name_contains: Vec<String>,
     /// Words that its name does not contain: `laptop`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -60,6 +60,9 @@ pub struct Match {
     /// Bytes of memory between which it lies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Range>,
+    /// Cores (on a GPU: multiprocessors) it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cores: Option<u32>,
 }
 
 /// The first fields of every rooflab document.
@@ -207,7 +210,7 @@ pub struct Range {
     pub to: f64,
 }
 
-/// A figure from a maker's datasheet.
+/// A figure from a maker's datasheet, for dense data: never one that counts the zeros of 2:4 sparsity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Claim {
     /// What it is about.
@@ -216,8 +219,13 @@ pub struct Claim {
     pub value: f64,
     /// The figure's unit.
     pub unit: Unit,
-    /// Where it stands.
+    /// Where it stands, and how it follows where it does not stand there in this form.
     pub source: String,
+}
+
+/// Whether there is nothing in it worth writing.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Ceiling {
@@ -243,6 +251,16 @@ impl Ceiling {
         }
     }
 
+    /// The point that stands for it where one must: the best of a curve of shapes, the last of any other.
+    #[must_use]
+    pub fn representative(&self) -> Option<&Point> {
+        let points = self.points();
+        match self.axis {
+            Some(Axis::Shape) => points.iter().max_by(|a, b| a.value.total_cmp(&b.value)),
+            _ => points.last(),
+        }
+    }
+
     /// Its only point, when it is one value rather than a curve.
     #[must_use]
     pub fn single(&self) -> Option<&Point> {
@@ -260,10 +278,26 @@ impl Profile {
         self.ceilings.iter().find(|ceiling| ceiling.key() == key)
     }
 
-    /// The datasheet's figure for a resource.
+    /// The datasheet's figure for a resource, and for no other.
     #[must_use]
     pub fn claim(&self, resource: Resource) -> Option<&Claim> {
         self.datasheet.iter().find(|claim| claim.resource == resource)
+    }
+
+    /// The datasheet's figure that a resource reaches a share of: its own; for any access to main memory, that of reading, because
+    /// datasheets state one bandwidth; for a matrix product, that of the unit which multiplies these formats.
+    #[must_use]
+    pub fn claim_above(&self, resource: Resource) -> Option<&Claim> {
+        let unit = |unit, input, accumulate| self.claim(Resource::Compute { unit, input, accumulate });
+        self.claim(resource).or_else(|| match resource {
+            Resource::Memory { level: level @ Some(MemoryLevel::Dram), .. } => {
+                self.claim(Resource::Memory { level, access: Access::plain(StreamOp::Read) })
+            }
+            Resource::Gemm { input, accumulate } => {
+                unit(ComputeUnit::Matrix, input, accumulate).or_else(|| unit(ComputeUnit::Vector, input, accumulate))
+            }
+            _ => None,
+        })
     }
 
     /// The document as it is written: JSON, indented, with a final newline.

@@ -3,6 +3,7 @@
 mod build;
 mod ceilings;
 mod check;
+mod datasheet;
 mod diff;
 mod document;
 mod name;
@@ -13,6 +14,7 @@ mod store;
 pub use build::Builder;
 pub use ceilings::{Answer, Ceilings, Demand, How, Known, Place};
 pub use check::{Problem, check};
+pub use datasheet::{Bundled, bundled, bundled_named, datasheet_of};
 pub use diff::{Change, Comparison, Verdict, diff};
 pub use document::{
     Ceiling, Claim, Effort, Header, Instrument, Limit, Match, Outcome, Profile, Range, SCHEMA, SCHEMA_MAJOR,

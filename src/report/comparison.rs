@@ -3,7 +3,7 @@
 use super::block::{Block, Cell, Group, Row, Table, Tone};
 use crate::profile::{Change, Comparison, Verdict};
 use crate::resource::{Overhead, Resource};
-use crate::units::{Unit, human};
+use crate::units::{Unit, human, percent};
 
 /// The comparison, without the curves' points: levels, peaks, latencies, links and overheads.
 #[must_use]
@@ -12,13 +12,6 @@ pub fn comparison(comparison: &Comparison, before: &str, after: &str) -> Vec<Blo
     if rows.is_empty() {
         return vec![Block::line("the profiles have nothing in common", Tone::Warn)];
     }
-    let count = |wanted: &Verdict| comparison.changes.iter().filter(|change| change.verdict == *wanted).count();
-    let total = format!(
-        "{} better, {} worse, {} the same",
-        count(&Verdict::Better),
-        count(&Verdict::Worse),
-        count(&Verdict::Same)
-    );
     let mut notes = Vec::new();
     if let Some(change) = comparison.changes.iter().find(|change| is_launch(change))
         && let Some(ratio) = change.ratio().filter(|ratio| *ratio > MOVED || *ratio < 1.0 / MOVED)
@@ -31,7 +24,42 @@ pub fn comparison(comparison: &Comparison, before: &str, after: &str) -> Vec<Blo
     let columns = [before, after, "ratio", "at", "verdict"].map(str::to_owned).to_vec();
     let groups = vec![Group { title: "ceiling".to_owned(), rows }];
     let table = Block::Table(Table { columns, right: vec![true, true, true, true, false], groups });
-    [table, Block::line(total, Tone::Strong)].into_iter().chain(notes).collect()
+    [table, Block::line(total(comparison), Tone::Strong)].into_iter().chain(notes).collect()
+}
+
+/// The comparison in a line.
+fn total(comparison: &Comparison) -> String {
+    let verdicts = || comparison.changes.iter().map(|change| &change.verdict);
+    let count = |wanted: fn(&Verdict) -> bool| verdicts().filter(|verdict| wanted(verdict)).count();
+    let shares = || {
+        verdicts().filter_map(|verdict| match verdict {
+            Verdict::Claimed { share, .. } => Some(*share),
+            _ => None,
+        })
+    };
+    let unmeasured = count(|verdict| matches!(verdict, Verdict::Unmeasured { .. }));
+    if let Some(least) = shares().reduce(f64::min) {
+        let most = shares().fold(least, f64::max);
+        return format!(
+            "{} measured: {} to {} of the datasheet; {unmeasured} not measured",
+            shares().count(),
+            percent(least),
+            percent(most)
+        );
+    }
+    if unmeasured > 0 {
+        return "nothing that the datasheet states was measured".to_owned();
+    }
+    let stated = count(|verdict| *verdict == Verdict::Stated);
+    if stated > 0 {
+        return format!("two datasheets, {stated} figures in common; nothing of this was measured");
+    }
+    format!(
+        "{} better, {} worse, {} the same",
+        count(|verdict| *verdict == Verdict::Better),
+        count(|verdict| *verdict == Verdict::Worse),
+        count(|verdict| *verdict == Verdict::Same)
+    )
 }
 
 /// Change of the time between cores that is not scatter any more.
@@ -52,7 +80,15 @@ fn row(change: &Change) -> Row {
         Verdict::Better => ("better".to_owned(), Tone::Strong),
         Verdict::Worse => ("worse".to_owned(), Tone::Bad),
         Verdict::Unsure { flags } => (format!("unsure: {}", flags.join(", ")), Tone::Warn),
-        Verdict::Claimed => ("measured against the datasheet".to_owned(), Tone::Dim),
+        Verdict::Claimed { share, flags } if flags.is_empty() => {
+            (format!("{} of the datasheet", percent(*share)), Tone::Strong)
+        }
+        Verdict::Claimed { share, flags } => {
+            (format!("{} of the datasheet: {}", percent(*share), flags.join(", ")), Tone::Warn)
+        }
+        Verdict::Unmeasured { reason: Some(reason) } => (format!("not measured: {reason}"), Tone::Dim),
+        Verdict::Unmeasured { reason: None } => ("not measured".to_owned(), Tone::Dim),
+        Verdict::Stated => ("stated by both".to_owned(), Tone::Dim),
         Verdict::OnlyBefore { reason } => (missing("second", reason.as_deref()), Tone::Dim),
         Verdict::OnlyAfter { reason } => (missing("first", reason.as_deref()), Tone::Dim),
     };
@@ -62,7 +98,11 @@ fn row(change: &Change) -> Row {
             Cell::plain(value(change.before)),
             Cell::plain(value(change.after)),
             Cell::plain(change.ratio().map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.3}"))),
-            Cell::plain(change.at.map_or_else(String::new, |at| human(at, Unit::Byte).to_string())),
+            Cell::plain(match (change.at, change.shape) {
+                (Some(at), _) => human(at, Unit::Byte).to_string(),
+                (None, Some(shape)) => shape.to_string(),
+                (None, None) => String::new(),
+            }),
             Cell::new(verdict, tone),
         ],
     }

@@ -2,7 +2,7 @@
 
 use super::block::{Block, Cell, Group, Row, Table, Tone};
 use crate::facts::{DeviceKind, TimerSource};
-use crate::profile::{Ceiling, Entry, Flag, Instrument, Limit, Outcome, Point, Profile};
+use crate::profile::{Bundled, Ceiling, Claim, Entry, Flag, Instrument, Limit, Outcome, Point, Profile};
 use crate::resource::{Axis, MemoryLevel, Resource, Scope};
 use crate::units::{Unit, human, percent};
 
@@ -16,9 +16,7 @@ pub fn profile(profile: &Profile) -> Vec<Block> {
     if profile.device.kind == DeviceKind::Simulated {
         blocks.push(Block::line("SIMULATED: this is rooflab's test double; its numbers are invented", Tone::Bad));
     }
-    if let Some(table) = ceilings(profile) {
-        blocks.push(Block::Table(table));
-    }
+    blocks.extend(ceilings(profile).or_else(|| claims(profile)).map(Block::Table));
     blocks
         .extend([Scope::Device, Scope::Core].into_iter().filter_map(|scope| caches(profile, scope)).map(Block::Table));
     blocks.extend(left_out(profile));
@@ -29,12 +27,15 @@ fn identity(profile: &Profile) -> Block {
     let device = &profile.device;
     let mut facts = vec![device.id.clone()];
     facts.extend(device.architecture.clone());
-    facts.push(match device.logical_processors {
-        Some(logical) if logical > device.cores => format!("{} cores, {logical} threads", device.cores),
-        _ if device.cores == 1 => "1 core".to_owned(),
-        _ => format!("{} cores", device.cores),
+    facts.extend(match (device.cores, device.logical_processors) {
+        (0, _) => None,
+        (cores, Some(logical)) if logical > cores => Some(format!("{cores} cores, {logical} threads")),
+        (1, _) => Some("1 core".to_owned()),
+        (cores, _) => Some(format!("{cores} cores")),
     });
-    facts.push(human(device.memory as f64, Unit::Byte).to_string());
+    if device.memory > 0 {
+        facts.push(human(device.memory as f64, Unit::Byte).to_string());
+    }
     facts.extend(device.driver.clone());
     facts.extend(profile.conditions.virtualisation.as_ref().map(|host| format!("{host} guest")));
     Block::Line(vec![Cell::new(device.name.clone(), Tone::Strong), Cell::plain(" · "), Cell::plain(facts.join(" · "))])
@@ -100,8 +101,28 @@ fn ceilings(profile: &Profile) -> Option<Table> {
     if groups.is_empty() {
         return None;
     }
-    let columns = ["median", "best", "±MAD", "at", "of peak", ""].map(str::to_owned).to_vec();
-    Some(Table { columns, right: vec![true, true, true, true, true, false], groups })
+    // A share of what the hardware can do at its clock is another thing than a share of what the maker prints.
+    let sheet = if profile.datasheet.is_empty() { None } else { Some("of datasheet") };
+    let columns: Vec<&str> = ["median", "best", "±MAD", "at", "of peak"].into_iter().chain(sheet).chain([""]).collect();
+    let right = columns.iter().map(|title| !title.is_empty()).collect();
+    Some(Table { columns: columns.into_iter().map(str::to_owned).collect(), right, groups })
+}
+
+/// What the maker says, where nothing was measured.
+fn claims(profile: &Profile) -> Option<Table> {
+    let row = |claim: &Claim| Row {
+        label: claim.resource.to_string(),
+        cells: vec![
+            Cell::new(human(claim.value, claim.unit).to_string(), Tone::Strong),
+            Cell::new(claim.source.clone(), Tone::Dim),
+        ],
+    };
+    let rows: Vec<Row> = profile.datasheet.iter().map(row).collect();
+    if rows.is_empty() {
+        return None;
+    }
+    let columns = ["stated", "where"].map(str::to_owned).to_vec();
+    Some(Table { columns, right: vec![true, false], groups: vec![Group { title: "datasheet".to_owned(), rows }] })
 }
 
 /// The group a ceiling's row stands in; none for curves, and for caches, which have a table of their own.
@@ -129,15 +150,17 @@ fn row(profile: &Profile, ceiling: &Ceiling) -> Row {
     let label = ceiling.resource.to_string();
     let label = label.split_once('.').map_or(label.as_str(), |(_, rest)| rest).to_owned();
     let only = |text: String, tone| Row { label: label.clone(), cells: vec![Cell::new(text, tone)] };
-    let (points, limit) = match &ceiling.outcome {
-        Outcome::Ok { points, limit, .. } => (points, limit),
+    let limit = match &ceiling.outcome {
+        Outcome::Ok { limit, .. } => limit,
         Outcome::Unsupported { reason } => return only(format!("unsupported: {reason}"), Tone::Dim),
         Outcome::Skipped { reason } => return only(format!("skipped: {reason}"), Tone::Dim),
         Outcome::Failed { reason } => return only(format!("failed: {reason}"), Tone::Bad),
     };
-    let Some(point) = representative(ceiling.axis, points) else { return only("no points".to_owned(), Tone::Bad) };
-    let claim = profile.claim(ceiling.resource).filter(|_| ceiling.scope == Scope::Device).map(|claim| claim.value);
-    let share = limit.as_ref().map(|limit| limit.value).or(claim).map(|peak| percent(point.value / peak));
+    let Some(point) = ceiling.representative() else { return only("no points".to_owned(), Tone::Bad) };
+    let claim = profile.claim_above(ceiling.resource).filter(|_| ceiling.scope == Scope::Device);
+    let share =
+        |whole: Option<f64>| Cell::plain(whole.map_or_else(|| "–".to_owned(), |whole| percent(point.value / whole)));
+    let of_sheet = if profile.datasheet.is_empty() { None } else { Some(share(claim.map(|claim| claim.value))) };
     let (_, unit) = human(point.value, ceiling.unit).parts();
     let best = human(point.best, ceiling.unit).parts();
     // The best is given in the median's unit, unless they fall on both sides of a prefix.
@@ -148,30 +171,19 @@ fn row(profile: &Profile, ceiling: &Ceiling) -> Row {
         (Some(Axis::Shape), _) => point.shape.map_or_else(String::new, |shape| shape.to_string()),
         _ => "–".to_owned(),
     };
-    let (note, tone) = note(ceiling, point, limit.as_ref());
-    Row {
-        label,
-        cells: vec![
-            Cell::new(human(point.value, ceiling.unit).to_string(), Tone::Strong),
-            Cell::plain(best),
-            Cell::plain(percent(point.mad / point.value)),
-            Cell::plain(at),
-            Cell::plain(share.unwrap_or_else(|| "–".to_owned())),
-            Cell::new(note, tone),
-        ],
-    }
-}
-
-/// The point of a curve that stands in the tree: the last; of shapes, the one that goes best.
-fn representative(axis: Option<Axis>, points: &[Point]) -> Option<&Point> {
-    match axis {
-        Some(Axis::Shape) => points.iter().max_by(|a, b| a.value.total_cmp(&b.value)),
-        _ => points.last(),
-    }
+    let (note, tone) = note(ceiling, point, limit.as_ref(), claim.is_some());
+    let cells = [
+        Cell::new(human(point.value, ceiling.unit).to_string(), Tone::Strong),
+        Cell::plain(best),
+        Cell::plain(percent(point.mad / point.value)),
+        Cell::plain(at),
+        share(limit.as_ref().map(|limit| limit.value)),
+    ];
+    Row { label, cells: cells.into_iter().chain(of_sheet).chain([Cell::new(note, tone)]).collect() }
 }
 
 /// What speaks against the value; or else what stands behind it.
-fn note(ceiling: &Ceiling, point: &Point, limit: Option<&Limit>) -> (String, Tone) {
+fn note(ceiling: &Ceiling, point: &Point, limit: Option<&Limit>, claimed: bool) -> (String, Tone) {
     let findings: Vec<String> = telling(&point.flags).map(|flag| flag.explain(ceiling.unit)).collect();
     if !findings.is_empty() {
         return (findings.join("; "), Tone::Warn);
@@ -183,7 +195,7 @@ fn note(ceiling: &Ceiling, point: &Point, limit: Option<&Limit>) -> (String, Ton
     let low = limit.is_some_and(|limit| point.value < LOW * limit.value);
     let text = match (ceiling.resource, limit) {
         (Resource::Compute { .. }, Some(_)) if low => format!("{}; no cause was observed", point.variant),
-        (Resource::Compute { .. }, None) => format!("{}; no figure of the maker's", point.variant),
+        (Resource::Compute { .. }, None) if !claimed => format!("{}; no figure of the maker's", point.variant),
         (Resource::Compute { .. } | Resource::Overhead { .. }, _) => point.variant.clone(),
         _ => String::new(),
     };
@@ -279,29 +291,48 @@ fn left_out(profile: &Profile) -> Vec<Block> {
     reasons.into_iter().map(|(reason, count)| Block::line(format!("{count} skipped: {reason}"), Tone::Dim)).collect()
 }
 
-/// The list of a store's profiles.
+/// The list of a store's profiles, and of those that ship with rooflab.
 #[must_use]
-pub fn list(entries: &[Entry]) -> Vec<Block> {
-    let row = |entry: &Entry| match &entry.profile {
-        Ok(profile) => {
-            let measured = profile.ceilings.iter().filter(|ceiling| !ceiling.points().is_empty()).count();
-            let state = if profile.header.complete { "" } else { "incomplete" };
-            Row {
-                label: entry.name.clone(),
-                cells: vec![
-                    Cell::plain(profile.device.name.clone()),
-                    Cell::plain(profile.header.created.strftime("%Y-%m-%d %H:%M UTC").to_string()),
-                    Cell::plain(profile.instrument.as_ref().map_or("datasheet", |instrument| instrument.effort.word())),
-                    Cell::plain(measured.to_string()),
-                    Cell::new(state, Tone::Warn),
-                ],
-            }
-        }
+pub fn list(entries: &[Entry], bundled: &[Bundled]) -> Vec<Block> {
+    let stored = entries.iter().map(|entry| match &entry.profile {
+        Ok(profile) => listed(&entry.name, profile),
         Err(error) => {
             Row { label: entry.name.clone(), cells: vec![Cell::new(format!("unreadable: {error}"), Tone::Bad)] }
         }
+    });
+    let shipped = bundled.iter().filter_map(|bundled| Some(listed(bundled.name(), bundled.profile()?)));
+    let groups = [("profile", stored.collect::<Vec<Row>>()), ("bundled", shipped.collect())];
+    let groups = groups.into_iter().filter(|(_, rows)| !rows.is_empty());
+    let groups = groups.map(|(title, rows)| Group { title: title.to_owned(), rows }).collect();
+    let columns = ["device", "kind", "measured", "effort", "holds", ""].map(str::to_owned).to_vec();
+    vec![Block::Table(Table { columns, right: vec![false, false, false, false, true, false], groups })]
+}
+
+fn listed(name: &str, profile: &Profile) -> Row {
+    let measured = profile.ceilings.iter().filter(|ceiling| !ceiling.points().is_empty()).count();
+    let state = if profile.header.complete { "" } else { "incomplete" };
+    let [kind, date, effort, holds] = match &profile.instrument {
+        Some(instrument) => [
+            "measured".to_owned(),
+            profile.header.created.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+            instrument.effort.word().to_owned(),
+            many(measured, "ceiling"),
+        ],
+        None => ["datasheet".to_owned(), "–".to_owned(), "–".to_owned(), many(profile.datasheet.len(), "claim")],
     };
-    let columns = ["device", "measured", "effort", "ceilings", ""].map(str::to_owned).to_vec();
-    let groups = vec![Group { title: "profile".to_owned(), rows: entries.iter().map(row).collect() }];
-    vec![Block::Table(Table { columns, right: vec![false, false, false, true, false], groups })]
+    Row {
+        label: name.to_owned(),
+        cells: vec![
+            Cell::plain(profile.device.name.clone()),
+            Cell::plain(kind),
+            Cell::plain(date),
+            Cell::plain(effort),
+            Cell::plain(holds),
+            Cell::new(state, Tone::Warn),
+        ],
+    }
+}
+
+fn many(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
