@@ -11,7 +11,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-BUILD = ROOT / "target" / "peers"
+# PEERS_BUILD names another place, so that several checkouts can share what was installed and built.
+BUILD = Path(os.environ.get("PEERS_BUILD", ROOT / "target" / "peers")).resolve()
 MIB = 1 << 20
 
 
@@ -49,6 +50,7 @@ class Reading:
     clean: int = 0
     total: int = 0
     limit: float | None = None
+    share: float | None = None  # of the ceiling that bounds it, measured by the same command
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def output(command: Sequence[str], environment: Mapping[str, str] | None = None,
 
 def typed(command: Sequence[str]) -> str:
     """A command as one would type it in the repository."""
-    return " ".join(command).replace(f"{ROOT}/", "")
+    return " ".join(command).replace(f"{BUILD}/", "target/peers/").replace(f"{ROOT}/", "")
 
 
 def cpu_flags() -> frozenset[str]:

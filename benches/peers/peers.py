@@ -61,10 +61,11 @@ class Peer:
 
 
 def best_and_median(text: str) -> Reading:
-    """Reads the two lines that our own peers print."""
+    """Reads the lines that our own peers print, of which some do not count clean samples."""
     values = dict(line.split() for line in text.splitlines())
+    clean, total = int(values.get("clean", 0)), int(values.get("total", 0))
     try:
-        return Reading(value=float(values["median"]), best=float(values["best"]))
+        return Reading(value=float(values["median"]), best=float(values["best"]), clean=clean, total=total)
     except KeyError as missing:
         raise ValueError(f"no {missing} in the output") from None
 

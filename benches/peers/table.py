@@ -6,6 +6,7 @@ import datetime
 import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import noise
 import peers
@@ -15,12 +16,14 @@ ROOFLAB = "rooflab"
 LIMIT = "width x units x measured clock"
 NONE = "–"
 
+Measured = TypeVar("Measured")
+
 
 @dataclass
-class Group:
-    """All readings of one quantity: for each tool one per round, and the command of the first."""
+class Group(Generic[Measured]):
+    """All readings of one quantity or product: for each tool one per round, and the command of the first."""
 
-    quantity: Quantity
+    quantity: Measured
     readings: dict[str, list[Reading]] = field(default_factory=dict)
     commands: dict[str, str] = field(default_factory=dict)
 
@@ -34,16 +37,14 @@ class Group:
         self.readings = {tool: readings[:rounds] for tool, readings in self.readings.items()}
 
 
-def results(groups: Sequence[Group], rounds: int, only: str | None, load: float) -> str:
-    """The whole document of a comparison."""
+def results(groups: Sequence[Group[Quantity]], rounds: int, only: str | None, load: float) -> str:
+    """The section of a comparison."""
     scope = f" of the quantities that match `{only}`" if only else ""
     rows = [cells for group in groups for cells in group_rows(group)]
     about = [f"- **{peer.name}**: {peer.about}" for peer in peers.peers()]
     commands = [typed(program.command) for program in peers.PROGRAMS]
     commands += dict.fromkeys(command for group in groups for command in group.commands.values())
     return "\n".join([
-        "# Rooflab and its peers",
-        "",
         f"Written by `benches/peers/run`: {plural(rounds)}{scope}.",
         "",
         *circumstances(load),
@@ -64,7 +65,6 @@ def results(groups: Sequence[Group], rounds: int, only: str | None, load: float)
         "```text",
         *commands,
         "```",
-        "",
     ])
 
 
@@ -112,7 +112,7 @@ def circumstances(load: float) -> list[str]:
     ]
 
 
-def group_rows(group: Group) -> Iterable[list[str]]:
+def group_rows(group: Group[Quantity]) -> Iterable[list[str]]:
     """One row for each tool, rooflab first."""
     ours = group.readings[ROOFLAB]
     for tool, readings in group.readings.items():
@@ -121,7 +121,7 @@ def group_rows(group: Group) -> Iterable[list[str]]:
         yield [title(group, ours) if first else "", tool, median(readings), best(readings), compared]
 
 
-def title(group: Group, readings: Sequence[Reading]) -> str:
+def title(group: Group[Quantity], readings: Sequence[Reading]) -> str:
     """The quantity, with the threads and bytes it was measured on."""
     known = next((reading for reading in readings if reading.value is not None), None)
     details = []
