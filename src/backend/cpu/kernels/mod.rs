@@ -16,6 +16,23 @@ use super::team::Team;
 use super::timing::timed;
 use crate::backend::{BackendError, CycleLimit, Kernel, Sample};
 
+/// Asks for the data at an address, which need not exist.
+#[inline(always)]
+fn prefetch<T>(from: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch of any address is harmless.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(from.cast());
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        std::arch::asm!("prfm pldl1keep, [{from}]", from = in(reg) from, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let _ = from;
+}
+
 /// A kernel that every lane runs on its own memory.
 pub(super) trait Program: Sync {
     /// The implementations, described.

@@ -2,6 +2,8 @@
 //!
 //! Weights are read once and in order, from as many rows at a time as registers allow, so that activations are loaded once for all of them.
 
+use super::prefetch;
+
 pub(super) mod wide;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod x86;
@@ -87,15 +89,4 @@ pub(super) unsafe fn multiply<D: Dot<Result = f32>, const AT_ONCE: usize, const 
             first += AT_ONCE;
         }
     }
-}
-
-#[inline(always)]
-fn prefetch(from: *const u8) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch of any address is harmless.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(from.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = from;
 }

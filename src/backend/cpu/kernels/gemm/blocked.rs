@@ -16,14 +16,15 @@ pub(super) struct Blocking {
     pub(super) n: usize,
 }
 
+/// Fewest rows of activations in a block: below, packing would not pay.
+const LEAST_ROWS: usize = 28;
 /// Bytes to which packed blocks are aligned.
 const ALIGNMENT: usize = 64;
 
 impl Blocking {
-    /// Blocks for a second-level cache of some bytes: half of it for activations.
-    pub(super) fn for_cache(second_level: usize, word: usize, words: usize) -> Self {
-        let rows = second_level / 2 / (words * word);
-        Self { k: words, m: rows.clamp(32, 1024), n: 1024 }
+    /// This blocking with no more rows than half of a second-level cache of some bytes holds, for words of some bytes.
+    pub(super) fn within(self, second_level: usize, word: usize) -> Self {
+        Self { m: self.m.min(second_level / 2 / (self.k * word)).max(LEAST_ROWS), ..self }
     }
 
     fn panels<S: Step>(self, rows: usize) -> usize {
@@ -51,6 +52,8 @@ pub(super) unsafe fn product<S: Step, const ROWS: usize, const VECTORS: usize, c
     let (a, b, c) = (block.a.cast::<S::Element>(), block.b.cast::<S::Element>(), block.c.cast::<S::Sum>());
     let blocking = block.blocking;
     let words = block.k / S::GROUP;
+    // Whole tiles, so that only the last block has an edge.
+    let rows = (blocking.m / ROWS).max(1) * ROWS;
     // SAFETY: panels, tiles and the scratch lie where the sizes say, which are the caller's.
     unsafe {
         let packed_a = block.scratch.cast::<S::Word>();
@@ -65,8 +68,8 @@ pub(super) unsafe fn product<S: Step, const ROWS: usize, const VECTORS: usize, c
                     let from = b.add((first_n + j) * block.k + first_k * S::GROUP);
                     S::pack::<COLUMNS, true>(from, block.k, COLUMNS.min(n - j), k, packed_b.add(j * k));
                 }
-                for first_m in (0..block.m).step_by(blocking.m) {
-                    let m = blocking.m.min(block.m - first_m);
+                for first_m in (0..block.m).step_by(rows) {
+                    let m = rows.min(block.m - first_m);
                     let panel = ROWS * k + if S::OFFSET { ROWS } else { 0 };
                     for (index, i) in (0..m).step_by(ROWS).enumerate() {
                         let from = a.add((first_m + i) * block.k + first_k * S::GROUP);

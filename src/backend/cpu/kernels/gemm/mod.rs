@@ -29,8 +29,9 @@ use crate::workload::Shape;
 
 /// Columns that every engine divides evenly: a multiple of every group, and of the words that are packed together.
 const GRANULE: u64 = 64;
-/// Depths of blocks, in words, that are tried.
-const DEPTHS: [usize; 2] = [192, 384];
+/// Blocks that are tried: shallow ones suit a fast third-level cache, deep ones pass over C less often. Found by trying all of 25 × 4 on a Golden Cove
+/// core, whose best reached within 3 % of each other.
+const BLOCKINGS: [Blocking; 2] = [Blocking { k: 384, m: 112, n: 2048 }, Blocking { k: 1024, m: 224, n: 1024 }];
 /// Bytes between matrices, so that they do not begin in the same cache set.
 const STAGGER: usize = 64 * 5;
 
@@ -149,10 +150,9 @@ impl Gemm {
         let layout = Layout::of(shape, copies, input, accumulate);
         let mut variants = Vec::new();
         for engine in engines.into_iter().filter(|engine| shape.m <= engine.most_rows as u64) {
-            let depths: &[usize] = if engine.word > 0 { &DEPTHS } else { &DEPTHS[..1] };
-            for &depth in depths {
-                variants.push((engine, Blocking::for_cache(second_level as usize, engine.word.max(1), depth)));
-            }
+            let blockings = if engine.word > 0 { &BLOCKINGS[..] } else { &BLOCKINGS[..1] };
+            let within = |blocking: &Blocking| (engine, blocking.within(second_level as usize, engine.word.max(1)));
+            variants.extend(blockings.iter().map(within));
         }
         let largest = parts.iter().map(|part| (part.m(), part.n())).max().unwrap_or_default();
         let need = |&(engine, blocking): &(&'static Engine, Blocking)| {

@@ -3,6 +3,7 @@
 //! Work: 2 · ROWS · COLUMNS · k operations. Bound: the multiply-add issue rate; per step it loads ROWS words and VECTORS registers, which two
 //! load ports deliver in less time than the multiply-adds take.
 
+use super::super::prefetch;
 use super::step::Step;
 
 /// Adds the product of a packed panel of ROWS activations and one of VECTORS · WIDTH weights to a tile of C, or puts it there.
@@ -26,6 +27,14 @@ pub(in super::super) unsafe fn tile<S: Step, const ROWS: usize, const VECTORS: u
             let start = activations.add(words * ROWS).cast::<S::Sum>();
             for (row, sums) in sums.iter_mut().enumerate() {
                 *sums = [S::splat_sum(start.add(row).read()); VECTORS];
+            }
+        }
+        if accumulate {
+            // The sums so far come from far away, and are wanted only when the tile is done.
+            for row in 0..ROWS {
+                for vector in 0..VECTORS {
+                    prefetch(c.add(row * stride + vector * S::WIDTH));
+                }
             }
         }
         let (mut a, mut b) = (activations, weights);

@@ -5,6 +5,7 @@ use std::is_x86_feature_detected;
 
 use half::bf16;
 
+use super::super::prefetch;
 use super::engine::{Engine, engine, few, prefill};
 use super::step::Step;
 use crate::backend::cpu::isa::avx2::Avx2;
@@ -127,6 +128,8 @@ macro_rules! transposing_pack {
                             let source = (first_row + row).min(present - 1);
                             if first_row + row < ROWS {
                                 let ($row, $weights) = (from.add(source * stride + word * Self::GROUP), WEIGHTS);
+                                // Rows lie too far apart for the hardware to see a pattern.
+                                prefetch($row.wrapping_add(AHEAD * Self::GROUP));
                                 *line = $words;
                             }
                         }
@@ -203,6 +206,9 @@ unsafe fn transposed(mut r: [__m512i; 16]) -> [__m512i; 16] {
         r
     }
 }
+
+/// Words ahead that packing asks for: four cache lines of 32-bit words.
+const AHEAD: usize = 64;
 
 /// A bfloat16 as `f32`.
 ///
