@@ -9,7 +9,7 @@ use half::{bf16, f16};
 
 use super::Program;
 use super::dot::wide::{self, GROUP, Int4, Wide};
-use super::dot::{Rows, multiply};
+use super::dot::{NEXT_ROWS, NOTHING, Rows, multiply};
 use super::element::{Element, PERIOD, fill_rows};
 use crate::backend::cpu::arena::Lanes;
 use crate::backend::cpu::isa::{Compiled, best, for_every_isa};
@@ -49,11 +49,11 @@ macro_rules! walks {
         [
             // SAFETY, of all: the caller's; the kernel is compiled for the instruction set of `V`.
             // SAFETY: as above.
-            ("4 rows", for_every_isa!(fn(rows: &Rows) { unsafe { multiply::<$dot, 4, 0>(rows) } })),
+            ("4 rows", for_every_isa!(fn(rows: &Rows) { unsafe { multiply::<$dot, 4, NOTHING>(rows) } })),
             // SAFETY: as above.
-            ("4 rows, prefetch", for_every_isa!(fn(rows: &Rows) { unsafe { multiply::<$dot, 4, 1024>(rows) } })),
+            ("4 rows, the next asked for", for_every_isa!(fn(rows: &Rows) { unsafe { multiply::<$dot, 4, NEXT_ROWS>(rows) } })),
             // SAFETY: as above.
-            ("2 rows, prefetch", for_every_isa!(fn(rows: &Rows) { unsafe { multiply::<$dot, 2, 2048>(rows) } })),
+            ("1 row, 4 kB ahead", for_every_isa!(fn(rows: &Rows) { unsafe { multiply::<$dot, 1, 4096>(rows) } })),
         ]
     };
 }
@@ -61,7 +61,7 @@ macro_rules! walks {
 /// A special kernel of AVX-512 in the same walks.
 #[cfg(target_arch = "x86_64")]
 macro_rules! avx512 {
-    ($name:literal, $walk:literal, $dot:ty, $rows:literal, $ahead:literal) => {
+    ($name:literal, $walk:literal, $dot:ty, $rows:literal, $ahead:expr) => {
         Compiled {
             isa: concat!($name, ", ", $walk),
             available: || crate::backend::cpu::isa::has_avx512() && std::arch::is_x86_feature_detected!("avx512bf16"),
@@ -69,7 +69,7 @@ macro_rules! avx512 {
                 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx2,fma,f16c")]
                 unsafe fn compiled(rows: &Rows) {
                     // SAFETY: the caller's; this function has the instruction set enabled.
-                    unsafe { multiply::<$dot, $rows, $ahead>(rows) }
+                    unsafe { multiply::<$dot, $rows, { $ahead }>(rows) }
                 }
                 compiled as Multiply
             },
@@ -81,9 +81,9 @@ macro_rules! avx512 {
 const BF16_DOT: &[Compiled<Multiply>] = {
     use super::dot::x86::Bf16Dot;
     &[
-        avx512!("AVX-512 BF16 dot", "4 rows", Bf16Dot<2>, 4, 0),
-        avx512!("AVX-512 BF16 dot", "4 rows, prefetch", Bf16Dot<2>, 4, 1024),
-        avx512!("AVX-512 BF16 dot", "2 rows, prefetch", Bf16Dot<2>, 2, 2048),
+        avx512!("AVX-512 BF16 dot", "4 rows", Bf16Dot<2>, 4, NOTHING),
+        avx512!("AVX-512 BF16 dot", "4 rows, the next asked for", Bf16Dot<2>, 4, NEXT_ROWS),
+        avx512!("AVX-512 BF16 dot", "1 row, 4 kB ahead", Bf16Dot<2>, 1, 4096),
     ]
 };
 
@@ -91,9 +91,9 @@ const BF16_DOT: &[Compiled<Multiply>] = {
 const INT4_DOT: &[Compiled<Multiply>] = {
     use super::dot::x86::Int4Dot;
     &[
-        avx512!("AVX-512 lookup and BF16 dot", "4 rows", Int4Dot, 4, 0),
-        avx512!("AVX-512 lookup and BF16 dot", "4 rows, prefetch", Int4Dot, 4, 512),
-        avx512!("AVX-512 lookup and BF16 dot", "2 rows, prefetch", Int4Dot, 2, 1024),
+        avx512!("AVX-512 lookup and BF16 dot", "4 rows", Int4Dot, 4, NOTHING),
+        avx512!("AVX-512 lookup and BF16 dot", "4 rows, the next asked for", Int4Dot, 4, NEXT_ROWS),
+        avx512!("AVX-512 lookup and BF16 dot", "1 row, 4 kB ahead", Int4Dot, 1, 4096),
     ]
 };
 

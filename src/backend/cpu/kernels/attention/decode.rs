@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use half::{bf16, f16};
 
-use super::super::Program;
+use super::super::{Program, prefetch};
 use super::super::dot::wide::{self, Widen};
 use super::super::element::{Element, PERIOD};
 use super::{DIM, GROUP, dot, weights};
@@ -54,6 +54,8 @@ unsafe fn attend<V: Vector, F: Widen, const SCALED: bool>(cache: &Cache) {
         for first in (0..cache.context).step_by(BLOCK) {
             for position in 0..BLOCK {
                 let key = cache.keys.add((first + position) * row);
+                // The values of this block are next, then the keys of the next block: the hardware sees neither coming.
+                ask_for(cache.values.add((first + position) * row), row);
                 let mut products = [V::splat(0.0); GROUP];
                 for at in (0..DIM).step_by(V::WIDTH) {
                     let key = F::load::<V>(key.add(at * F::BYTES));
@@ -107,6 +109,9 @@ unsafe fn attend<V: Vector, F: Widen, const SCALED: bool>(cache: &Cache) {
                 }
                 for position in 0..BLOCK {
                     let value = cache.values.add((first + position) * row + part * F::BYTES);
+                    if part == 0 {
+                        ask_for(cache.keys.wrapping_add((first + BLOCK + position) * row), row);
+                    }
                     let mut values = [V::splat(0.0); VECTORS];
                     for (vector, lane) in values.iter_mut().enumerate() {
                         *lane = F::load::<V>(value.add(vector * V::WIDTH * F::BYTES));
@@ -131,6 +136,14 @@ unsafe fn attend<V: Vector, F: Widen, const SCALED: bool>(cache: &Cache) {
                 V::load_unaligned(to).div(V::splat(sum)).store_unaligned(to);
             }
         }
+    }
+}
+
+/// Asks for some bytes.
+#[inline(always)]
+fn ask_for(from: *const u8, bytes: usize) {
+    for line in (0..bytes).step_by(64) {
+        prefetch(from.wrapping_add(line));
     }
 }
 

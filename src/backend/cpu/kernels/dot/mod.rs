@@ -19,6 +19,8 @@ pub(super) trait Dot {
 
     /// Elements of a step.
     const CHUNK: usize;
+    /// Bytes of weights that a step reads in order.
+    const BYTES: usize;
 
     /// # Safety
     /// The instruction set is available.
@@ -58,7 +60,12 @@ pub(super) struct Rows {
     pub(super) results: *mut f32,
 }
 
-/// Multiplies `AT_ONCE` rows at a time with one vector. `AHEAD` bytes ahead it asks for weights (0: it leaves that to the hardware).
+/// What a product asks for before it needs it.
+pub(super) const NOTHING: usize = 0;
+/// The same place of the rows that come next.
+pub(super) const NEXT_ROWS: usize = 1;
+
+/// Multiplies `AT_ONCE` rows at a time with one vector. It asks for weights `AHEAD` bytes ahead, unless that is [`NOTHING`] or [`NEXT_ROWS`].
 ///
 /// # Safety
 /// The instruction set of the dot product is available; rows come in multiples of `AT_ONCE`, columns of `CHUNK`; everything lies where `rows` says.
@@ -71,17 +78,22 @@ pub(super) unsafe fn multiply<D: Dot<Result = f32>, const AT_ONCE: usize, const 
         let mut first = 0;
         while first < rows.rows {
             let start = weights.add(first * stride);
+            let ahead = if AHEAD == NEXT_ROWS { AT_ONCE * stride } else { AHEAD };
+            let mut bytes = 0;
             let mut sums = [D::zero(); AT_ONCE];
             let mut at = 0;
             while at < columns {
                 for (row, sums) in sums.iter_mut().enumerate() {
                     let row = start.add(row * stride);
-                    if AHEAD > 0 {
-                        prefetch(row.wrapping_add(at * stride / columns + AHEAD));
+                    if AHEAD != NOTHING {
+                        for line in (0..D::BYTES).step_by(64) {
+                            prefetch(row.wrapping_add(bytes + line + ahead));
+                        }
                     }
                     *sums = D::step(*sums, row, columns, at, prepared);
                 }
                 at += D::CHUNK;
+                bytes += D::BYTES;
             }
             for (row, sums) in sums.into_iter().enumerate() {
                 results.add(first + row).write(D::finish(sums, prepared, columns));

@@ -45,6 +45,7 @@ impl<V: Vector, W: Widen, A: Widen, const VECTORS: usize> Dot for Wide<V, W, A, 
     type Result = f32;
 
     const CHUNK: usize = VECTORS * V::WIDTH;
+    const BYTES: usize = Self::CHUNK * W::BYTES;
 
     #[inline(always)]
     unsafe fn zero() -> [V; VECTORS] {
@@ -120,6 +121,7 @@ impl<V: Vector, A: Widen> Dot for Int4<V, A> {
     type Result = f32;
 
     const CHUNK: usize = GROUP;
+    const BYTES: usize = GROUP / 2;
 
     #[inline(always)]
     unsafe fn zero() -> V {

@@ -23,6 +23,7 @@ impl<const VECTORS: usize> Dot for Bf16Dot<VECTORS> {
     type Result = f32;
 
     const CHUNK: usize = 32 * VECTORS;
+    const BYTES: usize = 64 * VECTORS;
 
     #[inline(always)]
     unsafe fn zero() -> [__m512; VECTORS] {
@@ -89,6 +90,7 @@ impl Dot for Int4Dot {
     type Result = f32;
 
     const CHUNK: usize = GROUP;
+    const BYTES: usize = GROUP / 2;
 
     #[inline(always)]
     unsafe fn zero() -> __m512 {
@@ -142,6 +144,7 @@ impl Dot for Int8Dot {
     type Result = i32;
 
     const CHUNK: usize = 64;
+    const BYTES: usize = 64;
 
     #[inline(always)]
     unsafe fn zero() -> __m512i {
