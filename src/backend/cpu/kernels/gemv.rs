@@ -25,7 +25,7 @@ struct Format {
     weights: DType,
     activations: DType,
     /// Kernels of special instructions.
-    special: &'static [Compiled<Multiply>],
+    special: &'static [&'static [Compiled<Multiply>]],
     /// Kernels that widen to `f32`, for every instruction set, in several walks.
     wide: [(&'static str, &'static [Compiled<Multiply>]); 3],
     /// The exact value of an activation, and of a weight in a row of some columns.
@@ -61,12 +61,20 @@ macro_rules! walks {
 /// A special kernel of AVX-512 in the same walks.
 #[cfg(target_arch = "x86_64")]
 macro_rules! avx512 {
-    ($name:literal, $walk:literal, $dot:ty, $rows:literal, $ahead:expr) => {
+    ($name:literal, $feature:tt, $dot:ty) => {
+        [
+            avx512!($name, $feature, "4 rows", $dot, 4, NOTHING),
+            avx512!($name, $feature, "4 rows, the next asked for", $dot, 4, NEXT_ROWS),
+            avx512!($name, $feature, "1 row, 4 kB ahead", $dot, 1, 4096),
+        ]
+    };
+    ($name:literal, $feature:tt, $walk:literal, $dot:ty, $rows:literal, $ahead:expr) => {
         Compiled {
             isa: concat!($name, ", ", $walk),
-            available: || crate::backend::cpu::isa::has_avx512() && std::arch::is_x86_feature_detected!("avx512bf16"),
+            available: || crate::backend::cpu::isa::has_avx512() && std::arch::is_x86_feature_detected!($feature),
             function: {
-                #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx2,fma,f16c")]
+                #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")]
+                #[target_feature(enable = $feature)]
                 unsafe fn compiled(rows: &Rows) {
                     // SAFETY: the caller's; this function has the instruction set enabled.
                     unsafe { multiply::<$dot, $rows, { $ahead }>(rows) }
@@ -78,29 +86,26 @@ macro_rules! avx512 {
 }
 
 #[cfg(target_arch = "x86_64")]
-const BF16_DOT: &[Compiled<Multiply>] = {
-    use super::dot::x86::Bf16Dot;
-    &[
-        avx512!("AVX-512 BF16 dot", "4 rows", Bf16Dot<2>, 4, NOTHING),
-        avx512!("AVX-512 BF16 dot", "4 rows, the next asked for", Bf16Dot<2>, 4, NEXT_ROWS),
-        avx512!("AVX-512 BF16 dot", "1 row, 4 kB ahead", Bf16Dot<2>, 1, 4096),
-    ]
-};
+mod special {
+    use super::super::dot::{vnni, x86};
+    use super::{Compiled, Multiply, NEXT_ROWS, NOTHING, Rows, multiply};
 
-#[cfg(target_arch = "x86_64")]
-const INT4_DOT: &[Compiled<Multiply>] = {
-    use super::dot::x86::Int4Dot;
-    &[
-        avx512!("AVX-512 lookup and BF16 dot", "4 rows", Int4Dot, 4, NOTHING),
-        avx512!("AVX-512 lookup and BF16 dot", "4 rows, the next asked for", Int4Dot, 4, NEXT_ROWS),
-        avx512!("AVX-512 lookup and BF16 dot", "1 row, 4 kB ahead", Int4Dot, 1, 4096),
-    ]
-};
+    pub(super) static BF16: [Compiled<Multiply>; 3] = avx512!("AVX-512 BF16 dot", "avx512bf16", x86::Bf16Dot<2>);
+    pub(super) static INT8: [Compiled<Multiply>; 3] = avx512!("AVX-512 VNNI, 16-bit", "avx512vnni", vnni::Int8);
+    pub(super) static INT4_LOOKUP: [Compiled<Multiply>; 3] =
+        avx512!("AVX-512 lookup and BF16 dot", "avx512bf16", x86::Int4Dot);
+    pub(super) static INT4: [Compiled<Multiply>; 3] = avx512!("AVX-512 VNNI, 16-bit", "avx512vnni", vnni::Int4);
+}
 
 #[cfg(not(target_arch = "x86_64"))]
-const BF16_DOT: &[Compiled<Multiply>] = &[];
-#[cfg(not(target_arch = "x86_64"))]
-const INT4_DOT: &[Compiled<Multiply>] = &[];
+mod special {
+    use super::{Compiled, Multiply};
+
+    pub(super) static BF16: [Compiled<Multiply>; 0] = [];
+    pub(super) static INT8: [Compiled<Multiply>; 0] = [];
+    pub(super) static INT4_LOOKUP: [Compiled<Multiply>; 0] = [];
+    pub(super) static INT4: [Compiled<Multiply>; 0] = [];
+}
 
 static FORMATS: [Format; 5] = [
     Format {
@@ -126,7 +131,7 @@ static FORMATS: [Format; 5] = [
     Format {
         weights: DType::Bf16,
         activations: DType::Bf16,
-        special: BF16_DOT,
+        special: &[&special::BF16],
         wide: walks!(Wide<V, wide::Bf16, wide::Bf16, 2>),
         activation: value::<bf16>,
         weight: |row, _, index| value::<bf16>(row, index),
@@ -136,7 +141,7 @@ static FORMATS: [Format; 5] = [
     Format {
         weights: DType::Int8,
         activations: DType::Bf16,
-        special: &[],
+        special: &[&special::INT8],
         wide: walks!(Wide<V, wide::Int8, wide::Bf16, 2>),
         activation: value::<bf16>,
         weight: |row, _, index| value::<i8>(row, index),
@@ -146,7 +151,7 @@ static FORMATS: [Format; 5] = [
     Format {
         weights: DType::Int4G128,
         activations: DType::Bf16,
-        special: INT4_DOT,
+        special: &[&special::INT4, &special::INT4_LOOKUP],
         wide: walks!(Int4<V, wide::Bf16>),
         activation: value::<bf16>,
         weight: int4,
@@ -253,7 +258,7 @@ impl Gemv {
                 "{rows} rows of {columns} are not {parts} times a multiple of {ROWS} rows, of a multiple of 256"
             )));
         }
-        let special = format.special.iter().filter(|kernel| (kernel.available)());
+        let special = format.special.iter().copied().flatten().filter(|kernel| (kernel.available)());
         let mut kernels: Vec<(String, Multiply)> =
             special.map(|kernel| (kernel.isa.to_owned(), kernel.function)).collect();
         for (walk, compiled) in &format.wide {
@@ -405,7 +410,8 @@ mod tests {
             // More rows than repeat.
             let gemv = gemv(format, &mut arena, Sizes { rows: 1032, columns: 768, parts: 3 });
             let every_isa = format.wide.iter().flat_map(|(_, compiled)| compiled.iter());
-            let native = every_isa.chain(format.special).filter(|kernel| (kernel.available)());
+            let native =
+                every_isa.chain(format.special.iter().copied().flatten()).filter(|kernel| (kernel.available)());
             for kernel in native {
                 let one = Gemv {
                     kernels: vec![kernel.function],

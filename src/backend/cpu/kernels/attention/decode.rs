@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use half::{bf16, f16};
 
-use super::super::{Program, prefetch};
 use super::super::dot::wide::{self, Widen};
 use super::super::element::{Element, PERIOD};
+use super::super::{Program, prefetch};
 use super::{DIM, GROUP, dot, weights};
 use crate::backend::cpu::arena::Lanes;
 use crate::backend::cpu::isa::{Compiled, Vector, best, exp, for_every_isa};

@@ -4,6 +4,8 @@
 
 use super::prefetch;
 
+#[cfg(target_arch = "x86_64")]
+pub(super) mod vnni;
 pub(super) mod wide;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod x86;
