@@ -403,7 +403,7 @@ pub static PROBES: &[Probe] = &[
         ROWWISE,
         "silu(gate) · up, between the two halves of a gated feed-forward network.",
     ),
-    rowwise(RowwiseOp::SiluMul, DType::Bf16, ROWWISE_HALF, "silu(gate) · up in bf16."),
+    rowwise(RowwiseOp::SiluMul, DType::Bf16, ROWWISE_HALF, "silu(gate) · up in bf16, as engines for GPUs keep it."),
     rowwise(RowwiseOp::Rope, DType::F32, ROWWISE, "Rotary position embedding of heads of 128, in place."),
     rowwise(RowwiseOp::Add, DType::F32, ROWWISE, "The residual connection x += y."),
     rowwise(RowwiseOp::Add, DType::Bf16, ROWWISE_HALF, "The residual connection x += y in bf16."),

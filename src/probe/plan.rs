@@ -153,9 +153,9 @@ struct Sizes {
 impl Sizes {
     fn of(identity: &Identity, available: Option<u64>) -> Self {
         let wanted = (CACHES * identity.last_level_cache(identity.cores)).max(LEAST_FAR);
-        // The lanes' memory is kept between steps: an eighth for all cores and an eighth for one make the quarter we allow ourselves.
-        let of_total = if identity.memory > 0 { identity.memory / 8 } else { LEAST_FAR };
-        let of_available = available.map_or(u64::MAX, |available| available / 4);
+        // Memory is kept between steps: a twelfth for all lanes, one for a single lane and one for what lanes share make the quarter we allow ourselves.
+        let of_total = if identity.memory > 0 { identity.memory / 12 } else { LEAST_FAR };
+        let of_available = available.map_or(u64::MAX, |available| available / 6);
         let far = wanted.min(of_total).min(of_available).max(1 << 20);
         Self { far, wanted }
     }
@@ -195,6 +195,7 @@ fn workloads(family: Family, grid: Grid, lanes: u32, sizes: &Sizes, shapes: &[Sh
             .collect(),
         Family::Attention { phase, kv } => contexts(phase, grid)
             .iter()
+            .filter(|&&context| cache_bytes(kv, context).saturating_mul(wide) <= sizes.far)
             .map(|&context| {
                 let caches = match phase {
                     Phase::Decode => (sizes.far / wide / cache_bytes(kv, context)).max(1),

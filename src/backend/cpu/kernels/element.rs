@@ -129,6 +129,11 @@ impl Element for i32 {
     }
 }
 
+/// Whether a result is as near to its reference as a tolerance allows. NaN is near to nothing.
+pub(super) fn near(found: f64, expected: f64, tolerance: f64) -> bool {
+    (found - expected).abs() <= tolerance
+}
+
 /// Rows of large matrices repeat after this many, a prime: filling is copying, and a reference need not recompute gigabytes. A kernel that takes
 /// a wrong row, or a wrong part of one, is still found out.
 pub(super) const PERIOD: usize = 509;

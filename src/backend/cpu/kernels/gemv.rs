@@ -10,7 +10,7 @@ use half::{bf16, f16};
 use super::Program;
 use super::dot::wide::{self, GROUP, Int4, Wide};
 use super::dot::{NEXT_ROWS, NOTHING, Rows, multiply};
-use super::element::{Element, PERIOD, fill_rows};
+use super::element::{Element, PERIOD, fill_rows, near};
 use crate::backend::cpu::arena::Lanes;
 use crate::backend::cpu::isa::{Compiled, best, for_every_isa};
 use crate::backend::{BackendError, CycleLimit};
@@ -379,7 +379,7 @@ impl Program for Gemv {
             let (expected, size) = (period[row % PERIOD].0 * scale, period[row % PERIOD].1 * scale);
             let found = f64::from(f32::from_ne_bytes([result[0], result[1], result[2], result[3]]));
             // Far more than rounding adds up to, and far less than one product of thousands.
-            if !((found - expected).abs() <= 4e-6 * size) {
+            if !near(found, expected, 4e-6 * size) {
                 return Err(format!("row {row} is {found}, the reference says {expected}"));
             }
         }

@@ -9,7 +9,7 @@ use half::bf16;
 
 use super::Program;
 use super::dot::wide::{Bf16, F32, Widen};
-use super::element::{Element, PERIOD, fill_rows};
+use super::element::{Element, PERIOD, fill_rows, near};
 use crate::backend::cpu::arena::Lanes;
 use crate::backend::cpu::isa::{Compiled, Vector, best, exp, for_every_isa};
 use crate::backend::{BackendError, CycleLimit};
@@ -477,9 +477,8 @@ impl Program for Rowwise {
             let expected = self.reference(row, &inputs.iter().map(of_row).collect::<Vec<_>>());
             for (index, expected) in expected.into_iter().enumerate() {
                 let found = (self.format.value)(found, index);
-                if !((found - expected).abs()
-                    <= tolerance * (expected.abs() + 1e-2 / LENGTH as f64).max(floor(self.op)))
-                {
+                let size = (expected.abs() + 1e-2 / LENGTH as f64).max(floor(self.op));
+                if !near(found, expected, tolerance * size) {
                     return Err(format!("row {row}, element {index} is {found}, the reference says {expected}"));
                 }
             }

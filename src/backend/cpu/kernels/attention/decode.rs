@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use half::{bf16, f16};
 
 use super::super::dot::wide::{self, Widen};
-use super::super::element::{Element, PERIOD};
+use super::super::element::{Element, PERIOD, near};
 use super::super::{Program, prefetch};
 use super::{DIM, GROUP, dot, weights};
 use crate::backend::cpu::arena::Lanes;
@@ -386,7 +386,7 @@ impl Program for Decode {
             for (at, expected) in (self.format.reference)(&of, &queries).into_iter().enumerate() {
                 let found = f64::from(results[at]);
                 // Results are means of numbers below 1.
-                if !((found - expected).abs() <= 1e-5) {
+                if !near(found, expected, 1e-5) {
                     return Err(format!("cache {index}, element {at} is {found}, the reference says {expected}"));
                 }
             }

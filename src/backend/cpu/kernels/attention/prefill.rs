@@ -6,7 +6,7 @@
 use half::bf16;
 
 use super::super::Program;
-use super::super::element::Element;
+use super::super::element::{Element, near};
 use super::super::gemm::step::Step;
 use super::super::gemm::tile::tile;
 use super::{DIM, GROUP, dot, weights};
@@ -71,7 +71,12 @@ pub(in super::super) unsafe fn attend<V, S, const ROWS: usize, const VECTORS: us
     S: Step<Element = bf16, Sum = f32>,
 {
     const {
-        assert!(COLUMNS == VECTORS * S::WIDTH && KEYS_AT_ONCE % COLUMNS == 0 && DIM % COLUMNS == 0 && ROWS <= MOST_ROWS)
+        assert!(
+            COLUMNS == VECTORS * S::WIDTH
+                && KEYS_AT_ONCE.is_multiple_of(COLUMNS)
+                && DIM.is_multiple_of(COLUMNS)
+                && ROWS <= MOST_ROWS
+        );
     };
     let (context, words) = (prompt.context, DIM / S::GROUP);
     let room = Room::of(context);
@@ -145,8 +150,8 @@ pub(in super::super) unsafe fn attend<V, S, const ROWS: usize, const VECTORS: us
                         }
                     }
                 }
-                for row in 0..rows {
-                    let (to, sum) = (results.add(row * DIM), V::splat(sums[row]));
+                for (row, &sum) in sums.iter().enumerate().take(rows) {
+                    let (to, sum) = (results.add(row * DIM), V::splat(sum));
                     for at in (0..DIM).step_by(V::WIDTH) {
                         V::load_unaligned(to.add(at)).div(sum).store_unaligned(to.add(at));
                     }
@@ -351,7 +356,7 @@ impl Program for Prefill {
         };
         // SAFETY: as above.
         let results = unsafe { std::slice::from_raw_parts(prompt.results, GROUP * context * DIM) };
-        if let Some(at) = results.iter().position(|result| !(result.abs() <= 1.01)) {
+        if let Some(at) = results.iter().position(|&result| !near(f64::from(result), 0.0, 1.01)) {
             return Err(format!("element {at} is {}, which is no mean of numbers between -1 and 1", results[at]));
         }
         for row in (0..GROUP * context).step_by(EVERY).chain([GROUP * context - 1]) {
@@ -368,7 +373,7 @@ impl Program for Prefill {
             for (index, expected) in expected.into_iter().enumerate() {
                 let found = f64::from(results[row * DIM + index]);
                 // Shares are rounded to bfloat16 on their way, in random directions; the fewer there are, the more it shows.
-                if !((found - expected).abs() <= 2.0 * bf16::ROUNDING / (seen as f64).sqrt() + 1e-5) {
+                if !near(found, expected, 2.0 * bf16::ROUNDING / (seen as f64).sqrt() + 1e-5) {
                     return Err(format!("row {row}, element {index} is {found}, the reference says {expected}"));
                 }
             }

@@ -40,22 +40,21 @@ pub(in super::super) unsafe fn tile<S: Step, const ROWS: usize, const VECTORS: u
         let (mut a, mut b) = (activations, weights);
         for _ in 0..words {
             let mut columns = [S::load(b); VECTORS];
-            for vector in 1..VECTORS {
-                columns[vector] = S::load(b.add(vector * S::WIDTH));
+            for (vector, column) in columns.iter_mut().enumerate().skip(1) {
+                *column = S::load(b.add(vector * S::WIDTH));
             }
-            for row in 0..ROWS {
+            for (row, sums) in sums.iter_mut().enumerate() {
                 let x = S::splat(a.add(row));
-                for vector in 0..VECTORS {
-                    sums[row][vector] = S::step(sums[row][vector], x, columns[vector]);
+                for (sum, &column) in sums.iter_mut().zip(&columns) {
+                    *sum = S::step(*sum, x, column);
                 }
             }
             a = a.add(ROWS);
             b = b.add(VECTORS * S::WIDTH);
         }
-        for row in 0..ROWS {
-            for vector in 0..VECTORS {
+        for (row, sums) in sums.into_iter().enumerate() {
+            for (vector, sum) in sums.into_iter().enumerate() {
                 let to = c.add(row * stride + vector * S::WIDTH);
-                let sum = sums[row][vector];
                 S::store_sums(if accumulate { S::add_sums(sum, S::load_sums(to)) } else { sum }, to);
             }
         }

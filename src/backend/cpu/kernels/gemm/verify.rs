@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 
 use half::bf16;
 
+use super::super::element::near;
 use super::{Element, Gemm, fill_rows};
 use crate::data::{Seed, bits};
 use crate::dtype::DType;
@@ -103,8 +104,7 @@ impl<T: Element, S: Element> Formats<T, S> {
         for row in 0..m {
             let expected: f64 = a_row(row).iter().zip(&weighted).map(|(a, b)| a.value() * b).sum();
             let found: f64 = c_row(row).iter().enumerate().map(|(column, c)| sign(column) * c.value()).sum();
-            let difference = (found - expected).abs();
-            if !(difference <= 10.0 * scale * width.sqrt()) {
+            if !near(found, expected, 10.0 * scale * width.sqrt()) {
                 return Err(format!("row {row}: its signed sum is {found}, the reference says {expected}"));
             }
         }
@@ -112,7 +112,7 @@ impl<T: Element, S: Element> Formats<T, S> {
             let (row, column) = (bits(Seed(7), spot) as usize % m, bits(Seed(8), spot) as usize % n);
             let expected: f64 = a_row(row).iter().zip(b_row(column)).map(|(a, b)| a.value() * b.value()).sum();
             let found = c_row(row)[column].value();
-            if !((found - expected).abs() <= 10.0 * scale) {
+            if !near(found, expected, 10.0 * scale) {
                 return Err(format!("row {row}, column {column}: {found}, the reference says {expected}"));
             }
         }
