@@ -4,6 +4,7 @@ mod advice;
 mod answers;
 mod block;
 mod comparison;
+mod products;
 mod profile;
 mod text;
 

@@ -1,6 +1,7 @@
 //! A profile as a person reads it: who and how, then the ceilings as trees, with what speaks against each value.
 
 use super::block::{Block, Cell, Group, Row, Table, Tone};
+use super::products::{by_tokens, formula, share};
 use crate::facts::{DeviceKind, TimerSource};
 use crate::profile::{Bundled, Ceiling, Claim, Entry, Flag, Instrument, Limit, Outcome, Point, Profile};
 use crate::resource::{Axis, MemoryLevel, Resource, Scope};
@@ -19,6 +20,8 @@ pub fn profile(profile: &Profile) -> Vec<Block> {
     blocks.extend(ceilings(profile).or_else(|| claims(profile)).map(Block::Table));
     blocks
         .extend([Scope::Device, Scope::Core].into_iter().filter_map(|scope| caches(profile, scope)).map(Block::Table));
+    let scopes = [Scope::Device, Scope::Core];
+    blocks.extend(scopes.into_iter().filter_map(|scope| by_tokens(profile, scope)).map(Block::Table));
     blocks.extend(left_out(profile));
     blocks
 }
@@ -171,7 +174,7 @@ fn row(profile: &Profile, ceiling: &Ceiling) -> Row {
         (Some(Axis::Shape), _) => point.shape.map_or_else(String::new, |shape| shape.to_string()),
         _ => "–".to_owned(),
     };
-    let (note, tone) = note(ceiling, point, limit.as_ref(), claim.is_some());
+    let (note, tone) = note(profile, ceiling, point, limit.as_ref(), claim.is_some());
     let cells = [
         Cell::new(human(point.value, ceiling.unit).to_string(), Tone::Strong),
         Cell::plain(best),
@@ -183,14 +186,18 @@ fn row(profile: &Profile, ceiling: &Ceiling) -> Row {
 }
 
 /// What speaks against the value; or else what stands behind it.
-fn note(ceiling: &Ceiling, point: &Point, limit: Option<&Limit>, claimed: bool) -> (String, Tone) {
+fn note(profile: &Profile, ceiling: &Ceiling, point: &Point, limit: Option<&Limit>, claimed: bool) -> (String, Tone) {
+    let beside: Vec<String> = [share(profile, ceiling, point), formula(ceiling)].into_iter().flatten().collect();
     let findings: Vec<String> = telling(&point.flags).map(|flag| flag.explain(ceiling.unit)).collect();
     if !findings.is_empty() {
-        return (findings.join("; "), Tone::Warn);
+        return ([findings, beside].concat().join("; "), Tone::Warn);
     }
     if let Some(steady) = point.steady {
         let clock = steady.clock.map_or(String::new(), |clock| format!(" at {clock}"));
         return (format!("steady {}{clock} after {}", human(steady.value, ceiling.unit), steady.after), Tone::Dim);
+    }
+    if !beside.is_empty() {
+        return (beside.join("; "), Tone::Dim);
     }
     let low = limit.is_some_and(|limit| point.value < LOW * limit.value);
     let text = match (ceiling.resource, limit) {
