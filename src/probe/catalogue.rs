@@ -131,6 +131,15 @@ impl Probe {
         }
     }
 
+    /// Whether it measures an operator rather than a roof.
+    #[must_use]
+    pub const fn is_operator(&self) -> bool {
+        matches!(
+            self.family,
+            Family::Gemm { .. } | Family::Gemv { .. } | Family::Attention { .. } | Family::Rowwise { .. }
+        )
+    }
+
     /// The scopes it is measured in.
     pub fn scopes(&self) -> impl Iterator<Item = Scope> + use<> {
         let both = [(Scope::Device, self.device), (Scope::Core, self.core)];

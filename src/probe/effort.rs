@@ -22,6 +22,9 @@ pub struct Settings {
     pub rounds: usize,
 }
 
+/// What is left of budgets when a run is late.
+const HURRY: f64 = 0.25;
+
 impl Settings {
     /// The settings of an effort.
     #[must_use]
@@ -50,6 +53,22 @@ impl Settings {
                 Self { goal: 0.003, least: 25, budget: Seconds(4.0), warm_up: Seconds(0.3), rounds: 5, ..common }
             }
         }
+    }
+
+    /// The settings for operators: there are many shapes and sizes of them, and a tenth of a per cent of one decides nothing.
+    #[must_use]
+    pub const fn of_operators(effort: Effort) -> Self {
+        match effort {
+            Effort::Thorough => Self::of(Effort::Normal),
+            other => Self::of(other),
+        }
+    }
+
+    /// These settings for a run that takes longer than planned, because its samples scatter or its neighbours are busy: less time for what will not
+    /// hold still in it either.
+    #[must_use]
+    pub fn hurried(self) -> Self {
+        Self { budget: self.budget * HURRY, warm_up: self.warm_up * HURRY, ..self }
     }
 
     /// Time a point takes on a quiet machine, with some variants to choose from.

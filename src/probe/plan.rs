@@ -5,6 +5,7 @@ use super::effort::Settings;
 use super::select::Selection;
 use super::shapes;
 use crate::backend::Device;
+use crate::dtype::DType;
 use crate::facts::Identity;
 use crate::profile::Effort;
 use crate::resource::{Key, MemoryLevel, Overhead, Phase, Scope};
@@ -31,7 +32,7 @@ pub struct Request {
 pub struct Plan {
     /// The request it answers.
     pub request: Request,
-    /// How each point is measured.
+    /// How each point of a roof is measured.
     pub settings: Settings,
     /// The steps, in order.
     pub steps: Vec<Step>,
@@ -56,6 +57,8 @@ pub struct Step {
     pub keys: Vec<Key>,
     /// The workloads, in ascending order of their place on the axis.
     pub workloads: Vec<Workload>,
+    /// How each point is measured.
+    pub settings: Settings,
     /// How long it will take on a quiet machine.
     pub estimate: Seconds,
 }
@@ -95,6 +98,8 @@ const FEW_TOKENS: u64 = 64;
 const HOPS: u64 = 4096;
 /// Rates assumed for the estimate of time, in bytes per second: filling and checking buffers, and linking a chase.
 const FILL_RATE: f64 = 6e9;
+/// The same for products, in operations per second and lane.
+const OPS_RATE: f64 = 150e9;
 
 /// Makes the plan of a request for a device with some memory available.
 #[must_use]
@@ -116,13 +121,14 @@ pub fn plan(device: &dyn Device, available_memory: Option<u64>, request: Request
                 left_out.extend(keys);
                 continue;
             }
+            let settings = if probe.is_operator() { Settings::of_operators(request.effort) } else { settings };
             let estimate = estimate(probe.family, &workloads, &settings, request.sustain);
-            steps.push(Step { probe, scope, keys, workloads, estimate });
+            steps.push(Step { probe, scope, keys, workloads, settings, estimate });
         }
     }
     let largest = steps.iter().flat_map(|step| &step.workloads);
     let memory = largest.map(|load| load.bytes_per_lane() * u64::from(load.lanes)).max().unwrap_or(0);
-    let second_visits = steps.iter().map(|step| second_visits(step, &settings)).sum();
+    let second_visits = steps.iter().map(|step| second_visits(step, &step.settings)).sum();
     Plan { request, settings, steps, second_visits, left_out, memory, wanted_working_set: sizes.wanted }
 }
 
@@ -153,9 +159,10 @@ struct Sizes {
 impl Sizes {
     fn of(identity: &Identity, available: Option<u64>) -> Self {
         let wanted = (CACHES * identity.last_level_cache(identity.cores)).max(LEAST_FAR);
-        // Memory is kept between steps: a twelfth for all lanes, one for a single lane and one for what lanes share make the quarter we allow ourselves.
-        let of_total = if identity.memory > 0 { identity.memory / 12 } else { LEAST_FAR };
-        let of_available = available.map_or(u64::MAX, |available| available / 6);
+        // Memory is kept between steps: a tenth for all lanes, one for a single lane and half of one for what lanes share make the quarter we allow
+        // ourselves.
+        let of_total = if identity.memory > 0 { identity.memory / 10 } else { LEAST_FAR };
+        let of_available = available.map_or(u64::MAX, |available| available / 5);
         let far = wanted.min(of_total).min(of_available).max(1 << 20);
         Self { far, wanted }
     }
@@ -176,12 +183,13 @@ fn workloads(family: Family, grid: Grid, lanes: u32, sizes: &Sizes, shapes: &[Sh
             .collect(),
         Family::MultiplyAdd { unit, input, accumulate } => vec![Kind::MultiplyAdd { unit, input, accumulate }],
         Family::Gemm { input, accumulate } => {
-            let chosen = if shapes.is_empty() { shapes::of(grid, lanes) } else { in_order(shapes) };
+            let chosen =
+                if shapes.is_empty() { shapes::of(grid, lanes, input != DType::F64) } else { in_order(shapes) };
             let kind = |shape: Shape, copies: u64| Kind::Gemm { input, accumulate, shape, copies };
             let bytes = |shape, copies| Workload { kind: kind(shape, copies), lanes }.footprint();
-            let fits = |&shape: &Shape| bytes(shape, 1) <= sizes.far;
+            let fits = |&shape: &Shape| bytes(shape, 1) <= sizes.far / 2;
             // For few tokens the weights are what matters, and they come from memory, not from a cache.
-            let cold = |shape: Shape| if shape.m <= FEW_TOKENS { sizes.far / bytes(shape, 1) } else { 1 };
+            let cold = |shape: Shape| if shape.m <= FEW_TOKENS { sizes.far / 2 / bytes(shape, 1) } else { 1 };
             chosen.into_iter().filter(fits).map(|shape| kind(shape, cold(shape).max(1))).collect()
         }
         Family::Gemv { weights, activations } => places(grid, FIRST_MATRIX * wide, sizes.far)
@@ -284,7 +292,11 @@ fn previous_power_of_two(number: u64) -> u64 {
 }
 
 fn estimate(family: Family, workloads: &[Workload], settings: &Settings, sustain: Option<Seconds>) -> Seconds {
-    let variants = if matches!(family, Family::Stream(_)) { 5 } else { 1 };
+    let variants = match family {
+        Family::Stream(_) => 5,
+        Family::Gemm { .. } | Family::Gemv { .. } | Family::Attention { .. } => 4,
+        _ => 1,
+    };
     let preparing = |workload: &Workload| {
         let bytes = workload.bytes_per_lane().saturating_mul(u64::from(workload.lanes));
         // Filled once, verified for the first variant and for the fastest.
@@ -295,7 +307,14 @@ fn estimate(family: Family, workloads: &[Workload], settings: &Settings, sustain
         Family::Empty(Overhead::Wake) => settings.budget + settings.warm_up,
         _ => Seconds(0.0),
     };
-    workloads.iter().map(|workload| settings.typical(variants) + preparing(workload)).sum::<Seconds>() + beside
+    // A product that takes longer than a sample is a sample by itself: tried by every variant, verified, and sampled a few times.
+    let long = |workload: &Workload| {
+        let once = workload.work().ops as f64 / (OPS_RATE * f64::from(workload.lanes));
+        let excess = (once - settings.sample.get()).max(0.0);
+        Seconds(excess * (variants + 10) as f64)
+    };
+    let point = |workload: &Workload| settings.typical(variants) + preparing(workload) + long(workload);
+    workloads.iter().map(point).sum::<Seconds>() + beside
 }
 
 /// A step's curve has a point for each level, any other step one.

@@ -22,6 +22,7 @@ pub(super) struct Measured {
 /// The point of a measurement, with every flag except those that only the whole run can tell.
 pub(super) fn point(
     plan: &Plan,
+    goal: f64,
     workload: &Workload,
     measurement: &Measurement,
     variant: String,
@@ -67,7 +68,7 @@ pub(super) fn point(
         variant,
         clock,
         stop: measurement.stop,
-        flags: flags(plan, workload, measurement, &summary, modes, limit.as_ref()),
+        flags: flags(goal, workload, measurement, &summary, modes, limit.as_ref()),
         steady: measurement.steady.map(|(time, clock, after)| Steady { value: value(time), after, clock }),
         raw: plan.request.keep_samples.then_some(values),
     };
@@ -75,7 +76,7 @@ pub(super) fn point(
 }
 
 fn flags(
-    plan: &Plan,
+    goal: f64,
     workload: &Workload,
     measurement: &Measurement,
     summary: &Summary,
@@ -88,8 +89,8 @@ fn flags(
     if samples.clean < FEWEST as u32 || f64::from(samples.clean) < CROWDED * f64::from(samples.total) {
         flags.push(Flag::Preempted { clean: samples.clean, total: samples.total });
     }
-    if uncertainty > plan.settings.goal || measurement.clean.len() < FEWEST {
-        flags.push(Flag::Unstable { uncertainty, goal: plan.settings.goal });
+    if uncertainty > goal || measurement.clean.len() < FEWEST {
+        flags.push(Flag::Unstable { uncertainty, goal });
     }
     let values: Vec<f64> = measurement.times().iter().map(|&time| workload.value(time)).collect();
     if let Some(change) = stats::drift(&values) {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::catalogue::Family;
 use super::ceiling::{Shapes, ceilings};
+use super::effort::Settings;
 use super::measure::{Measurement, measure, measure_again};
 use super::plan::{Plan, Step};
 use super::point::{Measured, point};
@@ -40,6 +41,9 @@ pub trait Observer {
 
 /// Lower clock than the highest of the run that counts as throttled.
 const THROTTLED: f64 = 0.95;
+/// A run is late when it has taken this many times what its steps were meant to take, and this much more.
+const LATE: f64 = 1.15;
+const GRACE: Seconds = Seconds(3.0);
 /// Clean samples that an interrupted point must have to be kept.
 const WORTH_KEEPING: usize = 3;
 
@@ -53,7 +57,7 @@ pub fn run(
 ) -> Profile {
     let now = device.stopwatch();
     let start = now();
-    let mut session = Session { plan, now, interrupted, visits: Vec::new() };
+    let mut session = Session { plan, now, interrupted, start, planned: Seconds(0.0), visits: Vec::new() };
     let mut builder = begin(device, plan, context);
     let mut shapes = Shapes::default();
     for (index, step) in plan.steps.iter().enumerate() {
@@ -70,6 +74,7 @@ pub fn run(
         }
         builder.observe(device.observed(), (session.now)() - start);
         observer.finished(index, builder.profile());
+        session.planned = session.planned + step.estimate;
     }
     session.visit_again(device, &mut builder, observer);
     note_empty_launch(&mut builder);
@@ -107,6 +112,9 @@ struct Session<'run> {
     plan: &'run Plan,
     now: Stopwatch,
     interrupted: &'run dyn Fn() -> bool,
+    /// When the run began, and how long the steps that are done were meant to take.
+    start: Seconds,
+    planned: Seconds,
     /// Everything that was measured, for the second visits.
     visits: Vec<Visit>,
 }
@@ -114,6 +122,7 @@ struct Session<'run> {
 /// A workload that was measured.
 struct Visit {
     key: Key,
+    settings: Settings,
     workload: Workload,
     measurement: Measurement,
     variant: String,
@@ -133,13 +142,14 @@ impl Session<'_> {
         let sustain = self.plan.request.sustain.filter(|_| matches!(step.probe.family, Family::MultiplyAdd { .. }));
         for (index, &workload) in step.workloads.iter().enumerate() {
             let mut kernel = device.prepare(&workload)?;
-            let measurement = measure(kernel.as_mut(), &self.plan.settings, sustain, &self.now, self.interrupted)?;
+            let settings = self.settings_now(step);
+            let measurement = measure(kernel.as_mut(), &settings, sustain, &self.now, self.interrupted)?;
             if measurement.stop == Stop::Interrupted && measurement.clean.len() < WORTH_KEEPING {
                 break;
             }
             let variant = kernel.variants()[measurement.variant].clone();
             let limit = kernel.limit(measurement.variant);
-            let visit = Visit { key: step.key(), workload, measurement, variant, limit };
+            let visit = Visit { key: step.key(), settings: step.settings, workload, measurement, variant, limit };
             points.extend(self.point(&visit));
             self.visits.push(visit);
             observer.measured(step, index);
@@ -150,8 +160,15 @@ impl Session<'_> {
         Ok(points)
     }
 
+    /// The settings of a step, in haste when the run is late.
+    fn settings_now(&self, step: &Step) -> Settings {
+        let spent = (self.now)() - self.start;
+        let late = spent.get() > LATE * (self.planned + step.estimate).get() + GRACE.get();
+        if late { step.settings.hurried() } else { step.settings }
+    }
+
     fn point(&self, visit: &Visit) -> Option<Measured> {
-        point(self.plan, &visit.workload, &visit.measurement, visit.variant.clone(), visit.limit)
+        point(self.plan, visit.settings.goal, &visit.workload, &visit.measurement, visit.variant.clone(), visit.limit)
     }
 
     /// Measures a second time whatever stands for a ceiling: its only point, or the last of its curve. Minutes apart, a machine that is shared or warms up shows another
@@ -173,13 +190,7 @@ impl Session<'_> {
             observer.revisited(done, again.len());
             let visit = &self.visits[index];
             let later = device.prepare(&visit.workload).and_then(|mut kernel| {
-                measure_again(
-                    kernel.as_mut(),
-                    visit.measurement.variant,
-                    &self.plan.settings,
-                    &self.now,
-                    self.interrupted,
-                )
+                measure_again(kernel.as_mut(), visit.measurement.variant, &visit.settings, &self.now, self.interrupted)
             });
             match later {
                 Ok(later) if later.stop == Stop::Interrupted => {

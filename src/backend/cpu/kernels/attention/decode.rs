@@ -35,12 +35,12 @@ struct Cache {
     results: *mut f32,
 }
 
-/// Attends to a cache.
+/// Attends to a cache. Keys and values are asked for `AHEAD` bytes ahead, or left to the hardware.
 ///
 /// # Safety
 /// The vector's instruction set is available; everything lies where `cache` says.
 #[inline(always)]
-unsafe fn attend<V: Vector, F: Widen, const SCALED: bool>(cache: &Cache) {
+unsafe fn attend<V: Vector, F: Widen, const SCALED: bool, const AHEAD: usize>(cache: &Cache) {
     /// Vectors of results that are summed at a time, for each head of the group.
     const VECTORS: usize = 4;
     let row = DIM * F::BYTES;
@@ -54,8 +54,10 @@ unsafe fn attend<V: Vector, F: Widen, const SCALED: bool>(cache: &Cache) {
         for first in (0..cache.context).step_by(BLOCK) {
             for position in 0..BLOCK {
                 let key = cache.keys.add((first + position) * row);
-                // The values of this block are next, then the keys of the next block: the hardware sees neither coming.
-                ask_for(cache.values.add((first + position) * row), row);
+                if AHEAD > 0 {
+                    // Past its end, this is the beginning of the next block, which comes after this block's values.
+                    ask_for(key.wrapping_add(AHEAD), row);
+                }
                 let mut products = [V::splat(0.0); GROUP];
                 for at in (0..DIM).step_by(V::WIDTH) {
                     let key = F::load::<V>(key.add(at * F::BYTES));
@@ -109,8 +111,8 @@ unsafe fn attend<V: Vector, F: Widen, const SCALED: bool>(cache: &Cache) {
                 }
                 for position in 0..BLOCK {
                     let value = cache.values.add((first + position) * row + part * F::BYTES);
-                    if part == 0 {
-                        ask_for(cache.keys.wrapping_add((first + BLOCK + position) * row), row);
+                    if AHEAD > 0 && part == 0 {
+                        ask_for(value.wrapping_add(AHEAD), row);
                     }
                     let mut values = [V::splat(0.0); VECTORS];
                     for (vector, lane) in values.iter_mut().enumerate() {
@@ -156,7 +158,7 @@ type Attend = unsafe fn(&Cache);
 struct Format {
     kv: DType,
     bytes: usize,
-    attend: &'static [Compiled<Attend>],
+    attend: [(&'static str, &'static [Compiled<Attend>]); 3],
     scaled: bool,
     fill: fn(&mut [u8], Seed),
     reference: fn(&Reference<'_>, &[f32]) -> Vec<f64>,
@@ -232,8 +234,15 @@ macro_rules! cache_format {
         Format {
             kv: <$element as Element>::DTYPE,
             bytes: size_of::<$element>(),
-            // SAFETY: the caller's; the kernel is compiled for the instruction set of `V`.
-            attend: for_every_isa!(fn(cache: &Cache) { unsafe { attend::<V, $widen, $scaled>(cache) } }),
+            attend: [
+                // SAFETY, of all: the caller's; the kernel is compiled for the instruction set of `V`.
+                // SAFETY: as above.
+                ("", for_every_isa!(fn(cache: &Cache) { unsafe { attend::<V, $widen, $scaled, 0>(cache) } })),
+                // SAFETY: as above.
+                (", 2 kB ahead", for_every_isa!(fn(cache: &Cache) { unsafe { attend::<V, $widen, $scaled, 2048>(cache) } })),
+                // SAFETY: as above.
+                (", 4 kB ahead", for_every_isa!(fn(cache: &Cache) { unsafe { attend::<V, $widen, $scaled, 4096>(cache) } })),
+            ],
             scaled: $scaled,
             fill: Of::<$element>::fill,
             reference: Of::<$element>::reference,
@@ -250,8 +259,8 @@ pub(in crate::backend::cpu) struct Decode {
     context: usize,
     caches: usize,
     lanes: Lanes,
-    attend: Attend,
-    names: [String; 1],
+    kernels: Vec<Attend>,
+    names: Vec<String>,
     /// The rows that keys and values repeat.
     keys: Vec<u8>,
     values: Vec<u8>,
@@ -277,9 +286,10 @@ impl Decode {
         if context == 0 || caches == 0 || !context.is_multiple_of(BLOCK as u64) {
             return Err(BackendError::unsupported(format!("{context} tokens are no multiple of {BLOCK}")));
         }
-        let Some(compiled) = best(format.attend) else {
-            return Err(BackendError::unsupported("there is no kernel for this machine"));
+        let native = |(walk, compiled): &(&str, &'static [Compiled<Attend>])| {
+            best(compiled).map(|kernel| (format!("{}{walk}", kernel.isa), kernel.function))
         };
+        let (names, kernels) = format.attend.iter().filter_map(native).unzip();
         let rows = |seed: Seed| {
             let mut rows = vec![0; PERIOD * DIM * format.bytes];
             (format.fill)(&mut rows, seed);
@@ -291,8 +301,8 @@ impl Decode {
             caches: caches as usize,
             next: (0..lanes.count()).map(|_| AtomicU64::new(0)).collect(),
             lanes,
-            attend: compiled.function,
-            names: [compiled.isa.to_owned()],
+            kernels,
+            names,
             keys: rows(KEYS),
             values: rows(VALUES),
         })
@@ -317,9 +327,9 @@ impl Decode {
         }
     }
 
-    fn attend(&self, cache: &Cache) {
+    fn attend(&self, variant: usize, cache: &Cache) {
         // SAFETY: the kernel is available on this machine, and the cache lies within its lane's memory.
-        unsafe { (self.attend)(cache) }
+        unsafe { (self.kernels[variant])(cache) }
     }
 }
 
@@ -356,16 +366,16 @@ impl Program for Decode {
         }
     }
 
-    fn run(&self, _: usize, lane: usize, iterations: u64) {
+    fn run(&self, variant: usize, lane: usize, iterations: u64) {
         let first = self.next[lane].load(Ordering::Relaxed);
         for iteration in 0..iterations {
-            self.attend(&self.cache(lane, ((first + iteration) % self.caches as u64) as usize));
+            self.attend(variant, &self.cache(lane, ((first + iteration) % self.caches as u64) as usize));
         }
         self.next[lane].store((first + iterations) % self.caches as u64, Ordering::Relaxed);
     }
 
     /// Caches that begin with the same row are equal, and so must their results be.
-    fn verify(&self, _: usize, lane: usize) -> Result<(), String> {
+    fn verify(&self, variant: usize, lane: usize) -> Result<(), String> {
         let queries: Vec<f32> =
             (0..GROUP * DIM).map(|index| f32::random(QUERIES, index as u32) / (DIM as f32).sqrt()).collect();
         let mut known: Vec<Option<Vec<f32>>> = vec![None; PERIOD];
@@ -374,7 +384,7 @@ impl Program for Decode {
             // SAFETY: the results lie within the lane's memory, which nobody else uses.
             let results = unsafe { std::slice::from_raw_parts_mut(cache.results, GROUP * DIM) };
             results.fill(f32::NAN);
-            self.attend(&cache);
+            self.attend(variant, &cache);
             let first = index * self.context % PERIOD;
             if let Some(known) = &known[first] {
                 if known != results {
@@ -413,8 +423,9 @@ mod tests {
                 let lanes = arena.lanes(2, Decode::bytes(format.kv, context, 3)).unwrap();
                 let mut decode = Decode::new(format.kv, context, 3, lanes).unwrap();
                 (0..2).for_each(|lane| decode.fill(lane));
-                for compiled in format.attend.iter().filter(|compiled| (compiled.available)()) {
-                    decode.attend = compiled.function;
+                let every_isa = format.attend.iter().flat_map(|(_, compiled)| compiled.iter());
+                for compiled in every_isa.filter(|compiled| (compiled.available)()) {
+                    decode.kernels = vec![compiled.function];
                     for lane in 0..2 {
                         let result = decode.verify(0, lane);
                         result.unwrap_or_else(|error| panic!("{} {}: {error}", format.kv, compiled.isa));
