@@ -4,10 +4,11 @@ mod keep;
 mod plan;
 
 use rooflab::backend::Device;
-use rooflab::probe::{self, Observer, Plan, Request, Selection, Step, Verification};
+use rooflab::probe::{self, Family, Observer, Plan, Request, Selection, Step, Verification};
 use rooflab::profile::{Ceiling, Outcome, Profile, Store};
 use rooflab::report::{self, Block, Cell, Group, Row, Table, Tone};
 use rooflab::units::{Seconds, Unit, binary_bytes, human};
+use rooflab::workload::{PRODUCT_GRANULE, Workload};
 
 use super::Answer;
 use super::args;
@@ -52,6 +53,7 @@ fn probe_one(
     };
     let available = device.conditions().memory_available;
     let plan = probe::plan(device.as_ref(), available, request);
+    refuse_what_is_not_planned(&plan)?;
     if arguments.plan {
         plan::show(context, &plan)?;
         return Ok(Answer::Yes);
@@ -87,6 +89,28 @@ fn probe_one(
             .with_hint("`rooflab probe --check` verifies the kernels; `rooflab probe --plan` shows what they need"));
     }
     Ok(if arguments.strict && !flawless(&profile) { Answer::No } else { Answer::Yes })
+}
+
+/// A shape that was asked for is measured, or the command says why not.
+fn refuse_what_is_not_planned(plan: &Plan) -> Result<(), CliError> {
+    for shape in &plan.request.shapes {
+        if !shape.k.is_multiple_of(PRODUCT_GRANULE) {
+            return Err(CliError::new(format!(
+                "`{shape}` cannot be measured: k is not a multiple of {PRODUCT_GRANULE}"
+            ))
+            .with_hint(format!("the next one is {}", shape.k.next_multiple_of(PRODUCT_GRANULE))));
+        }
+        let products = || plan.steps.iter().flat_map(|step| &step.workloads).filter_map(Workload::shape);
+        if plan.steps.iter().all(|step| !matches!(step.probe.family, Family::Gemm { .. })) && plan.left_out.is_empty() {
+            return Err(CliError::new("a shape was given, but no matrix product was asked for")
+                .with_hint(format!("`rooflab probe -p 'gemm.*' --shape {shape}`")));
+        }
+        if products().all(|planned| planned != *shape) {
+            return Err(CliError::new(format!("`{shape}` needs more memory than rooflab allows itself"))
+                .with_hint("its matrices may take a twentieth of the machine's memory"));
+        }
+    }
+    Ok(())
 }
 
 /// Shows progress, and keeps the profile after every step.

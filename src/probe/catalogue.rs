@@ -87,11 +87,11 @@ pub enum Grid {
 /// A grid for each effort.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PerEffort {
-    /// In seconds.
+    /// In half a minute.
     pub quick: Grid,
-    /// In about a minute.
+    /// In some minutes.
     pub normal: Grid,
-    /// In minutes.
+    /// In about ten minutes.
     pub thorough: Grid,
 }
 
@@ -375,7 +375,7 @@ pub static PROBES: &[Probe] = &[
     gemv(
         DType::Int8,
         DType::Bf16,
-        "Matrix–vector products with 8-bit weights and 16-bit activations (W8A16): weights are widened on the way to the multiply-add.",
+        "Matrix–vector products with 8-bit weights and 16-bit activations (W8A16), with a scale per row.",
     ),
     gemv(
         DType::Int4G128,

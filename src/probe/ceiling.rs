@@ -10,7 +10,7 @@ use crate::backend::BackendError;
 use crate::facts::{Cache, Identity};
 use crate::fit::{Fit, fit};
 use crate::profile::{Ceiling, Flag, Limit, Outcome, Point, Range};
-use crate::resource::{MemoryLevel, Scope};
+use crate::resource::{MemoryLevel, Phase, Scope};
 use crate::units::Seconds;
 use crate::workload::{Work, Workload};
 
@@ -36,6 +36,7 @@ pub(super) fn ceilings(
     let has_levels = matches!(step.probe.family, Family::Stream(_) | Family::Chase);
     if !has_levels {
         let limit = limits.into_iter().flatten().last();
+        flag_warm(&mut points, step, plan);
         let fit = fitted(step, &points);
         return vec![Ceiling::new(step.key(), Outcome::Ok { points, limit, plateau: None, fit })];
     }
@@ -150,6 +151,24 @@ fn absent_level(level: Option<MemoryLevel>, identity: &Identity, step: &Step, po
         "the machine states no such cache"
     };
     Outcome::Unsupported { reason: reason.to_owned() }
+}
+
+/// Flags points of operators that are meant to come from main memory, when there is too little of it to be sure: the last of a curve over matrices or
+/// rows, and all caches of decode attention.
+fn flag_warm(points: &mut [Point], step: &Step, plan: &Plan) {
+    let last = step.workloads.len().saturating_sub(1);
+    for (index, (point, workload)) in points.iter_mut().zip(&step.workloads).enumerate() {
+        let cold = match step.probe.family {
+            Family::Gemv { .. } | Family::Rowwise { .. } => index == last,
+            Family::Attention { phase, .. } => phase == Phase::Decode,
+            _ => false,
+        };
+        // Whole rows and caches: a little less than was wanted is as good.
+        if cold && (workload.footprint() as f64) < 0.9 * plan.wanted_working_set as f64 {
+            let bytes = workload.footprint();
+            point.flags.push(Flag::SmallWorkingSet { bytes, wanted: plan.wanted_working_set });
+        }
+    }
 }
 
 fn flag_small(point: &mut Point, step: &Step, plan: &Plan, found: &[Plateau]) {

@@ -62,6 +62,8 @@ const GROWTH: f64 = 20.0;
 const MOST_ITERATIONS: u64 = 1 << 40;
 /// Runs that may be disturbed before the least of them has to do.
 const TRIES: usize = 10;
+/// Times the best that a variant took once, and is not tried again.
+const BEHIND: f64 = 1.5;
 /// Samples that agree within this are warm.
 const WARM: f64 = 0.01;
 /// Share of undisturbed samples below which a machine is crowded: samples are made shorter, and the value is flagged.
@@ -172,8 +174,8 @@ fn least_time(kernel: &mut dyn Kernel, variant: usize, iterations: u64) -> Resul
     for _ in 0..TRIES {
         let sample = kernel.run(variant, iterations)?;
         least = least.min(sample.elapsed.get());
-        // Lanes that start a little apart make no difference to how many iterations are needed.
-        if !preempted(&sample) {
+        // Lanes that start a little apart make no difference to how many iterations are needed. A long run is preempted more often than not, by little.
+        if !preempted(&sample) || sample.elapsed.get() > LONG {
             break;
         }
     }
@@ -193,21 +195,25 @@ fn fastest(
         return Ok(0);
     }
     let mut times = vec![Vec::new(); count];
+    let least = |times: &[f64]| times.iter().copied().fold(f64::INFINITY, f64::min);
     let start = now();
     for round in 0..settings.rounds {
         if round > 0 && (now() - start).get() > settings.budget.get() / 2.0 {
             // Runs this long leave little to chance.
             break;
         }
-        for (variant, times) in times.iter_mut().enumerate() {
+        for variant in 0..count {
             if interrupted() {
                 return Ok(0);
             }
-            times.push(least_time(kernel, variant, iterations)?);
+            let best = times.iter().map(|times| least(times)).fold(f64::INFINITY, f64::min);
+            // What was far behind once is not tried again.
+            if least(&times[variant]) <= BEHIND * best || round == 0 {
+                times[variant].push(least_time(kernel, variant, iterations)?);
+            }
         }
     }
-    let least = |variant: &usize| times[*variant].iter().copied().fold(f64::INFINITY, f64::min);
-    Ok((0..count).min_by(|a, b| least(a).total_cmp(&least(b))).unwrap_or(0))
+    Ok((0..count).min_by(|&a, &b| least(&times[a]).total_cmp(&least(&times[b]))).unwrap_or(0))
 }
 
 fn warm_up(

@@ -178,7 +178,7 @@ impl Session<'_> {
             .profile()
             .ceilings
             .iter()
-            .filter_map(|ceiling| Some((whole(ceiling.key()), ceiling.points().last()?.spot())))
+            .filter_map(|ceiling| Some((whole(ceiling.key()), ceiling.representative()?.spot())))
             .collect();
         let again: Vec<usize> = (0..self.visits.len())
             .filter(|&index| stands_alone.contains(&(self.visits[index].key, self.visits[index].workload.spot())))

@@ -115,9 +115,9 @@ pub struct Instrument {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Effort {
-    /// Seconds: each level of the hierarchy once.
+    /// Half a minute: each level of the hierarchy once, one product and one size of each operator.
     Quick,
-    /// About a minute: whole curves.
+    /// Some minutes: whole curves, and products of the common shapes.
     #[default]
     Normal,
     /// Minutes: finer curves and tighter intervals.

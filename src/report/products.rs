@@ -11,7 +11,7 @@ pub(super) fn share(profile: &Profile, ceiling: &Ceiling, point: &Point) -> Opti
     let bounds = bounds(ceiling.resource)?;
     let measured = |&resource: &Resource| {
         let bound = profile.ceiling(Key { resource, scope: ceiling.scope })?;
-        Some((resource, bound.points().last()?.value))
+        Some((resource, bound.representative()?.value))
     };
     // Of several ways to compute, the fastest bounds.
     let (resource, value) = bounds.iter().filter_map(measured).max_by(|a, b| a.1.total_cmp(&b.1))?;
@@ -51,10 +51,13 @@ pub(super) fn by_tokens(profile: &Profile, scope: Scope) -> Option<Table> {
         .iter()
         .filter(|ceiling| ceiling.scope == scope && matches!(ceiling.resource, Resource::Gemm { .. }))
         .collect();
-    // Squares have a row of their own in the tree.
+    // Squares stand in the tree.
     let of_models = |ceiling: &&&Ceiling| {
         let points = ceiling.points().iter().filter_map(|point| Some((point.shape?, point)));
-        points.filter(|(shape, _)| shape.m != shape.n).map(|(shape, point)| (shape, point.clone())).collect::<Vec<_>>()
+        points
+            .filter(|(shape, _)| shape.m != shape.n || shape.n != shape.k)
+            .map(|(shape, point)| (shape, point.clone()))
+            .collect::<Vec<_>>()
     };
     let mut tokens: Vec<u64> =
         products.iter().flat_map(|ceiling| of_models(&ceiling)).map(|(shape, _)| shape.m).collect();

@@ -17,6 +17,9 @@ pub const STREAM_GRANULE: u64 = 256;
 /// Operations per lane and iteration of a multiply-add workload: divided evenly by every chain count and vector width.
 pub const MULTIPLY_ADD_OPS: u64 = 393_216;
 
+/// The length that matrix products sum over comes in multiples of this, so that every kernel divides it evenly.
+pub const PRODUCT_GRANULE: u64 = 64;
+
 /// What to run, on how many lanes (pinned threads on a CPU).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Workload {
@@ -161,8 +164,8 @@ impl Workload {
                 let vector = bytes(columns, activations);
                 Work {
                     ops: 2 * rows * columns * lanes,
-                    // The vector is one for all lanes.
-                    bytes_read: rows * matrix_row_bytes(weights, columns) * lanes + vector,
+                    // The vector is one for all lanes, and for all parts of a pass.
+                    bytes_read: rows * matrix_row_bytes(weights, columns) * lanes + vector / parts.max(1),
                     bytes_written: rows * 4 * lanes,
                     events: 0,
                 }

@@ -64,9 +64,9 @@ static RULES: &[Rule] = &[
     Rule {
         from: From::Points,
         stand_ins: |ceilings, demand| match demand.resource {
-            Resource::Gemm { input, accumulate } if input != DType::F32 => {
+            Resource::Gemm { input, accumulate } if input.format().bits < DType::F32.format().bits => {
                 let single = Resource::Gemm { input: DType::F32, accumulate: DType::F32 };
-                let lower = ceilings.is_slower(single, input, accumulate, demand.scope);
+                let lower = ceilings.has_lower_peak(DType::F32, (input, accumulate), demand.scope);
                 lower.then_some((single, demand.at)).into_iter().collect()
             }
             _ => Vec::new(),
@@ -157,7 +157,7 @@ static RULES: &[Rule] = &[
             }
             _ => Vec::new(),
         },
-        why: "a stream with as many loads and stores stands for it: an upper bound, in which arithmetic costs nothing",
+        why: "a stream with as many loads and stores stands for it, in which arithmetic costs nothing",
     },
     Rule {
         from: From::Claims,
@@ -219,12 +219,12 @@ impl Ceilings<'_> {
         Some(Place::Bytes(middle))
     }
 
-    /// Whether a product's best rate is below the peak of multiply-adds in these formats; so it is where that has none.
-    fn is_slower(&self, product: Resource, input: DType, accumulate: DType, scope: Scope) -> bool {
+    /// Whether the peak of multiply-adds in one format is known to be below that in others.
+    fn has_lower_peak(&self, format: DType, others: (DType, DType), scope: Scope) -> bool {
         let best = |resource| self.measured(&Demand { resource, scope, at: Place::Anywhere }).map(|known| known.value);
-        let peaks = self.peaks(&[(input, accumulate)], scope);
-        let peak = peaks.into_iter().filter_map(|(peak, _)| best(peak)).reduce(f64::max);
-        best(product).is_some_and(|rate| peak.is_none_or(|peak| rate < peak))
+        let peak =
+            |formats| self.peaks(&[formats], scope).into_iter().filter_map(|(peak, _)| best(peak)).reduce(f64::max);
+        matches!((peak((format, format)), peak(others)), (Some(lower), Some(higher)) if lower < higher)
     }
 
     /// Peaks of multiply-adds: matrix units with any of the formats, then vector units. Where there are matrix units that only the maker gives

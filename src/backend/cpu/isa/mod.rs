@@ -157,7 +157,8 @@ pub(super) fn best<F>(kernels: &'static [Compiled<F>]) -> Option<&'static Compil
 /// Whether this machine has what `for_every_isa` compiles its AVX-512 kernels for.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn has_avx512() -> bool {
-    std::arch::is_x86_feature_detected!("avx512f")
+    has_avx2()
+        && std::arch::is_x86_feature_detected!("avx512f")
         && std::arch::is_x86_feature_detected!("avx512bw")
         && std::arch::is_x86_feature_detected!("avx512vl")
         && std::arch::is_x86_feature_detected!("avx512dq")

@@ -176,22 +176,16 @@ struct Of<T>(PhantomData<T>);
 
 impl<T: Element> Of<T> {
     fn fill(rows: &mut [u8], seed: Seed) {
-        for (index, element) in Self::elements_mut(rows).iter_mut().enumerate() {
-            *element = T::random(seed, index as u32);
+        for index in 0..rows.len() / size_of::<T>() {
+            // SAFETY: the element lies within the rows; they need not be aligned.
+            unsafe { rows.as_mut_ptr().cast::<T>().add(index).write_unaligned(T::random(seed, index as u32)) };
         }
     }
 
-    fn elements_mut(rows: &mut [u8]) -> &mut [T] {
-        let count = rows.len() / size_of::<T>();
-        // SAFETY: the rows hold so many elements, of which every pattern of bits is one; vectors of bytes from the allocator are aligned to 16.
-        unsafe { std::slice::from_raw_parts_mut(rows.as_mut_ptr().cast::<T>(), count) }
-    }
-
-    fn row(rows: &[u8], row: usize) -> &[T] {
-        let count = rows.len() / size_of::<T>();
-        // SAFETY: as above.
-        let elements = unsafe { std::slice::from_raw_parts(rows.as_ptr().cast::<T>(), count) };
-        &elements[row * DIM..][..DIM]
+    fn row(rows: &[u8], row: usize) -> Vec<T> {
+        let bytes = &rows[row * DIM * size_of::<T>()..][..DIM * size_of::<T>()];
+        // SAFETY: the elements lie within the row; they need not be aligned.
+        (0..DIM).map(|index| unsafe { bytes.as_ptr().cast::<T>().add(index).read_unaligned() }).collect()
     }
 
     /// The exact results. Every distinct row is computed with once, and counts as often as it appears.
@@ -204,7 +198,7 @@ impl<T: Element> Of<T> {
         for query in queries.chunks_exact(DIM) {
             // Queries are divided by √dim already.
             let unscaled = (DIM as f64).sqrt();
-            let scores = rows.iter().map(|&row| dot(Self::row(of.keys, row), query) * scale(KEYS, row) * unscaled);
+            let scores = rows.iter().map(|&row| dot(&Self::row(of.keys, row), query) * scale(KEYS, row) * unscaled);
             let (weights, _) = weights(scores.collect::<Vec<_>>().iter().copied());
             let sum: f64 = weights.iter().enumerate().map(|(index, weight)| weight * times(index)).sum();
             let mut result = vec![0.0; DIM];

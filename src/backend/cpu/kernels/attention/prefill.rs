@@ -254,11 +254,6 @@ pub(in super::super) struct Engine {
     pub(in super::super) attend: unsafe fn(&Prompt),
 }
 
-/// The engines that this machine can run.
-fn engines() -> Vec<&'static Engine> {
-    super::super::gemm::prefill_engines().filter(|engine| (engine.available)()).collect()
-}
-
 const QUERIES: Seed = Seed(970);
 const KEYS: Seed = Seed(971);
 const VALUES: Seed = Seed(972);
@@ -295,7 +290,7 @@ impl Prefill {
         if context == 0 || !context.is_multiple_of(64) {
             return Err(BackendError::unsupported(format!("{context} tokens are no multiple of 64")));
         }
-        let engines = engines();
+        let engines = super::super::gemm::prefill_engines();
         let names = engines.iter().map(|engine| engine.name.to_owned()).collect();
         Ok(Self { context: context as usize, lanes, engines, names })
     }

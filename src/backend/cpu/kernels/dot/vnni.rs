@@ -1,7 +1,7 @@
 //! Integer weights by 16-bit activations on VNNI: activations become 16-bit integers with a scale for each group, and are multiplied byte by byte.
 //!
-//! A bfloat16 has 8 significant bits, and 16 bits hold those of all but the smallest activations of a group, so that little is rounded. Two
-//! dot products of bytes take the place of widening every weight to f32.
+//! The scale is a power of two, so that activations down to a 128th of their group's largest are exact: a bfloat16 has 8 significant bits. Two dot
+//! products of bytes take the place of widening every weight to f32.
 
 use std::arch::x86_64::*;
 
@@ -17,8 +17,18 @@ struct Prepared {
     scale: [f32; 16],
 }
 
-/// The largest activation of a group becomes this: then its high byte is 127 at most.
+/// The largest activation of a group becomes at most this: then its high byte is 127 at most.
 const LARGEST: f32 = 127.0 * 256.0;
+
+/// The largest power of two that takes a number to at most [`LARGEST`]; 1 for zero and what is next to it.
+fn factor_for(largest: f32) -> f32 {
+    if largest < 1e-30 {
+        return 1.0;
+    }
+    let exact = LARGEST / largest;
+    // Without its mantissa, a positive number is the power of two below it.
+    f32::from_bits(exact.to_bits() & 0x7f80_0000)
+}
 
 /// Which activation each byte of weights is multiplied with.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,14 +51,14 @@ unsafe fn prepare(activations: *const u8, columns: usize, prepared: *mut u8, off
             let from = activations.cast::<u16>().add(group * GROUP);
             let to = prepared.cast::<Prepared>().add(group);
             let mut values = [_mm512_setzero_ps(); GROUP / 16];
-            let mut largest = _mm512_set1_ps(f32::MIN_POSITIVE);
+            let mut largest = _mm512_setzero_ps();
             for (index, value) in values.iter_mut().enumerate() {
                 let halves = _mm256_loadu_si256(from.add(16 * index).cast());
                 *value = _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves)));
                 largest = _mm512_max_ps(largest, _mm512_abs_ps(*value));
             }
-            let largest = _mm512_reduce_max_ps(largest);
-            let factor = _mm512_set1_ps(LARGEST / largest);
+            let power = factor_for(_mm512_reduce_max_ps(largest));
+            let factor = _mm512_set1_ps(power);
             let mut sum = _mm512_setzero_si512();
             let (mut high, mut low) = ([[0_i8; 16]; GROUP / 16], [[0_i8; 16]; GROUP / 16]);
             for (index, value) in values.into_iter().enumerate() {
@@ -63,7 +73,7 @@ unsafe fn prepare(activations: *const u8, columns: usize, prepared: *mut u8, off
             arrange(low.as_ptr().cast(), (&raw mut (*to).low).cast(), order);
             (*to).start = [0; 16];
             (*to).start[0] = -offset * _mm512_reduce_add_epi32(sum);
-            (*to).scale = [largest / LARGEST; 16];
+            (*to).scale = [1.0 / power; 16];
         }
     }
 }
@@ -190,3 +200,17 @@ vnni_dot!(
     Int8, bytes: GROUP, offset: 128, Order::Natural,
     |row, _columns, at| (unsigned(row.add(at)), _mm512_set1_ps(1.0))
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn factors_are_powers_of_two_that_fit() {
+        for largest in [0.0, 1e-38, 1e-20, 0.003, 0.999, 1.0, 1.5, 3e4, 1e20] {
+            let factor = factor_for(largest);
+            assert!(factor.log2().fract() == 0.0 && largest * factor <= LARGEST, "{largest}");
+            assert!(largest < 1e-30 || largest * factor > LARGEST / 2.0, "{largest}");
+        }
+    }
+}

@@ -25,10 +25,8 @@ use super::element::{Element, fill_rows};
 use crate::backend::cpu::arena::Lanes;
 use crate::backend::{BackendError, CycleLimit};
 use crate::dtype::DType;
-use crate::workload::Shape;
+use crate::workload::{PRODUCT_GRANULE, Shape};
 
-/// Columns that every engine divides evenly: a multiple of every group, and of the words that are packed together.
-const GRANULE: u64 = 64;
 /// Blocks that are tried: shallow ones suit a fast third-level cache, deep ones pass over C less often. Found by trying all of 25 × 4 on a Golden Cove
 /// core, whose best reached within 3 % of each other.
 const BLOCKINGS: [Blocking; 2] = [Blocking { k: 384, m: 112, n: 2048 }, Blocking { k: 1024, m: 224, n: 1024 }];
@@ -43,17 +41,20 @@ fn engines(input: DType, accumulate: DType) -> Vec<&'static Engine> {
         portable::ENGINES,
     ];
     let fits = |engine: &&Engine| (engine.input, engine.accumulate) == (input, accumulate) && (engine.available)();
-    tables.iter().copied().flatten().filter(fits).collect()
+    // Plain engines are for machines that have nothing better.
+    let suitable = tables.iter().map(|table| table.iter().filter(fits).collect::<Vec<_>>());
+    suitable.into_iter().find(|engines| !engines.is_empty()).unwrap_or_default()
 }
 
-/// Engines of prefill attention, which are made of the same steps, best first.
-pub(super) fn prefill_engines() -> impl Iterator<Item = &'static Prefill> {
+/// The engines of prefill attention that this machine can run, which are made of the same steps.
+pub(super) fn prefill_engines() -> Vec<&'static Prefill> {
     let tables = [
         #[cfg(target_arch = "x86_64")]
         x86::PREFILL,
         portable::PREFILL,
     ];
-    tables.into_iter().flatten()
+    let suitable = |table: &'static [Prefill]| table.iter().filter(|engine| (engine.available)()).collect::<Vec<_>>();
+    tables.into_iter().map(suitable).find(|engines| !engines.is_empty()).unwrap_or_default()
 }
 
 /// A part of C: rows and columns from one to another.
@@ -143,8 +144,10 @@ impl Gemm {
         if engines.is_empty() {
             return Err(BackendError::unsupported(format!("there is no kernel for {input} summed in {accumulate}")));
         }
-        if shape.m == 0 || shape.n == 0 || !shape.k.is_multiple_of(GRANULE) || shape.k == 0 {
-            return Err(BackendError::unsupported(format!("{shape}: the last size is not a multiple of {GRANULE}")));
+        if shape.m == 0 || shape.n == 0 || !shape.k.is_multiple_of(PRODUCT_GRANULE) || shape.k == 0 {
+            return Err(BackendError::unsupported(format!(
+                "{shape}: a size is 0, or the last is not a multiple of {PRODUCT_GRANULE}"
+            )));
         }
         let parts = parts(shape, lanes);
         let layout = Layout::of(shape, copies, input, accumulate);
@@ -246,7 +249,7 @@ impl Program for Gemm {
     fn verify(&self, variant: usize, lane: usize) -> Result<(), String> {
         (self.verifier.poison)(self, lane);
         self.product(variant, lane, self.copies - 1);
-        (self.verifier.check)(self, lane)
+        (self.verifier.check)(self, lane, self.copies - 1)
     }
 
     fn limit(&self, _: usize) -> Option<CycleLimit> {

@@ -38,17 +38,15 @@ fn a_wrong_element_is_found() {
     for formats in FORMATS {
         let gemm = gemm(formats, Shape { m: 40, n: 50, k: 256 }, 1, 1, &mut arena);
         gemm.verify(0, 0).unwrap();
-        // One weight is changed after the reference was read from it: as if the kernel had read its neighbour.
-        let block = gemm.block(0, 0, gemm.variants[0].1);
-        for bytes in [gemm.verifier.input_bytes] {
-            // SAFETY: the second row of B lies within it.
-            unsafe {
-                let row = block.b.cast_mut().add(256 * bytes);
-                gemm.product(0, 0, 0);
-                std::ptr::swap_nonoverlapping(row, row.add(bytes), bytes);
-            }
+        // Two weights change places after the product: as if the kernel had read one for the other.
+        let (block, bytes) = (gemm.block(0, 0, gemm.variants[0].1), gemm.verifier.input_bytes);
+        // SAFETY: the second row of B lies within it.
+        unsafe {
+            let row = block.b.cast_mut().add(256 * bytes);
+            gemm.product(0, 0, 0);
+            std::ptr::swap_nonoverlapping(row, row.add(bytes), bytes);
         }
-        let signed_sum_differs = (gemm.verifier.check)(&gemm, 0).is_err();
+        let signed_sum_differs = (gemm.verifier.check)(&gemm, 0, 0).is_err();
         assert!(signed_sum_differs, "{formats:?}");
     }
 }
@@ -65,4 +63,13 @@ fn parts_tile_the_product() {
     }
     // One token: the weights are dealt out, not the token.
     assert!(parts(Shape { m: 1, n: 4096, k: 64 }, 2).iter().all(|part| part.n() == 2048));
+}
+
+#[test]
+fn a_product_with_another_copy_is_found() {
+    let mut arena = Arena::default();
+    let gemm = gemm(FORMATS[2], Shape { m: 4, n: 32, k: 128 }, 3, 1, &mut arena);
+    gemm.product(0, 0, 1);
+    assert_eq!((gemm.verifier.check)(&gemm, 0, 1), Ok(()));
+    assert!((gemm.verifier.check)(&gemm, 0, 2).is_err());
 }
