@@ -72,6 +72,12 @@ impl Step {
 }
 
 impl Plan {
+    /// Bytes that stay allocated at the end, at most: those of all lanes, of one lane, and half as many that lanes share for products.
+    #[must_use]
+    pub const fn memory_at_most(&self) -> u64 {
+        self.memory / 2 * 5
+    }
+
     /// How long it will take on a quiet machine.
     #[must_use]
     pub fn estimate(&self) -> Seconds {
@@ -203,7 +209,10 @@ fn workloads(family: Family, grid: Grid, lanes: u32, sizes: &Sizes, shapes: &[Sh
             .collect(),
         Family::Attention { phase, kv } => contexts(phase, grid)
             .iter()
-            .filter(|&&context| cache_bytes(kv, context).saturating_mul(wide) <= sizes.far)
+            .filter(|&&context| {
+                let one = Workload { kind: Kind::Attention { phase, kv, context, caches: 1 }, lanes };
+                one.bytes_per_lane().saturating_mul(wide) <= sizes.far
+            })
             .map(|&context| {
                 let caches = match phase {
                     Phase::Decode => (sizes.far / wide / cache_bytes(kv, context)).max(1),

@@ -256,13 +256,19 @@ impl Workload {
         }
     }
 
-    /// Bytes each lane needs allocated, not counting padding.
+    /// Bytes each lane needs allocated, not counting padding and what products are packed into.
     #[must_use]
     pub fn bytes_per_lane(&self) -> u64 {
         match self.kind {
             Kind::Stream { access, elements, .. } => elements.saturating_mul(4 * access.op.arrays()),
             Kind::Chase { bytes, .. } => bytes,
             Kind::HostCopy { bytes, buffers, .. } => bytes.saturating_mul(2).saturating_mul(buffers),
+            // Queries, keys, values, results, and keys and values packed in 32 bits.
+            Kind::Attention { phase: Phase::Prefill, kv, context, .. } => {
+                let heads = 2 + HEADS.group;
+                let elements = context.saturating_mul(HEADS.dim);
+                bytes(elements.saturating_mul(heads), kv).saturating_add(elements.saturating_mul(4 * heads))
+            }
             Kind::Gemm { .. } | Kind::Gemv { .. } | Kind::Attention { .. } | Kind::Rowwise { .. } => {
                 self.footprint().div_ceil(u64::from(self.lanes.max(1)))
             }

@@ -29,7 +29,7 @@ fn as_json(plan: &Plan) -> serde_json::Value {
     json!({
         "steps": steps,
         "seconds": plan.estimate(),
-        "bytes": 2 * plan.memory,
+        "bytes": plan.memory_at_most(),
         "left_out": plan.left_out.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
@@ -46,7 +46,7 @@ fn as_blocks(plan: &Plan) -> Vec<Block> {
         plan.steps.len(),
         plan.steps.iter().map(|step| step.workloads.len()).sum::<usize>(),
         plan.estimate(),
-        human(2.0 * plan.memory as f64, Unit::Byte)
+        human(plan.memory_at_most() as f64, Unit::Byte)
     );
     let mut blocks =
         vec![Block::Table(Table { columns, right: vec![true; 4], groups }), Block::line(total, Tone::Strong)];
