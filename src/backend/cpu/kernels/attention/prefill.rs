@@ -391,7 +391,9 @@ mod tests {
         let mut arena = Arena::default();
         for context in [64, 320, 576] {
             let lanes = arena.lanes(2, Prefill::bytes(DType::Bf16, context)).unwrap();
-            let prefill = Prefill::new(DType::Bf16, context, lanes).unwrap();
+            let mut prefill = Prefill::new(DType::Bf16, context, lanes).unwrap();
+            prefill.engines = super::super::super::gemm::every_prefill_engine();
+            prefill.names = prefill.engines.iter().map(|engine| engine.name.to_owned()).collect();
             (0..2).for_each(|lane| prefill.fill(lane));
             for (variant, engine) in prefill.engines.iter().enumerate() {
                 for lane in 0..2 {

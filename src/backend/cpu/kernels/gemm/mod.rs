@@ -33,28 +33,39 @@ const BLOCKINGS: [Blocking; 2] = [Blocking { k: 384, m: 112, n: 2048 }, Blocking
 /// Bytes between matrices, so that they do not begin in the same cache set.
 const STAGGER: usize = 64 * 5;
 
-/// The engines of this architecture for a pair of formats that this machine can run, best first.
+/// Every engine of this architecture, best first.
+static ENGINES: &[&[Engine]] = &[
+    #[cfg(target_arch = "x86_64")]
+    x86::ENGINES,
+    portable::ENGINES,
+];
+
+/// The same of prefill attention, which is made of the same steps.
+static PREFILL: &[&[Prefill]] = &[
+    #[cfg(target_arch = "x86_64")]
+    x86::PREFILL,
+    portable::PREFILL,
+];
+
+/// The engines for a pair of formats that this machine can run, best first.
 fn engines(input: DType, accumulate: DType) -> Vec<&'static Engine> {
-    let tables: &[&'static [Engine]] = &[
-        #[cfg(target_arch = "x86_64")]
-        x86::ENGINES,
-        portable::ENGINES,
-    ];
     let fits = |engine: &&Engine| (engine.input, engine.accumulate) == (input, accumulate) && (engine.available)();
     // Plain engines are for machines that have nothing better.
-    let suitable = tables.iter().map(|table| table.iter().filter(fits).collect::<Vec<_>>());
-    suitable.into_iter().find(|engines| !engines.is_empty()).unwrap_or_default()
+    let mut suitable = ENGINES.iter().map(|table| table.iter().filter(fits).collect::<Vec<_>>());
+    suitable.find(|engines| !engines.is_empty()).unwrap_or_default()
 }
 
-/// The engines of prefill attention that this machine can run, which are made of the same steps.
+/// The engines of prefill attention that this machine can run.
 pub(super) fn prefill_engines() -> Vec<&'static Prefill> {
-    let tables = [
-        #[cfg(target_arch = "x86_64")]
-        x86::PREFILL,
-        portable::PREFILL,
-    ];
-    let suitable = |table: &'static [Prefill]| table.iter().filter(|engine| (engine.available)()).collect::<Vec<_>>();
-    tables.into_iter().map(suitable).find(|engines| !engines.is_empty()).unwrap_or_default()
+    let mut suitable =
+        PREFILL.iter().map(|table| table.iter().filter(|engine| (engine.available)()).collect::<Vec<_>>());
+    suitable.find(|engines| !engines.is_empty()).unwrap_or_default()
+}
+
+/// All that this machine can run, also those that it has better ones for.
+#[cfg(test)]
+pub(super) fn every_prefill_engine() -> Vec<&'static Prefill> {
+    PREFILL.iter().copied().flatten().filter(|engine| (engine.available)()).collect()
 }
 
 /// A part of C: rows and columns from one to another.
