@@ -1,4 +1,4 @@
-//! Matrix–vector products y[n] = W[n, k] · x[k]: what decoding one sequence is made of. Each lane has its own rows.
+//! Matrix–vector products `y[n] = W[n, k] · x[k]`: what decoding one sequence is made of. Each lane has its own rows.
 //!
 //! Work: 2·n·k operations; every weight loaded once with its scales, the vector and the result once. Bound: the bandwidth of the level that holds
 //! the weights; with few bits per weight, unpacking them.
