@@ -38,8 +38,8 @@ pub(crate) enum Command {
 /// Measure a device's ceilings and write its hardware profile.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  rooflab probe                              everything, in about three minutes
-  rooflab probe --effort quick               each level of the hierarchy once, in half a minute
+  rooflab probe                              everything, in some minutes
+  rooflab probe --effort quick               each level of the hierarchy once
   rooflab probe -p 'compute.*' --sustain 30s compute peaks, and what is left of them after 30 s
   rooflab probe -p memory.dram.read --json   one number, for a script
   rooflab probe -p gemm.f32 --shape 16x4096x4096")]
@@ -97,7 +97,7 @@ pub(crate) struct Probe {
 pub(crate) enum EffortArgument {
     /// Seconds: each level of the memory hierarchy once.
     Quick,
-    /// About three minutes: whole curves, medians known within 1 %.
+    /// Some minutes: whole curves, medians known within 1 %.
     Normal,
     /// Minutes: finer curves, medians known within 0.3 %.
     Thorough,

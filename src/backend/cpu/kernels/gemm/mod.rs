@@ -27,8 +27,8 @@ use crate::backend::{BackendError, CycleLimit};
 use crate::dtype::DType;
 use crate::workload::{PRODUCT_GRANULE, Shape};
 
-/// Blocks that are tried: shallow ones suit a fast third-level cache, deep ones pass over C less often. Found by trying all of 25 × 4 on a Golden Cove
-/// core, whose best reached within 3 % of each other.
+/// Blocks that are tried: shallow ones suit a fast third-level cache, deep ones pass over C less often. Of 100 blockings
+/// tried in f32 on a Golden Cove core, the first was the fastest at 4096 and 1 % behind at 1024, the second the fastest at 2048.
 const BLOCKINGS: [Blocking; 2] = [Blocking { k: 384, m: 112, n: 2048 }, Blocking { k: 1024, m: 224, n: 1024 }];
 /// Bytes between matrices, so that they do not begin in the same cache set.
 const STAGGER: usize = 64 * 5;
