@@ -87,11 +87,11 @@ pub enum Grid {
 /// A grid for each effort.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PerEffort {
-    /// In half a minute.
+    /// In the least time.
     pub quick: Grid,
     /// In some minutes.
     pub normal: Grid,
-    /// In about ten minutes.
+    /// In many minutes.
     pub thorough: Grid,
 }
 

@@ -115,7 +115,7 @@ pub struct Instrument {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Effort {
-    /// Half a minute: each level of the hierarchy once, one product and one size of each operator.
+    /// The least time: each level of the hierarchy once, one product and one size of each operator.
     Quick,
     /// Some minutes: whole curves, and products of the common shapes.
     #[default]
