@@ -11,6 +11,8 @@ pub mod data;
 pub mod dtype;
 pub mod facts;
 pub mod fit;
+pub mod graph;
+pub mod model;
 pub mod probe;
 pub mod profile;
 pub mod report;

@@ -25,6 +25,9 @@ pub enum Unit {
     /// Cycles per second.
     #[serde(rename = "Hz")]
     Hertz,
+    /// Operations: floating-point or integer; a multiply-add counts as two.
+    #[serde(rename = "FLOP")]
+    Flop,
     /// Bytes per second.
     #[serde(rename = "B/s")]
     BytePerSecond,
@@ -44,6 +47,7 @@ impl Unit {
             Self::Byte => "B",
             Self::Second => "s",
             Self::Hertz => "Hz",
+            Self::Flop => "FLOP",
             Self::BytePerSecond => "B/s",
             Self::FlopPerSecond => "FLOP/s",
             Self::OpPerSecond => "OP/s",
@@ -144,6 +148,10 @@ quantity!(
     Hertz, Unit::Hertz
 );
 quantity!(
+    /// An amount of arithmetic. Operations on integers are counted the same; a multiply-add counts as two.
+    Flops, Unit::Flop
+);
+quantity!(
     /// A bandwidth.
     BytesPerSecond, Unit::BytePerSecond
 );
@@ -174,8 +182,15 @@ mod tests {
 
     #[test]
     fn serialised_unit_is_its_symbol() {
-        for unit in [Unit::Byte, Unit::Second, Unit::Hertz, Unit::BytePerSecond, Unit::FlopPerSecond, Unit::OpPerSecond]
-        {
+        for unit in [
+            Unit::Byte,
+            Unit::Second,
+            Unit::Hertz,
+            Unit::Flop,
+            Unit::BytePerSecond,
+            Unit::FlopPerSecond,
+            Unit::OpPerSecond,
+        ] {
             assert_eq!(serde_json::to_value(unit).unwrap(), unit.symbol());
         }
     }

@@ -1,0 +1,78 @@
+//! A transformer by its numbers: which layers it has, which matrices are in them, and in which formats they are stored.
+//!
+//! Everything that follows from the numbers follows in one place: [`Block::matrices`] lists what a layer is made of, and parameters, bytes and operators are
+//! all derived from that list.
+
+mod format;
+mod layer;
+mod matrix;
+
+pub use format::{Granularity, KvFormat, Precision, Scales, Sparsity, WeightFormat};
+pub use layer::{Attention, Block, Dense, Experts, FeedForward, LatentAttention, Mixer, Norm, QkNorm, Recurrent};
+pub use matrix::{Matrix, Role};
+
+/// A decoder-only transformer.
+///
+/// ```
+/// # use rooflab::model::*;
+/// let attention = Attention { heads: 8, kv_heads: 2, head_dim: 64, ..Attention::default() };
+/// let ffn = FeedForward::Dense(Dense { intermediate: 1024, gated: true, bias: false });
+/// let block = Block { mixer: Mixer::Attention(attention), ffn, norm: Norm::Rms, norms: 2 };
+/// let model = Model::new("small", 512, 32_000, vec![(4, block)]);
+/// assert_eq!(model.layers.len(), 4);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// What it is called.
+    pub name: String,
+    /// Width of the residual stream.
+    pub hidden: u64,
+    /// Rows of the embedding table.
+    pub vocab: u64,
+    /// Whether the output head is the embedding table itself.
+    pub tied_embeddings: bool,
+    /// Whether the output head adds a vector.
+    pub head_bias: bool,
+    /// Rows of a table of learned positions, where it has one.
+    pub learned_positions: u64,
+    /// Width of the embedding where it is not that of the residual stream; two projections lie between (OPT-350m).
+    pub embedding_width: Option<u64>,
+    /// The norm before the output head; none where there is no such norm.
+    pub final_norm: Option<Norm>,
+    /// The longest context it was made for.
+    pub max_context: Option<u64>,
+    /// The different kinds of layers.
+    pub blocks: Vec<Block>,
+    /// The layers, first to last, as indices into `blocks`.
+    pub layers: Vec<usize>,
+    /// The formats its weights are stored in, where the file it was read from says so.
+    pub stored: Option<Precision>,
+}
+
+impl Model {
+    /// A model of runs of equal layers, with an untied head and root-mean-square norms.
+    #[must_use]
+    pub fn new(name: &str, hidden: u64, vocab: u64, runs: Vec<(usize, Block)>) -> Self {
+        let layers = runs.iter().enumerate().flat_map(|(kind, (count, _))| std::iter::repeat_n(kind, *count)).collect();
+        Self {
+            name: name.to_owned(),
+            hidden,
+            vocab,
+            tied_embeddings: false,
+            head_bias: false,
+            learned_positions: 0,
+            embedding_width: None,
+            final_norm: Some(Norm::Rms),
+            max_context: None,
+            blocks: runs.into_iter().map(|(_, block)| block).collect(),
+            layers,
+            stored: None,
+        }
+    }
+
+    /// The kinds of layers with how many layers are of each.
+    pub fn groups(&self) -> impl Iterator<Item = (u64, &Block)> {
+        let count = |kind| self.layers.iter().filter(|&&layer| layer == kind).count() as u64;
+        self.blocks.iter().enumerate().map(move |(kind, block)| (count(kind), block))
+    }
+}
