@@ -1,0 +1,195 @@
+//! The words that resources are made of: levels, kernels, units, phases, operators.
+
+use std::fmt;
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name { $($(#[$vdoc])* $variant,)* }
+
+        impl $name {
+            /// Every value, in order.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The word it is written as.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+
+            pub(super) fn from_word(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)* _ => None }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.word())
+            }
+        }
+    };
+}
+
+words!(
+    /// A level of the memory hierarchy, nearest first.
+    MemoryLevel {
+        /// First-level data cache.
+        L1 = "l1",
+        /// Second-level cache.
+        L2 = "l2",
+        /// Third-level cache.
+        L3 = "l3",
+        /// Main memory of the device.
+        Dram = "dram",
+    }
+);
+
+words!(
+    /// The streaming kernels of STREAM, with pure reads and writes.
+    StreamOp {
+        /// Every element is loaded.
+        Read = "read",
+        /// Every element is stored.
+        Write = "write",
+        /// c = a
+        Copy = "copy",
+        /// b = s·c
+        Scale = "scale",
+        /// c = a + b
+        Add = "add",
+        /// a = b + s·c
+        Triad = "triad",
+    }
+);
+
+words!(
+    /// Where multiply-adds are executed.
+    ComputeUnit {
+        /// The vector (SIMD) pipelines.
+        Vector = "vector",
+        /// Matrix units: AMX tiles, tensor cores.
+        Matrix = "matrix",
+    }
+);
+
+words!(
+    /// The two phases of serving a language model.
+    Phase {
+        /// One new token per sequence attends to the whole cache.
+        Decode = "decode",
+        /// All tokens of a prompt attend to those before them.
+        Prefill = "prefill",
+    }
+);
+
+words!(
+    /// Operators of a transformer beside its matrix products and attention.
+    RowwiseOp {
+        /// Every row becomes its exponentials, scaled to the sum 1; in place.
+        Softmax = "softmax",
+        /// Every row is scaled to the root mean square 1, then by a vector of weights.
+        RmsNorm = "rmsnorm",
+        /// silu(gate) · up: what stands between the two halves of a gated feed-forward network.
+        SiluMul = "silu_mul",
+        /// Rotary position embedding of heads; in place.
+        Rope = "rope",
+        /// The residual connection x += y.
+        Add = "add",
+        /// Rows of an embedding table at random places are copied out.
+        Gather = "gather",
+    }
+);
+
+words!(
+    /// Direction over a host link.
+    Direction {
+        /// Host to device.
+        H2d = "h2d",
+        /// Device to host.
+        D2h = "d2h",
+        /// Within host memory, where the device is the host.
+        Memcpy = "memcpy",
+    }
+);
+
+words!(
+    /// A cost paid per operation rather than per byte or FLOP.
+    Overhead {
+        /// Handing an empty job to a device that is ready and waiting for it to finish.
+        Launch = "launch",
+        /// The same after the workers went to sleep.
+        Wake = "wake",
+    }
+);
+
+impl StreamOp {
+    /// Arrays loaded from.
+    #[must_use]
+    pub const fn arrays_read(self) -> u64 {
+        match self {
+            Self::Write => 0,
+            Self::Read | Self::Copy | Self::Scale => 1,
+            Self::Add | Self::Triad => 2,
+        }
+    }
+
+    /// Arrays stored to.
+    #[must_use]
+    pub const fn arrays_written(self) -> u64 {
+        match self {
+            Self::Read => 0,
+            Self::Write | Self::Copy | Self::Scale | Self::Add | Self::Triad => 1,
+        }
+    }
+
+    /// Arrays touched.
+    #[must_use]
+    pub const fn arrays(self) -> u64 {
+        self.arrays_read() + self.arrays_written()
+    }
+
+    /// Floating-point operations per element.
+    #[must_use]
+    pub const fn flops(self) -> u64 {
+        match self {
+            Self::Read | Self::Write | Self::Copy => 0,
+            Self::Scale | Self::Add => 1,
+            Self::Triad => 2,
+        }
+    }
+}
+
+impl RowwiseOp {
+    /// Elements loaded per element of the result, not counting what stays in the nearest cache.
+    #[must_use]
+    pub const fn elements_read(self) -> u64 {
+        match self {
+            Self::Softmax | Self::RmsNorm | Self::Rope | Self::Gather => 1,
+            Self::SiluMul | Self::Add => 2,
+        }
+    }
+
+    /// Arrays of a row's length that lie in memory: those that are read, and the result where it is not in place of one of them.
+    #[must_use]
+    pub const fn arrays(self) -> u64 {
+        match self {
+            Self::Softmax | Self::Rope => 1,
+            Self::RmsNorm | Self::Add | Self::Gather => 2,
+            Self::SiluMul => 3,
+        }
+    }
+
+    /// Arithmetic operations per element of the result; an exponential, a division and a maximum count as one each.
+    #[must_use]
+    pub const fn flops(self) -> u64 {
+        match self {
+            Self::Softmax => 5, // maximum, difference, exponential, sum, scaling
+            // Square, sum, scaling, weight; exponential, sum, division, product.
+            Self::RmsNorm | Self::SiluMul => 4,
+            Self::Rope => 3, // four products and two sums for a pair
+            Self::Add => 1,
+            Self::Gather => 0,
+        }
+    }
+}
