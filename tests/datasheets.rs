@@ -373,7 +373,7 @@ fn bundled_profiles_are_found_by_name_after_the_users_own() {
     assert!(home.run(&["profile", "show", "nvidia-h200-s"]).1.starts_with("NVIDIA H200 SXM"));
     let (code, _, err) = home.run(&["profile", "show", "nvidia-h200"]);
     assert_eq!(code, 2);
-    assert!(err.contains("it is the beginning of: nvidia-h200-nvl, nvidia-h200-sxm"), "{err}");
+    assert!(err.contains("it is part of: nvidia-h200-nvl, nvidia-h200-sxm"), "{err}");
     let (code, text, _) = home.run(&["profile", "show", "amd-epyc-zen4-2c-kvm.cpu"]);
     assert!(code == 0 && text.contains("dram.read"), "{text}");
     let (code, out, err) = home.run(&["profile", "path", "nvidia-h200-sxm"]);

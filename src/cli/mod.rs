@@ -7,6 +7,7 @@ mod error;
 mod explain;
 mod generate;
 mod interrupt;
+mod lookup;
 mod probe;
 mod profile;
 mod progress;

@@ -2,20 +2,17 @@
 
 mod ask;
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rooflab::profile::{
-    Bundled, Profile, ReadNote, Store, StoreError, bundled, bundled_named, check, diff, from_reader,
-};
+use rooflab::profile::{Profile, bundled, check, diff};
 use rooflab::report::{self, Block, Cell, Tone};
 use serde_json::{Value, json};
 
 use super::Answer;
 use super::args;
 use super::context::Context;
-use super::devices::choose;
 use super::error::CliError;
+use super::lookup::{Found, find, load_and_note, or_this_machine};
 
 pub(crate) fn run(context: &mut Context, command: &args::Profile) -> Result<Answer, CliError> {
     match command {
@@ -208,71 +205,4 @@ fn compare(context: &mut Context, before: &str, after: &str, fail_on_regression:
         context.show(&report::comparison(&comparison, before, after))?;
     }
     Ok(if fail_on_regression && comparison.has_regression() { Answer::No } else { Answer::Yes })
-}
-
-/// The name of the profile that a plain `rooflab probe` writes here.
-fn or_this_machine(which: Option<&str>) -> Result<String, CliError> {
-    if let Some(name) = which {
-        return Ok(name.to_owned());
-    }
-    let choice = choose(None)?.into_iter().next();
-    let identity = choice.and_then(|choice| choice.backend.devices().ok()?.into_iter().nth(choice.index));
-    identity
-        .map(|device| Store::name_for(&device.name, &device.backend))
-        .ok_or_else(|| CliError::new("there is no device here"))
-}
-
-fn load_and_note(context: &mut Context, name: &str) -> Result<Profile, CliError> {
-    let (profile, notes) = load(context, name)?;
-    for note in notes {
-        context.say(&format!("note: {name}: {note}"));
-    }
-    Ok(profile)
-}
-
-/// A profile by name or path, or from standard input.
-fn load(context: &Context, name: &str) -> Result<(Profile, Vec<ReadNote>), CliError> {
-    if name == "-" {
-        return from_reader(io::stdin().lock()).map_err(|error| CliError::reading("standard input", &error));
-    }
-    // A path needs no store, and so no home directory.
-    let store = context.store().unwrap_or_else(|_| Store::new(""));
-    Ok(match find(&store, name)? {
-        Found::Stored(_, profile, notes) => (profile, notes),
-        Found::Bundled(_, profile) => (profile, Vec::new()),
-    })
-}
-
-/// A profile that was looked up.
-enum Found {
-    /// In a file.
-    Stored(PathBuf, Profile, Vec<ReadNote>),
-    /// In rooflab itself.
-    Bundled(&'static Bundled, Profile),
-}
-
-/// Looks up a profile: a path, a stored name, a bundled name, the beginning of a stored name, that of a bundled one.
-fn find(store: &Store, text: &str) -> Result<Found, CliError> {
-    let shipped = |bundled: &'static Bundled| bundled.profile().map(|profile| Found::Bundled(bundled, profile.clone()));
-    let exact = bundled_named(text).filter(|_| !Path::new(text).is_file() && !store.path(text).is_file());
-    if let Some(found) = exact.and_then(shipped) {
-        return Ok(found);
-    }
-    let error = match store.find(text) {
-        Ok((path, profile, notes)) => return Ok(Found::Stored(path, profile, notes)),
-        Err(error) => error,
-    };
-    let StoreError::NotFound { known, .. } = &error else { return Err(error.into()) };
-    if text.is_empty() || known.iter().any(|name| name.starts_with(text)) {
-        return Err(error.into());
-    }
-    let beginning: Vec<&Bundled> = bundled().iter().filter(|bundled| bundled.name().starts_with(text)).collect();
-    match beginning.as_slice() {
-        [only] => shipped(only).ok_or_else(|| error.into()),
-        [] => Err(error.into()),
-        several => {
-            let names: Vec<&str> = several.iter().map(|bundled| bundled.name()).collect();
-            Err(CliError::new(error.to_string()).with_hint(format!("it is the beginning of: {}", names.join(", "))))
-        }
-    }
 }

@@ -5,11 +5,11 @@ use rooflab::report;
 use rooflab::resource::{Axis, Resource, Scope, UnknownResource};
 use serde::Serialize;
 
-use super::{load_and_note, or_this_machine};
 use crate::cli::Answer;
 use crate::cli::args;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
+use crate::cli::lookup::{load_and_note, or_this_machine};
 
 /// A question with its answer, as JSON.
 #[derive(Serialize)]
