@@ -1,5 +1,12 @@
 //! From a profile and a model to time, memory and throughput: each number with its bound and how it is known.
 
+pub mod cost;
+pub mod energy;
+pub mod link;
+pub mod memory;
+pub mod search;
+pub mod serving;
+pub mod speculation;
 mod sweep;
 
 pub use sweep::{Dimension, MOST_POINTS, Sweep, SweepError, combinations};
