@@ -17,17 +17,18 @@ pub struct Graph {
 pub struct Operator {
     /// Its place in a layer.
     pub part: Part,
-    /// How often the step executes it: the layers that have it.
+    /// How often the step executes it: over all layers that have it, and as often as each has it.
     pub count: u64,
     /// What it does, with its sizes.
     pub kind: Kind,
     /// Operations of one execution; a multiply-add is two.
     pub flops: Flops,
-    /// Bytes of weights that one execution reads.
+    /// Bytes of weights that one execution reads, norms and added vectors included. The table of tokens is not streamed: the rows that are
+    /// copied out of it count as activations.
     pub weights: Bytes,
     /// Bytes of cached keys and values, or of recurrent state, that one execution reads and writes.
     pub kv: Bytes,
-    /// Bytes of activations that one execution reads and writes.
+    /// Bytes of activations that one execution reads and writes in the device's memory; none for an exchange, whose bytes are in its kind.
     pub activations: Bytes,
 }
 
@@ -38,6 +39,8 @@ pub enum Part {
     Embedding,
     /// A norm of the residual stream, of queries and keys, or of compressed vectors.
     Norm,
+    /// Activations are rounded to the narrower format that the next matrices are multiplied in.
+    Quantization,
     /// Multiplication with the matrix, or the matrices that read the same input, of a role.
     Matrix(Role),
     /// Positions are rotated into queries and keys.
@@ -50,6 +53,8 @@ pub enum Part {
     Recurrence,
     /// The activation between the halves of a feed-forward network.
     Activation,
+    /// Experts are chosen for each token.
+    Routing,
     /// The experts' results are weighted and summed.
     Combine,
     /// The residual connection.
@@ -76,7 +81,7 @@ pub enum Kind {
     },
     /// Products of tokens with the matrices of the experts that were chosen for them.
     Experts {
-        /// Pairs of a token and an expert.
+        /// Pairs of a token and an expert, rounded up where the expected number is none.
         pairs: u64,
         /// Experts that get a token: an expected value.
         distinct: f64,
@@ -87,20 +92,21 @@ pub enum Kind {
         /// How it is stored.
         weights: WeightFormat,
     },
-    /// Attention of one new token for each sequence; or few, where bytes of the cache still bound it.
+    /// Attention of few new tokens to a cache, whose bytes bound it. The queries that share a cached head are taken through it together: those of one token, however many
+    /// heads; those of several (speculation) while they fill no more than [`ROWS_OF_A_TILE`] rows and at least as many tokens are cached as are new.
     DecodeAttention {
         /// Sequences.
         sequences: u64,
         /// New tokens of each.
         queries: u64,
-        /// Tokens each attends to.
+        /// Tokens whose keys and values are read for each: cut to the window where there is one.
         context: u64,
         /// Query heads for each head of keys and values.
         group: u64,
         /// Format of the cache.
         kv: KvFormat,
     },
-    /// Attention of the tokens of prompts.
+    /// Attention of the tokens of prompts, or of their chunks, to those before them.
     PrefillAttention {
         /// Sequences.
         sequences: u64,
@@ -155,6 +161,21 @@ pub enum Collective {
     },
 }
 
+/// Rows that matrix units multiply at once; up to so many queries read a cache in one pass, as decoding kernels are written.
+pub const ROWS_OF_A_TILE: u64 = 64;
+
+impl Kind {
+    /// Whether it multiplies matrices: products, experts and attention. Their operations are what the field calls a model's FLOPs, and what utilisation (MFU) is
+    /// stated in; softmax, norms and other passes are not among them.
+    #[must_use]
+    pub const fn multiplies(&self) -> bool {
+        matches!(
+            self,
+            Self::Product { .. } | Self::Experts { .. } | Self::DecodeAttention { .. } | Self::PrefillAttention { .. }
+        )
+    }
+}
+
 impl Operator {
     /// Bytes that one execution moves.
     #[must_use]
@@ -170,5 +191,11 @@ impl Graph {
         T: std::ops::Mul<f64, Output = T> + std::iter::Sum,
     {
         self.operators.iter().map(|operator| of(operator) * operator.count as f64).sum()
+    }
+
+    /// Operations of its matrix products and its attention.
+    #[must_use]
+    pub fn model_flops(&self) -> Flops {
+        self.total(|operator| if operator.kind.multiplies() { operator.flops } else { Flops(0.0) })
     }
 }
