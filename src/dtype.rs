@@ -76,12 +76,60 @@ formats! {
     Int8 = "int8", Integer, 8, 1, 0, ["i8", "s8", "u8"];
     /// 4-bit integer.
     Int4 = "int4", Integer, 4, 1, 0, ["i4", "s4", "u4"];
+    /// 3-bit integer.
+    Int3 = "int3", Integer, 3, 1, 0, ["i3", "s3", "u3"];
+    /// 2-bit integer.
+    Int2 = "int2", Integer, 2, 1, 0, ["i2", "s2", "u2"];
+    /// 4-bit code for normally distributed weights (bitsandbytes NF4); its scales are stored beside it.
+    Nf4 = "nf4", Float, 4, 1, 0, ["normal_float4"];
     /// 4-bit integers with one 16-bit scale per 128 (GPTQ and AWQ, symmetric).
     Int4G128 = "int4_g128", Integer, 4, 128, 16, ["w4g128", "gptq-4bit", "awq"];
     /// GGUF Q8_0: 8-bit integers, one f16 scale per 32.
     Q8_0 = "q8_0", Integer, 8, 32, 16, ["Q8_0"];
     /// GGUF Q4_0: 4-bit integers, one f16 scale per 32.
     Q4_0 = "q4_0", Integer, 4, 32, 16, ["Q4_0"];
+    /// GGUF Q4_1: 4-bit integers, f16 scale and minimum per 32.
+    Q4_1 = "q4_1", Integer, 4, 32, 32, [];
+    /// GGUF Q5_0: 5-bit integers, one f16 scale per 32.
+    Q5_0 = "q5_0", Integer, 5, 32, 16, [];
+    /// GGUF Q5_1: 5-bit integers, f16 scale and minimum per 32.
+    Q5_1 = "q5_1", Integer, 5, 32, 32, [];
+    /// GGUF Q8_1: 8-bit integers, f16 scale and sum per 32.
+    Q8_1 = "q8_1", Integer, 8, 32, 32, [];
+    /// GGUF Q2_K: 2-bit integers, 84 bytes per 256.
+    Q2K = "q2_k", Integer, 2, 256, 160, [];
+    /// GGUF Q3_K: 3-bit integers, 110 bytes per 256.
+    Q3K = "q3_k", Integer, 3, 256, 112, [];
+    /// GGUF Q4_K: 4-bit integers, 144 bytes per 256.
+    Q4K = "q4_k", Integer, 4, 256, 128, [];
+    /// GGUF Q5_K: 5-bit integers, 176 bytes per 256.
+    Q5K = "q5_k", Integer, 5, 256, 128, [];
+    /// GGUF Q6_K: 6-bit integers, 210 bytes per 256.
+    Q6K = "q6_k", Integer, 6, 256, 144, [];
+    /// GGUF Q8_K: 8-bit integers, 292 bytes per 256.
+    Q8K = "q8_k", Integer, 8, 256, 288, [];
+    /// GGUF IQ1_S: indices into a table, 50 bytes per 256.
+    Iq1S = "iq1_s", Integer, 1, 256, 144, [];
+    /// GGUF IQ1_M: indices into a table, 56 bytes per 256.
+    Iq1M = "iq1_m", Integer, 1, 256, 192, [];
+    /// GGUF IQ2_XXS: indices into a table, 66 bytes per 256.
+    Iq2Xxs = "iq2_xxs", Integer, 2, 256, 16, [];
+    /// GGUF IQ2_XS: indices into a table, 74 bytes per 256.
+    Iq2Xs = "iq2_xs", Integer, 2, 256, 80, [];
+    /// GGUF IQ2_S: indices into a table, 82 bytes per 256.
+    Iq2S = "iq2_s", Integer, 2, 256, 144, [];
+    /// GGUF IQ3_XXS: indices into a table, 98 bytes per 256.
+    Iq3Xxs = "iq3_xxs", Integer, 3, 256, 16, [];
+    /// GGUF IQ3_S: indices into a table, 110 bytes per 256.
+    Iq3S = "iq3_s", Integer, 3, 256, 112, [];
+    /// GGUF IQ4_NL: 4-bit codes of unequal steps, one f16 scale per 32.
+    Iq4Nl = "iq4_nl", Integer, 4, 32, 16, [];
+    /// GGUF IQ4_XS: 4-bit codes of unequal steps, 136 bytes per 256.
+    Iq4Xs = "iq4_xs", Integer, 4, 256, 64, [];
+    /// GGUF TQ1_0: ternary weights, five to a byte, 54 bytes per 256.
+    Tq1_0 = "tq1_0", Integer, 1, 256, 176, [];
+    /// GGUF TQ2_0: ternary weights, four to a byte, 66 bytes per 256.
+    Tq2_0 = "tq2_0", Integer, 2, 256, 16, [];
 }
 
 impl DType {
@@ -159,5 +207,43 @@ mod tests {
         assert_eq!(DType::Mxfp4.bytes_per_element(), 17.0 / 32.0);
         assert_eq!(DType::Nvfp4.bytes_per_element(), 9.0 / 16.0);
         assert_eq!(DType::Int4G128.bytes_per_element(), 4.125 / 8.0);
+    }
+
+    /// Bytes of a block as `ggml` defines its structures.
+    #[test]
+    fn blocks_of_gguf_types_are_as_large_as_their_structures() {
+        for (dtype, elements, bytes) in [
+            (DType::Q4_0, 32, 18),
+            (DType::Q4_1, 32, 20),
+            (DType::Q5_0, 32, 22),
+            (DType::Q5_1, 32, 24),
+            (DType::Q8_0, 32, 34),
+            (DType::Q8_1, 32, 36),
+            (DType::Q2K, 256, 84),
+            (DType::Q3K, 256, 110),
+            (DType::Q4K, 256, 144),
+            (DType::Q5K, 256, 176),
+            (DType::Q6K, 256, 210),
+            (DType::Q8K, 256, 292),
+            (DType::Iq1S, 256, 50),
+            (DType::Iq1M, 256, 56),
+            (DType::Iq2Xxs, 256, 66),
+            (DType::Iq2Xs, 256, 74),
+            (DType::Iq2S, 256, 82),
+            (DType::Iq3Xxs, 256, 98),
+            (DType::Iq3S, 256, 110),
+            (DType::Iq4Nl, 32, 18),
+            (DType::Iq4Xs, 256, 136),
+            (DType::Tq1_0, 256, 54),
+            (DType::Tq2_0, 256, 66),
+            (DType::Mxfp4, 32, 17),
+        ] {
+            let format = dtype.format();
+            assert_eq!(
+                (format.block, format.bits * format.block + format.scale_bits),
+                (elements, bytes * 8),
+                "{dtype}"
+            );
+        }
     }
 }

@@ -39,6 +39,8 @@ pub enum Granularity {
     Row,
     /// So many inputs of one output.
     Group(u64),
+    /// So many elements one after the other, wherever rows begin.
+    Flat(u64),
     /// A rectangle of outputs and inputs.
     Block {
         /// Its outputs.
@@ -116,6 +118,7 @@ impl Granularity {
             Self::Tensor => 1.0,
             Self::Row => rows,
             Self::Group(group) => rows * (columns / group.max(1) as f64).ceil(),
+            Self::Flat(elements) => (rows * columns / elements.max(1) as f64).ceil(),
             Self::Block { outputs, inputs } => {
                 (rows / outputs.max(1) as f64).ceil() * (columns / inputs.max(1) as f64).ceil()
             }

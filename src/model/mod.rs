@@ -3,13 +3,21 @@
 //! Everything that follows from the numbers follows in one place: [`Block::matrices`] lists what a layer is made of, and parameters, bytes and operators are
 //! all derived from that list.
 
+mod cache;
+mod check;
+mod count;
 mod format;
 mod layer;
 mod matrix;
+mod names;
+mod precision;
 
+pub use check::Problem;
+pub use count::Parameters;
 pub use format::{Granularity, KvFormat, Precision, Scales, Sparsity, WeightFormat};
 pub use layer::{Attention, Block, Dense, Experts, FeedForward, LatentAttention, Mixer, Norm, QkNorm, Recurrent};
 pub use matrix::{Matrix, Role};
+pub use names::UnknownFormat;
 
 /// A decoder-only transformer.
 ///
@@ -47,6 +55,8 @@ pub struct Model {
     pub layers: Vec<usize>,
     /// The formats its weights are stored in, where the file it was read from says so.
     pub stored: Option<Precision>,
+    /// Bytes of all tensors, where the file it was read from lists them.
+    pub stored_bytes: Option<u64>,
 }
 
 impl Model {
@@ -67,12 +77,18 @@ impl Model {
             blocks: runs.into_iter().map(|(_, block)| block).collect(),
             layers,
             stored: None,
+            stored_bytes: None,
         }
     }
 
     /// The kinds of layers with how many layers are of each.
     pub fn groups(&self) -> impl Iterator<Item = (u64, &Block)> {
-        let count = |kind| self.layers.iter().filter(|&&layer| layer == kind).count() as u64;
-        self.blocks.iter().enumerate().map(move |(kind, block)| (count(kind), block))
+        let mut counts = vec![0_u64; self.blocks.len()];
+        for &kind in &self.layers {
+            if let Some(count) = counts.get_mut(kind) {
+                *count += 1;
+            }
+        }
+        counts.into_iter().zip(&self.blocks)
     }
 }
