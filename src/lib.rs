@@ -9,6 +9,7 @@
 pub mod backend;
 pub mod data;
 pub mod dtype;
+pub mod estimate;
 pub mod facts;
 pub mod fit;
 pub mod graph;
