@@ -1,0 +1,49 @@
+//! Why there is no time: the profile lacks a ceiling, no link was given, or sizes are beyond any machine.
+
+use std::fmt;
+
+use crate::graph::Part;
+use crate::resource::Resource;
+
+/// A ceiling that a profile lacks, and for which nothing may stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lack {
+    /// The ceiling.
+    pub resource: Resource,
+    /// Why there is none.
+    pub why: String,
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` ({})", self.resource, self.why)
+    }
+}
+
+/// Why a step has no time.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum CostError {
+    /// Ceilings are missing, each named once.
+    #[error("the profile `{profile}` lacks {}", list(.lacks))]
+    Missing {
+        /// The profile.
+        profile: String,
+        /// What it lacks.
+        lacks: Vec<Lack>,
+    },
+    /// Devices exchange data, and nobody said over what.
+    #[error("the devices exchange data, but nothing is known of the link between them: give it with `--link`")]
+    NoLink,
+    /// A number of the operator is none that a time follows from.
+    #[error("`{part:?}` has a time of {seconds} s: one of its sizes is not a number that a time follows from")]
+    NotATime {
+        /// The operator.
+        part: Part,
+        /// What came out.
+        seconds: f64,
+    },
+}
+
+fn list(lacks: &[Lack]) -> String {
+    lacks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

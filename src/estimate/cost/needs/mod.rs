@@ -1,0 +1,72 @@
+//! What each kind of operator needs, and the ceilings that say how long that takes.
+
+mod attention;
+mod format;
+mod pass;
+mod product;
+
+pub(super) use format::{alike, arithmetic, summed_in};
+
+use super::asked::Asked;
+use super::error::{CostError, Lack};
+use super::knowledge::{Bound, Knowledge, Need, Source};
+use crate::estimate::link::Link;
+use crate::graph::{Collective, Kind, Operator};
+use crate::units::Bytes;
+
+/// Why an operator has no needs.
+pub(super) enum Refusal {
+    /// A ceiling is missing.
+    Lacks(Lack),
+    /// There is no link.
+    NoLink,
+}
+
+impl From<Lack> for Refusal {
+    fn from(lack: Lack) -> Self {
+        Self::Lacks(lack)
+    }
+}
+
+impl Refusal {
+    /// The error of a step, with the name of the profile.
+    pub(super) fn into_error(self, profile: &str) -> CostError {
+        match self {
+            Self::Lacks(lack) => CostError::Missing { profile: profile.to_owned(), lacks: vec![lack] },
+            Self::NoLink => CostError::NoLink,
+        }
+    }
+}
+
+/// The needs of one execution, in a step that streams some bytes of weights and caches before it comes back to the same ones.
+pub(super) fn of(
+    asked: &Asked<'_>,
+    link: Option<&Link>,
+    operator: &Operator,
+    streamed: Bytes,
+) -> Result<Vec<Need>, Refusal> {
+    let mut needs = Vec::with_capacity(3);
+    match operator.kind {
+        Kind::Product { m, n, k, weights } => {
+            product::one(asked, operator, product::Sizes { m, n, k }, &weights, streamed, &mut needs)?;
+        }
+        Kind::Experts { pairs, n, k, weights, .. } => {
+            product::experts(asked, operator, product::Sizes { m: pairs, n, k }, &weights, streamed, &mut needs)?;
+        }
+        Kind::DecodeAttention { queries, context, group, kv, .. } => {
+            attention::decode(asked, operator, queries.saturating_mul(group), context, kv, &mut needs)?;
+        }
+        Kind::PrefillAttention { queries, cached, dtype, .. } => {
+            attention::prefill(asked, operator, queries.saturating_add(cached), dtype, &mut needs)?;
+        }
+        Kind::Rowwise { op, dtype } => pass::rowwise(asked, operator, op, dtype, &mut needs)?,
+        Kind::Recurrence => pass::recurrence(asked, operator, streamed, &mut needs)?,
+        Kind::Exchange(exchange) => needs.push(communication(link, &exchange)?),
+    }
+    Ok(needs)
+}
+
+fn communication(link: Option<&Link>, exchange: &Collective) -> Result<Need, Refusal> {
+    let time = link.ok_or(Refusal::NoLink)?.time(exchange);
+    Ok(Need { of: Bound::Communication, time, from: Source::Link, knowledge: Knowledge::Given })
+}
