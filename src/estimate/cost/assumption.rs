@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::knowledge::{Knowledge, Need, Source};
@@ -11,7 +12,7 @@ use crate::resource::Resource;
 use crate::units::Seconds;
 
 /// Something that was taken to be so.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Assumption {
     /// What was assumed.
     pub text: String,

@@ -1,5 +1,6 @@
 //! What a step costs: its time, and every part of it with its bound and how it is known.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::floor::Floor;
@@ -42,7 +43,7 @@ pub struct StepCost {
 }
 
 /// A part of a step's time.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Share<T> {
     /// Of what.
     pub of: T,

@@ -1,5 +1,6 @@
 //! Whether sequences fit, by how much they do not, and what would make them fit.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::footprint::{parameters, weights};
@@ -9,7 +10,7 @@ use crate::model::KvFormat;
 use crate::units::Bytes;
 
 /// How much of a device's memory an engine takes: two policies that differ by what their fraction is of.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Budget {
     /// A fraction of all memory, for everything: vLLM and SGLang.
@@ -27,7 +28,7 @@ pub enum BudgetError {
 }
 
 /// What fits, and what does not.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Admission {
     /// Where the memory of each device goes.
     pub lines: Vec<Line>,
@@ -44,7 +45,7 @@ pub struct Admission {
 }
 
 /// A change that makes sequences fit.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Remedy {
     /// No more sequences than this.

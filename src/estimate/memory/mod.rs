@@ -6,6 +6,7 @@ mod footprint;
 pub use admission::{Admission, Budget, BudgetError, Remedy};
 pub use footprint::{peak_activations, weights};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::dtype::DType;
@@ -50,7 +51,7 @@ pub struct Plan<'m> {
 }
 
 /// What layers with a window keep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Allocation {
     /// The tokens within their window.
@@ -80,7 +81,7 @@ pub struct Reserve {
 }
 
 /// A line of where memory goes.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Line {
     /// What for.
     pub what: &'static str,

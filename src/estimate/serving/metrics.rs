@@ -1,11 +1,14 @@
 //! What a way of serving comes to.
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use crate::units::Seconds;
 
 use super::{Engine, Request, Spread};
 
 /// What a way of serving comes to.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Metrics {
     /// Requests in the system, the waiting ones included: a mean.
     pub concurrency: f64,

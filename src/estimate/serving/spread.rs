@@ -1,9 +1,12 @@
 //! How a time is distributed over requests: its mean and three percentiles.
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use crate::units::Seconds;
 
 /// A time over many requests (or intervals).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Spread {
     /// The mean.
     pub mean: Seconds,

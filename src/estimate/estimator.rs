@@ -1,0 +1,239 @@
+//! The whole estimate of a scenario: memory first, then steps, then what requests see.
+
+use super::account::Account;
+use super::cost::{CostError, Costing};
+use super::memory::{Admission, BudgetError, Plan, Reserve, Split, peak_activations};
+use super::scenario::{Load, Scenario};
+use super::serving::{
+    ClosedLoop, Engine, FrontierPoint, Metrics, Open, OpenLoop, ServingError, closed_loop, frontier, open_loop,
+    static_batch,
+};
+use super::subject::{Placed, Subject};
+use crate::graph::{Layout, LayoutError, Sequences, Step};
+use crate::units::Bytes;
+
+/// A model on a kind of device.
+///
+/// ```
+/// use rooflab::dtype::DType;
+/// use rooflab::estimate::cost::{Costing, Options};
+/// use rooflab::estimate::{Estimator, Scenario, Subject};
+/// use rooflab::graph::Routing;
+/// use rooflab::model::{KvFormat, Precision, WeightFormat, find_preset};
+/// use rooflab::profile::bundled_named;
+/// use rooflab::units::Bytes;
+///
+/// let model = find_preset("mistral-7b-v0.1")?.model()?;
+/// let precision = Precision::uniform(&model, WeightFormat::plain(DType::F16));
+/// let subject = Subject { model: &model, precision: &precision, kv: KvFormat::plain(DType::F16), routing: Routing::default() };
+/// let profile = bundled_named("nvidia-geforce-rtx-4090").and_then(|bundled| bundled.profile()).ok_or("no profile")?;
+/// let costing = Costing::new(profile, None, Options::default());
+/// let estimator = Estimator { subject, costing: &costing, memory: Bytes(profile.device.memory as f64) };
+///
+/// let estimate = estimator.estimate(&Scenario::default())?;
+/// // No token of a model of 14.2 GB comes faster than 14.1 ms at 1008 GB/s.
+/// assert!(estimate.decode.time.get() > 0.0141);
+/// assert!(estimate.memory.over.is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Estimator<'a> {
+    /// The model in its formats.
+    pub subject: Subject<'a>,
+    /// The device, as its profile describes it.
+    pub costing: &'a Costing<'a>,
+    /// The memory of a device.
+    pub memory: Bytes,
+}
+
+/// An estimate of a scenario.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Estimate {
+    /// Devices that take part.
+    pub devices: u64,
+    /// What fits into memory, and by how much the scenario does not.
+    pub memory: Admission,
+    /// The prompts of the account's sequences, gone through whole.
+    pub prefill: Account,
+    /// One decode step of the account's sequences.
+    pub decode: Account,
+    /// What requests see.
+    pub served: Served,
+}
+
+/// What requests see.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Served {
+    /// They are answered.
+    Steady(Metrics),
+    /// They arrive faster than they can be answered; so many are answered per second.
+    Saturated {
+        /// Requests per second.
+        capacity: f64,
+    },
+    /// They do not fit into memory at the same time; so many do.
+    TooMany {
+        /// Sequences.
+        admitted: u64,
+    },
+}
+
+/// Why there is no estimate.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum EstimateError {
+    /// The model cannot be divided over the devices.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// A step has no time.
+    #[error(transparent)]
+    Cost(#[from] CostError),
+    /// A number of the load cannot be calculated with.
+    #[error(transparent)]
+    Serving(#[from] ServingError),
+    /// The share of memory is none.
+    #[error(transparent)]
+    Budget(#[from] BudgetError),
+    /// The model was not made for so long a context.
+    #[error("`{field}` {tokens} is beyond the {most} tokens that `{model}` was made for")]
+    Context {
+        /// Where the tokens come from.
+        field: &'static str,
+        /// The tokens.
+        tokens: u64,
+        /// The most.
+        most: u64,
+        /// The model.
+        model: String,
+    },
+}
+
+/// Sequences beyond which none are counted where any number fits.
+const MOST_SEQUENCES: u64 = 1 << 20;
+
+impl<'a> Estimator<'a> {
+    /// The model on the devices of a layout, to be asked for the times of steps.
+    ///
+    /// # Errors
+    /// If the model cannot be divided like that.
+    pub fn place(&self, layout: &Layout) -> Result<Placed<'a>, LayoutError> {
+        Placed::new(&self.subject, self.costing, layout)
+    }
+
+    /// The estimate of a scenario.
+    ///
+    /// # Errors
+    /// If a number of the scenario cannot be calculated with, or the profile lacks what a step needs. That something does not fit into memory is no error.
+    pub fn estimate(&self, scenario: &Scenario) -> Result<Estimate, EstimateError> {
+        let placed = self.place(&scenario.layout)?;
+        self.estimate_placed(scenario, &placed)
+    }
+
+    /// The same, for a model that is placed already.
+    ///
+    /// # Errors
+    /// As for [`Estimator::estimate`].
+    pub fn estimate_placed(&self, scenario: &Scenario, placed: &Placed<'_>) -> Result<Estimate, EstimateError> {
+        let (memory, engine) = self.admit(scenario)?;
+        let sequences = scenario.sequences(engine.admitted());
+        let prompt = Sequences { count: sequences, new_tokens: scenario.request.prompt, cached: 0, logits: 1 };
+        let (prefill, decode) = (Step::of(prompt), Step::decode(sequences, scenario.decode_context()));
+        Ok(Estimate {
+            devices: engine.devices,
+            memory,
+            prefill: Account::of(&prefill, &placed.cost(&prefill)?, self.costing),
+            decode: Account::of(&decode, &placed.cost(&decode)?, self.costing),
+            served: self.serve(scenario, placed, &engine)?,
+        })
+    }
+
+    /// What fits, and the engine that has room for it.
+    ///
+    /// # Errors
+    /// If a number of the scenario cannot be calculated with.
+    pub fn admit(&self, scenario: &Scenario) -> Result<(Admission, Engine), EstimateError> {
+        self.check_context(scenario)?;
+        let layout = scenario.layout;
+        let replicas = layout.data.saturating_mul(layout.expert).max(1);
+        let in_flight = match scenario.load {
+            Load::Batch(sequences) | Load::Closed(sequences) => sequences,
+            Load::Open(_) => 1,
+        };
+        let plan = self.plan(scenario, in_flight.div_ceil(replicas));
+        let tokens = scenario.full_length();
+        let budget = scenario.budget.checked()?;
+        let wanted = match scenario.load {
+            Load::Batch(batch) => batch.div_ceil(replicas),
+            // In a loop, what does not fit waits.
+            Load::Closed(_) | Load::Open(_) => 1,
+        };
+        let admission = plan.admit(self.memory, budget, wanted, tokens);
+        let largest = admission.largest_batch.unwrap_or(MOST_SEQUENCES).saturating_mul(replicas).min(MOST_SEQUENCES);
+        Ok((admission, scenario.engine(largest, layout.devices()?)))
+    }
+
+    /// What requests see of a scenario.
+    ///
+    /// # Errors
+    /// If a number of the scenario cannot be calculated with, or the profile lacks what a step needs.
+    pub fn serve(&self, scenario: &Scenario, placed: &Placed<'_>, engine: &Engine) -> Result<Served, EstimateError> {
+        let admitted = engine.admitted();
+        let too_many = matches!(scenario.load, Load::Batch(batch) if batch > admitted);
+        if admitted == 0 || too_many {
+            return Ok(Served::TooMany { admitted });
+        }
+        let request = &scenario.request;
+        Ok(match scenario.load {
+            Load::Batch(batch) => Served::Steady(static_batch(placed, engine, request, batch)?.metrics),
+            Load::Closed(concurrency) => {
+                Served::Steady(closed_loop(placed, engine, request, &ClosedLoop { concurrency, requests: None })?)
+            }
+            Load::Open(rate) => match open_loop(placed, engine, request, &OpenLoop { rate, variability: 0.0 })? {
+                Open::Steady(steady) => Served::Steady(steady.metrics),
+                Open::Saturated { capacity } => Served::Saturated { capacity },
+            },
+        })
+    }
+
+    /// Throughput against latency: closed loops of all concurrencies that pay, up to what fits.
+    ///
+    /// # Errors
+    /// As for [`Estimator::estimate`].
+    pub fn frontier(&self, scenario: &Scenario) -> Result<Vec<FrontierPoint>, EstimateError> {
+        let placed = self.place(&scenario.layout)?;
+        let (_, engine) = self.admit(scenario)?;
+        if engine.admitted() == 0 {
+            return Ok(Vec::new());
+        }
+        Ok(frontier(&placed, &engine, &scenario.request)?)
+    }
+
+    fn plan(&self, scenario: &Scenario, sequences: u64) -> Plan<'a> {
+        let Subject { model, precision, kv, .. } = self.subject;
+        let prompts = match scenario.load {
+            Load::Batch(_) => sequences,
+            Load::Closed(_) | Load::Open(_) => 1,
+        };
+        let tokens = scenario.request.prompt.saturating_mul(prompts).min(scenario.chunk.unwrap_or(u64::MAX));
+        let activations = peak_activations(model, precision.activations, tokens.max(sequences), sequences);
+        Plan {
+            block: scenario.block.max(1),
+            allocation: scenario.allocation,
+            split: Split { tensor: scenario.layout.tensor, pipeline: scenario.layout.pipeline },
+            reserve: Reserve { activations, ..Reserve::default() },
+            ..Plan::new(model, precision, kv)
+        }
+    }
+
+    fn check_context(&self, scenario: &Scenario) -> Result<(), EstimateError> {
+        let model = self.subject.model;
+        let Some(most) = model.max_context else { return Ok(()) };
+        let whole = scenario.request.prompt.saturating_add(scenario.request.output);
+        let given = scenario.context.map(|context| ("context", context));
+        for (field, tokens) in given.into_iter().chain([("prompt + generate", whole)]) {
+            if tokens > most {
+                return Err(EstimateError::Context { field, tokens, most, model: model.name.clone() });
+            }
+        }
+        Ok(())
+    }
+}

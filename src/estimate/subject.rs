@@ -1,0 +1,94 @@
+//! What runs on which devices: a model in its formats, lowered for a layout, with the times of its steps.
+
+use super::cost::{CostError, Costing, Floor, StepCost};
+use super::serving::{StepTimes, Untimed};
+use crate::graph::{Layout, LayoutError, Lowering, Routing, Sequences, Step};
+use crate::model::{KvFormat, Model, Precision};
+use crate::units::Seconds;
+
+/// A model in its formats.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The model.
+    pub model: &'a Model,
+    /// The formats of its weights.
+    pub precision: &'a Precision,
+    /// The format of its cache.
+    pub kv: KvFormat,
+    /// How tokens are spread over experts.
+    pub routing: Routing,
+}
+
+/// A model on its devices: how long its steps take.
+#[derive(Clone, Debug)]
+pub struct Placed<'a> {
+    costing: &'a Costing<'a>,
+    stages: Vec<Lowering>,
+}
+
+/// A step on the devices of a layout.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StagedCost {
+    /// Its time, from the first stage's first operator to the last stage's last.
+    pub time: Seconds,
+    /// What one device of each stage executes, for one part of the step.
+    pub stages: Vec<StepCost>,
+    /// Parts that the step's sequences are divided into, so that stages work at the same time.
+    pub parts: u64,
+    /// Time in which the last part waits for those before it, at the slowest stage.
+    pub waiting: Seconds,
+    /// The speed of light of all devices together, where their figures are known.
+    pub floor: Option<Floor>,
+}
+
+impl<'a> Placed<'a> {
+    /// A model on the devices of a layout.
+    ///
+    /// # Errors
+    /// If the model cannot be divided like that.
+    pub fn new(subject: &Subject<'_>, costing: &'a Costing<'a>, layout: &Layout) -> Result<Self, LayoutError> {
+        let Subject { model, precision, kv, routing } = *subject;
+        Ok(Self { costing, stages: Lowering::sharded(model, precision, kv, routing, layout)? })
+    }
+
+    /// The cost of a step. With several stages, its sequences go through them in as many parts as there are stages, as far as there are sequences: the first part
+    /// takes the time of all stages, and each further one that of the slowest.
+    ///
+    /// # Errors
+    /// A ceiling or a link is missing.
+    pub fn cost(&self, step: &Step) -> Result<StagedCost, CostError> {
+        let sequences = step.sequences.iter().map(|group| group.count).max().unwrap_or(0);
+        let parts = sequences.min(self.stages.len() as u64).max(1);
+        let part = part_of(step, parts);
+        let stages = self
+            .stages
+            .iter()
+            .map(|stage| self.costing.graph(&stage.lower(&part)))
+            .collect::<Result<Vec<StepCost>, _>>()?;
+        let through: Seconds = stages.iter().map(|stage| stage.time).sum();
+        let slowest = stages.iter().map(|stage| stage.time.get()).fold(0.0, f64::max);
+        let waiting = Seconds(slowest * (parts - 1) as f64);
+        let floor = floor(&stages, parts);
+        Ok(StagedCost { time: through + waiting, stages, parts, waiting, floor })
+    }
+}
+
+/// The floor of a step: that of the stage which needs the most, as often as there are parts; stages work at the same time at best. Weights are read for each part.
+fn floor(stages: &[StepCost], parts: u64) -> Option<Floor> {
+    let floors: Vec<Floor> = stages.iter().map(|stage| stage.floor).collect::<Option<_>>()?;
+    let slowest = floors.into_iter().reduce(|a, b| if b.time() > a.time() { b } else { a })?;
+    let parts = parts as f64;
+    Some(Floor { compute: slowest.compute * parts, memory: slowest.memory * parts, ..slowest })
+}
+
+/// The largest of some equal parts of a step's sequences.
+fn part_of(step: &Step, parts: u64) -> Step {
+    let part = |group: &Sequences| Sequences { count: group.count.div_ceil(parts), ..*group };
+    Step { sequences: step.sequences.iter().map(part).collect() }
+}
+
+impl StepTimes for Placed<'_> {
+    fn step(&self, step: &Step) -> Result<Seconds, Untimed> {
+        self.cost(step).map(|cost| cost.time).map_err(|error| Untimed(error.to_string()))
+    }
+}
