@@ -1,5 +1,6 @@
 //! What tokens cost: energy by power, money by the price of an hour.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::units::Seconds;
@@ -28,7 +29,7 @@ pub struct Rates {
 }
 
 /// What a million tokens cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct PerMillion {
     /// Energy, in kilowatt-hours, where the power is known.
     pub kilowatt_hours: Option<f64>,

@@ -5,6 +5,7 @@
 
 mod account;
 pub mod cost;
+mod document;
 pub mod energy;
 mod estimator;
 pub mod link;
@@ -18,6 +19,7 @@ mod sweep;
 mod table;
 
 pub use account::{Account, Entry, FloorOf};
+pub use document::{Answer, Document, Hardware, LoadFacts, ModelFacts, SCHEMA, ScenarioFacts, ServedFacts, schema};
 pub use estimator::{Estimate, EstimateError, Estimator, Served};
 pub use scenario::{Load, Scenario};
 pub use subject::{Placed, StagedCost, Subject};

@@ -1,5 +1,8 @@
 //! Speculative decoding: a draft proposes tokens, the model checks them all in one step.
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use crate::graph::{Sequences, Step};
 use crate::units::Seconds;
 
@@ -15,7 +18,7 @@ pub struct Speculation {
 }
 
 /// What a length of draft comes to.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Draft {
     /// Tokens that are proposed in a step: `g`. None of them is decoding without a draft.
     pub length: u64,

@@ -1,5 +1,11 @@
 //! An operator: what it does, how often, and its exact work.
 
+use std::borrow::Cow;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Serialize, Serializer};
+
 use crate::dtype::DType;
 use crate::model::{KvFormat, Role, WeightFormat};
 use crate::resource::RowwiseOp;
@@ -173,6 +179,85 @@ impl Kind {
             self,
             Self::Product { .. } | Self::Experts { .. } | Self::DecodeAttention { .. } | Self::PrefillAttention { .. }
         )
+    }
+}
+
+impl Part {
+    /// The word it is written as. Matrices that read the same input are one product, called after all of them.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Embedding => "embedding",
+            Self::Norm => "norm",
+            Self::Quantization => "quantization",
+            Self::Matrix(role) => product(role),
+            Self::Rope => "rope",
+            Self::CacheWrite => "cache_write",
+            Self::Attention => "attention",
+            Self::Recurrence => "recurrence",
+            Self::Activation => "activation",
+            Self::Routing => "routing",
+            Self::Combine => "combine",
+            Self::Residual => "residual",
+            Self::Sampling => "sampling",
+            Self::Communication => "communication",
+        }
+    }
+}
+
+/// The product that begins with a matrix of a role.
+const fn product(role: Role) -> &'static str {
+    match role {
+        Role::Embedding => "embedding_projection",
+        Role::Head => "head",
+        Role::Query => "qkv",
+        Role::Key => "key",
+        Role::Value => "value",
+        Role::Output => "attention_output",
+        Role::QueryDown => "query_kv_down",
+        Role::QueryUp => "query_up",
+        Role::LatentDown => "kv_down",
+        Role::LatentUp => "kv_up",
+        Role::RecurrentIn => "recurrent_in",
+        Role::RecurrentBetween => "recurrent_between",
+        Role::RecurrentOut => "recurrent_out",
+        Role::Gate => "gate_up",
+        Role::Up => "up",
+        Role::Down => "down",
+        Role::Router => "router",
+        Role::ExpertGate => "expert_gate_up",
+        Role::ExpertUp => "expert_up",
+        Role::ExpertDown => "expert_down",
+        Role::SharedGate => "shared_gate_up",
+        Role::SharedUp => "shared_up",
+        Role::SharedDown => "shared_down",
+        Role::SharedScale => "shared_scale",
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+impl Serialize for Part {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl JsonSchema for Part {
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("Part")
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "An operator's place in a layer. Matrices that read the same input are one product, called after all of them.",
+            "examples": ["qkv", "attention", "attention_output", "gate_up", "down", "head", "norm", "communication"],
+        })
     }
 }
 

@@ -1,9 +1,12 @@
 //! Throughput against latency: the choices that no other one beats in both.
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use super::{ClosedLoop, Engine, Metrics, Request, ServingError, StepTimes, closed_loop};
 
 /// A number of clients and what it comes to.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct FrontierPoint {
     /// Clients, each with a request under way; all of them run.
     pub concurrency: u64,
