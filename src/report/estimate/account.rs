@@ -1,0 +1,182 @@
+//! A step's account as a table: the least time, the estimate, and where it goes.
+
+use super::super::block::{Block, Cell, Group, Row, Table, Tone};
+use crate::estimate::cost::{Bound, Knowledge};
+use crate::estimate::{Account, Entry};
+use crate::graph::Part;
+use crate::model::Role;
+use crate::units::{Seconds, Unit, human, percent};
+
+/// What the rows of an account are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// Operators.
+    Operator,
+    /// Parts of a layer.
+    Layer,
+    /// What bounds the time.
+    Resource,
+}
+
+/// Rows below this share of the time are summed up in one.
+const SMALL: f64 = 0.005;
+
+/// A step's account, beside that of another profile.
+pub(super) fn account(title: &str, account: &Account, against: Option<&Account>, by: By) -> Vec<Block> {
+    let context = if account.new_tokens > 1 {
+        format!("{} × {} tokens", account.sequences, account.new_tokens)
+    } else {
+        format!("{} × 1 token at {} of context", account.sequences, account.context)
+    };
+    let mut rows = match by {
+        By::Operator => grouped(account, |entry| entry.part.word()),
+        By::Layer => grouped(account, |entry| layer(entry.part)),
+        By::Resource => {
+            account.by_bound.iter().map(|share| row(share.of.word(), None, share.time, share.share, None)).collect()
+        }
+    };
+    let listed: f64 = account.operators.iter().map(|entry| entry.share).sum();
+    if by != By::Resource && listed < 1.0 - SMALL {
+        let rest = account.time * (1.0 - listed);
+        rows.push(row("waiting", None, rest, 1.0 - listed, None));
+    }
+    let columns = ["×", "time", "share", "bound by", "known"].map(str::to_owned).to_vec();
+    let right = vec![true, true, true, false, false];
+    let table = Table { columns, right, groups: vec![Group { title: format!("{title}, {context}"), rows }] };
+    let mut blocks = vec![Block::Table(table), total(account)];
+    blocks.extend(against.map(|other| beside(account, other)));
+    blocks
+}
+
+/// Entries of the same name as one row, the longest first; the short ones as one.
+fn grouped(account: &Account, name: impl Fn(&Entry) -> &'static str) -> Vec<Row> {
+    let mut sums: Vec<(&'static str, Entry)> = Vec::new();
+    for entry in &account.operators {
+        match sums.iter_mut().find(|(known, _)| *known == name(entry)) {
+            Some((_, sum)) => {
+                // The longest came first, and keeps the say on its bound.
+                sum.count = sum.count.saturating_add(entry.count);
+                sum.time = sum.time + entry.time;
+                sum.share += entry.share;
+                sum.knowledge = sum.knowledge.max(entry.knowledge);
+            }
+            None => sums.push((name(entry), *entry)),
+        }
+    }
+    sums.sort_by(|a, b| b.1.time.get().total_cmp(&a.1.time.get()));
+    let (long, short): (Vec<_>, Vec<_>) = sums.into_iter().partition(|(_, entry)| entry.share >= SMALL);
+    let mut rows: Vec<Row> =
+        long.iter().map(|(name, entry)| row(name, Some(entry.count), entry.time, entry.share, Some(entry))).collect();
+    let rest: Seconds = short.iter().map(|(_, entry)| entry.time).sum();
+    if rest.get() > 0.0 {
+        let names: Vec<&str> = short.iter().map(|(name, _)| *name).collect();
+        let share = short.iter().map(|(_, entry)| entry.share).sum();
+        let label = if names.len() > 3 { "the rest".to_owned() } else { names.join(", ") };
+        rows.push(row(&label, None, rest, share, None));
+    }
+    rows
+}
+
+fn row(label: &str, count: Option<u64>, time: Seconds, share: f64, entry: Option<&Entry>) -> Row {
+    let bound = entry.map_or("", |entry| entry.bound.word());
+    let known = entry.map_or("", |entry| entry.knowledge.word());
+    let tone = entry.map_or(Tone::Dim, |entry| tone(entry.knowledge));
+    Row {
+        label: label.to_owned(),
+        cells: vec![
+            Cell::new(count.map_or_else(String::new, |count| count.to_string()), Tone::Dim),
+            Cell::plain(human(time.get(), Unit::Second).to_string()),
+            Cell::plain(percent(share)),
+            Cell::plain(bound),
+            Cell::new(known, tone),
+        ],
+    }
+}
+
+const fn tone(knowledge: Knowledge) -> Tone {
+    match knowledge {
+        Knowledge::Measured | Knowledge::Interpolated | Knowledge::Fitted => Tone::Dim,
+        _ => Tone::Warn,
+    }
+}
+
+/// The part of a layer that an operator belongs to.
+const fn layer(part: Part) -> &'static str {
+    match part {
+        Part::Matrix(
+            Role::Query
+            | Role::Key
+            | Role::Value
+            | Role::Output
+            | Role::QueryDown
+            | Role::QueryUp
+            | Role::LatentDown
+            | Role::LatentUp
+            | Role::RecurrentIn
+            | Role::RecurrentBetween
+            | Role::RecurrentOut,
+        )
+        | Part::Rope
+        | Part::CacheWrite
+        | Part::Attention
+        | Part::Recurrence => "mixer",
+        Part::Matrix(Role::Embedding | Role::Head) | Part::Embedding | Part::Sampling => "embedding and head",
+        Part::Matrix(_) | Part::Activation | Part::Routing | Part::Combine => "feed-forward",
+        Part::Norm | Part::Quantization | Part::Residual => "norms and residuals",
+        Part::Communication => "communication",
+    }
+}
+
+/// The estimate beside the least time.
+fn total(account: &Account) -> Block {
+    let mut cells = vec![Cell::new(format!("estimate {}", account.time), Tone::Strong)];
+    if let Some(floor) = account.floor {
+        let bound = if floor.compute >= floor.memory { "arithmetic" } else { "memory" };
+        cells.push(Cell::plain(format!(
+            "  floor {} ({bound}, {}): {:.2}×",
+            floor.time,
+            floor.knowledge.word(),
+            account.time / floor.time
+        )));
+    }
+    let utilisation = [("MBU", account.mbu), ("MFU", account.mfu)];
+    for (name, share) in utilisation.into_iter().filter_map(|(name, share)| Some((name, share?))) {
+        cells.push(Cell::plain(format!("  {name} {}", percent(share))));
+    }
+    let known: Vec<String> =
+        account.by_knowledge.iter().map(|share| format!("{} {}", percent(share.share), share.of.word())).collect();
+    cells.push(Cell::new(format!("  {}", known.join(", ")), Tone::Dim));
+    Block::Line(cells)
+}
+
+/// What the other profile says, and where it differs most.
+fn beside(account: &Account, other: &Account) -> Block {
+    let of = |account: &Account, bound: Bound| {
+        account.by_bound.iter().find(|share| share.of == bound).map_or(0.0, |share| share.time.get())
+    };
+    let mut differences: Vec<(Bound, f64)> =
+        Bound::ALL.iter().map(|&bound| (bound, of(account, bound) - of(other, bound))).collect();
+    differences.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
+    let shown: Vec<String> = differences
+        .iter()
+        .filter(|(_, seconds)| seconds.abs() > SMALL * account.time.get())
+        .map(|(bound, seconds)| format!("{}{} {bound}", if *seconds > 0.0 { "+" } else { "−" }, Seconds(seconds.abs())))
+        .collect();
+    let text = format!("against {}: {:.2}×  {}", other.time, account.time / other.time, shown.join(", "));
+    Block::line(text, Tone::Plain)
+}
+
+/// What the accounts rest on, each once.
+pub(super) fn assumptions(accounts: [&Account; 2]) -> Vec<Block> {
+    let mut said: Vec<&str> = Vec::new();
+    for assumption in accounts.iter().flat_map(|account| &account.assumptions) {
+        if !said.contains(&assumption.text.as_str()) {
+            said.push(&assumption.text);
+        }
+    }
+    if said.is_empty() {
+        return Vec::new();
+    }
+    let lines = said.iter().map(|text| Block::line(format!("  {text}"), Tone::Dim));
+    [Block::blank(), Block::line("it rests on", Tone::Plain)].into_iter().chain(lines).collect()
+}

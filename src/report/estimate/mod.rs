@@ -1,0 +1,85 @@
+//! An estimate as people read it: what fits, what a step costs and why, what requests see.
+
+mod account;
+mod memory;
+mod served;
+mod sweep;
+
+use super::block::{Block, Tone};
+use crate::estimate::{Answer, Document, Hardware, LoadFacts};
+use crate::units::{Unit, human};
+
+pub use account::By;
+pub use sweep::{csv, rows};
+
+/// An estimate, with rows for operators, parts of a layer or bounds.
+#[must_use]
+pub fn estimate(document: &Document, by: By) -> Vec<Block> {
+    let mut blocks =
+        vec![Block::line(model_line(document), Tone::Strong), Block::line(load_line(document), Tone::Plain)];
+    let answers: Vec<&Answer> = std::iter::once(&document.estimate).chain(&document.against).collect();
+    for answer in &answers {
+        blocks.push(Block::line(hardware_line(&answer.hardware), Tone::Plain));
+    }
+    blocks.push(Block::blank());
+    blocks.extend(memory::memory(&document.estimate, &document.scenario));
+    let accounts: [(&str, fn(&Answer) -> &crate::estimate::Account); 2] =
+        [("decode", |answer| &answer.decode), ("prefill", |answer| &answer.prefill)];
+    for (title, of) in accounts {
+        blocks.push(Block::blank());
+        blocks.extend(account::account(title, of(&document.estimate), document.against.as_ref().map(of), by));
+    }
+    blocks.push(Block::blank());
+    blocks.extend(served::served(&answers));
+    blocks.extend(account::assumptions([&document.estimate.decode, &document.estimate.prefill]));
+    blocks
+}
+
+fn model_line(document: &Document) -> String {
+    let model = &document.model;
+    let active = if model.active_parameters == model.parameters {
+        String::new()
+    } else {
+        format!(" ({} active)", billions(model.active_parameters))
+    };
+    format!(
+        "{} · {} parameters{active} · {} layers · weights {} · cache {}",
+        model.name,
+        billions(model.parameters),
+        model.layers,
+        model.weights,
+        model.kv
+    )
+}
+
+fn billions(parameters: u64) -> String {
+    match parameters {
+        0..1_000_000_000 => format!("{:.1} M", parameters as f64 / 1e6),
+        _ => format!("{:.2} B", parameters as f64 / 1e9),
+    }
+}
+
+fn load_line(document: &Document) -> String {
+    let scenario = &document.scenario;
+    let load = match scenario.load {
+        LoadFacts::Batch(1) => "1 request".to_owned(),
+        LoadFacts::Batch(batch) => format!("{batch} requests that start together"),
+        LoadFacts::Concurrency(concurrency) => format!("{concurrency} requests in flight"),
+        LoadFacts::Rate(rate) => format!("{rate} requests per second"),
+    };
+    let sizes = [("tp", scenario.tp), ("pp", scenario.pp), ("ep", scenario.ep), ("dp", scenario.dp)];
+    let layout: Vec<String> =
+        sizes.iter().filter(|(_, size)| *size > 1).map(|(name, size)| format!(" · {name} {size}")).collect();
+    format!("{load} of {} tokens, {} generated{}", scenario.prompt, scenario.generate, layout.concat())
+}
+
+fn hardware_line(hardware: &Hardware) -> String {
+    let Hardware { profile, device, measured, created, memory, devices } = hardware;
+    let count = if *devices > 1 { format!("{devices} × ") } else { String::new() };
+    let known = if *measured {
+        format!("measured {}", created.strftime("%Y-%m-%d"))
+    } else {
+        "the maker's figures, nothing measured".to_owned()
+    };
+    format!("{count}{device} · {} · {profile}: {known}", human(memory.get(), Unit::Byte))
+}
