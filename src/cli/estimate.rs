@@ -1,0 +1,224 @@
+//! `rooflab estimate`: what a model comes to on a device.
+
+mod candidates;
+mod request;
+
+use std::fs;
+use std::path::Path;
+
+use rooflab::estimate::cost::Costing;
+use rooflab::estimate::energy::Rates;
+use rooflab::estimate::speculation::{Speculation, drafts};
+use rooflab::estimate::{
+    self, Answer as Estimated, Document, Estimator, Hardware, ModelFacts, Row, SCHEMA, Scenario, ScenarioFacts, combinations,
+};
+use rooflab::profile::{Profile, datasheet_of};
+use rooflab::report::{self, By};
+use rooflab::units::Bytes;
+use serde::Serialize;
+
+use super::Answer;
+use super::args::estimate::{self as args, Format};
+use super::context::Context;
+use super::error::CliError;
+use super::lookup::{load_and_note, or_this_machine};
+use request::{Draft, Request};
+
+pub(crate) fn run(context: &mut Context, arguments: &args::Estimate) -> Result<Answer, CliError> {
+    let request = Request::read(context, arguments)?;
+    let profile = load_profile(context, arguments.profile.as_deref())?;
+    let sheet = datasheet_of(&profile);
+    let costing = Costing::new(&profile, sheet, request.options);
+    let estimator = request.estimator(&costing, &profile);
+    let format = if context.json { Format::Json } else { arguments.format };
+    if !request.requirements.is_empty() {
+        return candidates::search(context, &request, &costing, &profile, format);
+    }
+    if !arguments.sweep.is_empty() {
+        let points = combinations(&arguments.sweep).map_err(|error| CliError::new(error.to_string()))?;
+        let rows: Vec<Row> = estimator.sweep(&request.scenario, points).collect();
+        return show_sweep(context, arguments, &rows, format);
+    }
+    let estimate = answer(&request, &estimator, &costing, &profile)?;
+    let against = match arguments.against.as_deref() {
+        None => None,
+        Some(name) => Some(other_answer(context, &request, name, &profile)?),
+    };
+    let model = ModelFacts::new(&request.model, &request.weights_name(), &request.kv_name());
+    let document = Document {
+        schema: SCHEMA,
+        rooflab: context.source(),
+        created: context.now(),
+        model,
+        scenario: ScenarioFacts::from(&request.scenario),
+        estimate,
+        against,
+    };
+    match format {
+        Format::Json => write_json(context, arguments, &document)?,
+        Format::Csv => {
+            return Err(CliError::new("`--format csv` is for sweeps").with_hint("add `--sweep batch=1-64*2`, or use `--format json`"));
+        }
+        Format::Table => {
+            let by = match arguments.by {
+                args::By::Operator => By::Operator,
+                args::By::Layer => By::Layer,
+                args::By::Resource => By::Resource,
+            };
+            context.deliver(&report::estimate(&document, by), arguments.output.as_deref())?;
+        }
+    }
+    Ok(Answer::Yes)
+}
+
+/// The profile that was asked for, or this machine's.
+fn load_profile(context: &mut Context, name: Option<&str>) -> Result<Profile, CliError> {
+    let profile = or_this_machine(name).and_then(|name| load_and_note(context, &name));
+    profile.map_err(|error| match name {
+        Some(_) => error,
+        None => error.with_hint("`rooflab probe` measures this machine; or name a profile: `-f rtx-4090`"),
+    })
+}
+
+/// What a profile says.
+fn answer(
+    request: &Request,
+    estimator: &Estimator<'_>,
+    costing: &Costing<'_>,
+    profile: &Profile,
+) -> Result<Estimated, CliError> {
+    let scenario = &request.scenario;
+    let estimate = estimator.estimate(scenario).map_err(|error| refused(&error))?;
+    let devices = estimate.devices;
+    let mut answer = Estimated::new(Hardware::new(profile, devices), estimate);
+    if request.frontier {
+        answer.frontier = estimator.frontier(scenario).map_err(|error| refused(&error))?;
+    }
+    if let Some(draft) = &request.draft {
+        answer.drafts = drafted(draft, request, estimator, costing)?;
+    }
+    if let Some(metrics) = answer.served.metrics().filter(|_| request.rates != Rates::default()) {
+        let seconds = rooflab::units::Seconds(1.0);
+        answer.per_million = Some(request.rates.per_million(seconds, metrics.throughput));
+    }
+    Ok(answer)
+}
+
+/// Drafts of each length, for the account's sequences.
+fn drafted(
+    draft: &Draft,
+    request: &Request,
+    estimator: &Estimator<'_>,
+    costing: &Costing<'_>,
+) -> Result<Vec<estimate::speculation::Draft>, CliError> {
+    let scenario: &Scenario = &request.scenario;
+    let place = |estimator: &Estimator<'_>| Ok::<_, CliError>(estimator.subject);
+    let (subject, small) = (place(estimator)?, draft.subject());
+    let layout = &scenario.layout;
+    let refused = |error: rooflab::graph::LayoutError| CliError::new(error.to_string());
+    let large = estimate::Placed::new(&subject, costing, layout).map_err(refused)?;
+    let small = estimate::Placed::new(&small, costing, layout).map_err(refused)?;
+    let sequences = match scenario.load {
+        estimate::Load::Batch(count) | estimate::Load::Closed(count) => count,
+        estimate::Load::Open(_) => 1,
+    };
+    let speculation = Speculation { acceptance: draft.acceptance, longest: 8 };
+    drafts(&large, &small, &speculation, sequences, scenario.decode_context())
+        .map(|drafts| drafts.lengths)
+        .map_err(|error| CliError::new(error.to_string()))
+}
+
+/// What the profile to compare with says: the device's datasheet, or one that was named.
+fn other_answer(
+    context: &mut Context,
+    request: &Request,
+    name: &str,
+    profile: &Profile,
+) -> Result<Estimated, CliError> {
+    let named;
+    let other = if name == "datasheet" {
+        datasheet_of(profile).ok_or_else(|| {
+            CliError::new(format!("no datasheet that ships with rooflab is known to be that of `{}`", profile.device.name))
+                .with_hint("name a profile: `--against rtx-4090`; `rooflab profile list` shows them")
+        })?
+    } else {
+        named = load_and_note(context, name)?;
+        &named
+    };
+    let costing = Costing::new(other, None, request.options);
+    answer(request, &request.estimator(&costing, other), &costing, other)
+}
+
+/// A point of a sweep, as JSON.
+#[derive(Serialize)]
+struct JsonRow<'a> {
+    at: serde_json::Map<String, serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    point: Option<&'a estimate::Point>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+fn show_sweep(
+    context: &mut Context,
+    arguments: &args::Estimate,
+    rows: &[Row],
+    format: Format,
+) -> Result<Answer, CliError> {
+    match format {
+        Format::Table => context.deliver(&report::rows(rows), arguments.output.as_deref())?,
+        Format::Csv => write_text(context, arguments.output.as_deref(), &report::csv(rows))?,
+        Format::Json => {
+            let rows: Vec<JsonRow<'_>> = rows
+                .iter()
+                .map(|row| JsonRow {
+                    at: row.at.iter().map(|(name, value)| (name.to_string(), (*value).into())).collect(),
+                    point: row.outcome.as_ref().ok(),
+                    error: row.outcome.as_ref().err().map(ToString::to_string),
+                })
+                .collect();
+            write_json(context, arguments, &rows)?;
+        }
+    }
+    // What fails everywhere fails; what fails at some points is one of the answers.
+    match rows.iter().find_map(|row| row.outcome.as_ref().err()) {
+        Some(error) if rows.iter().all(|row| row.outcome.is_err()) => Err(refused(error)),
+        _ => Ok(Answer::Yes),
+    }
+}
+
+fn write_json(context: &mut Context, arguments: &args::Estimate, value: &impl Serialize) -> Result<(), CliError> {
+    let text =
+        serde_json::to_string_pretty(value).map_err(|error| CliError::caused_by("cannot write JSON", &error))? + "\n";
+    write_text(context, arguments.output.as_deref(), &text)
+}
+
+/// Writes to a file, or to standard output.
+fn write_text(context: &mut Context, path: Option<&Path>, text: &str) -> Result<(), CliError> {
+    match path.filter(|path| *path != Path::new("-")) {
+        None => context.write(text),
+        Some(path) => fs::write(path, text).map_err(|error| CliError::writing_file(path, &error)),
+    }
+}
+
+/// Why there is no estimate, with what helps.
+fn refused(error: &estimate::EstimateError) -> CliError {
+    use estimate::EstimateError;
+    use estimate::cost::CostError;
+    let message = CliError::new(error.to_string());
+    match error {
+        EstimateError::Cost(CostError::NoLink) => message.with_hint("for example `--link 450GB/s,5us`"),
+        EstimateError::Cost(CostError::Missing { .. }) => {
+            message.with_hint("`rooflab probe` measures what is missing; `rooflab profile show` says what a profile has")
+        }
+        EstimateError::Context { .. } => message.with_hint("shorten `--prompt`, `--generate` or `--context`"),
+        _ => message,
+    }
+}
+
+impl Request {
+    /// The estimator of the request's model on a device.
+    fn estimator<'a>(&'a self, costing: &'a Costing<'a>, profile: &Profile) -> Estimator<'a> {
+        Estimator { subject: self.subject(), costing, memory: Bytes(profile.device.memory as f64) }
+    }
+}

@@ -1,0 +1,87 @@
+//! `rooflab estimate --require …`: the best way to serve that meets what is required.
+
+use rooflab::estimate::cost::Costing;
+use rooflab::estimate::search::{Found, Rejection, search as choose};
+use rooflab::estimate::serving::{Metrics, concurrencies};
+use rooflab::estimate::{Dimension, Estimator, Load, Scenario, Served, combinations};
+use rooflab::profile::Profile;
+use rooflab::report::{self, Candidate, Verdict};
+use rooflab::units::Bytes;
+
+use super::request::Request;
+use crate::cli::Answer;
+use crate::cli::args::estimate::Format;
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+
+/// Tries every format with every combination of the sweeps, and every number of requests in flight that may pay.
+pub(super) fn search(
+    context: &mut Context,
+    request: &Request,
+    costing: &Costing<'_>,
+    profile: &Profile,
+    format: Format,
+) -> Result<Answer, CliError> {
+    let memory = Bytes(profile.device.memory as f64);
+    let points = combinations(&request.sweeps).map_err(|error| CliError::new(error.to_string()))?;
+    let mut ways: Vec<(usize, Vec<(Dimension, u64)>, Scenario)> = Vec::new();
+    for (index, (_, precision)) in request.formats.iter().enumerate() {
+        let estimator = Estimator { subject: request.subject_in(precision), costing, memory };
+        for point in &points {
+            let scenario = point.iter().fold(request.scenario, |scenario, &(name, value)| scenario.with(name, value));
+            for load in loads(&estimator, &scenario, point) {
+                ways.push((index, point.clone(), Scenario { load, ..scenario }));
+            }
+        }
+    }
+    let evaluate = |(index, _, scenario): &(usize, Vec<(Dimension, u64)>, Scenario)| -> Result<Metrics, String> {
+        let subject = request.subject_in(&request.formats[*index].1);
+        let estimator = Estimator { subject, costing, memory };
+        let placed = estimator.place(&scenario.layout).map_err(|error| error.to_string())?;
+        let (_, engine) = estimator.admit(scenario).map_err(|error| error.to_string())?;
+        match estimator.serve(scenario, &placed, &engine).map_err(|error| error.to_string())? {
+            Served::Steady(metrics) => Ok(metrics),
+            Served::Saturated { capacity } => Err(format!("only {capacity:.3} requests per second can be answered")),
+            Served::TooMany { admitted } => Err(format!("only {admitted} sequences fit into memory")),
+        }
+    };
+    let found: Found<_, String> = choose(ways, &request.requirements, evaluate);
+    let candidate = |(index, point, scenario): (usize, Vec<(Dimension, u64)>, Scenario)| {
+        let (Load::Batch(requests) | Load::Closed(requests)) = scenario.load else { return (index, point, None) };
+        (index, point, Some(requests))
+    };
+    let describe = |way, verdict| {
+        let (index, point, requests) = candidate(way);
+        Candidate { weights: request.formats[index].0.clone(), at: point, requests, verdict }
+    };
+    let has_one = found.best.is_some();
+    let best = found.best.map(|(way, metrics)| describe(way, Verdict::Best(metrics)));
+    let others = found.rejected.into_iter().map(|(way, why)| {
+        let verdict = match why {
+            Rejection::Impossible(reason) => Verdict::Impossible(reason),
+            Rejection::Missed { metrics, missed } => {
+                Verdict::Missed(metrics, missed.iter().map(|(requirement, _)| requirement.to_string()).collect())
+            }
+            Rejection::Slower { metrics } => Verdict::Slower(metrics),
+        };
+        describe(way, verdict)
+    });
+    let candidates: Vec<Candidate> = best.into_iter().chain(others).collect();
+    match format {
+        Format::Json => context.write_json(&candidates)?,
+        Format::Table => context.show(&report::candidates(&candidates))?,
+        Format::Csv => return Err(CliError::new("`--require` has no `--format csv`").with_hint("use `--format json`")),
+    }
+    Ok(if has_one { Answer::Yes } else { Answer::No })
+}
+
+/// The loads to try: the one that was given, or as many requests in flight as may pay.
+fn loads(estimator: &Estimator<'_>, scenario: &Scenario, point: &[(Dimension, u64)]) -> Vec<Load> {
+    let is_swept = point.iter().any(|(name, _)| matches!(name, Dimension::Batch | Dimension::Concurrency));
+    if is_swept || scenario.load != Load::Batch(1) {
+        return vec![scenario.load];
+    }
+    let in_flight = Scenario { load: Load::Closed(1), ..*scenario };
+    let admitted = estimator.admit(&in_flight).map_or(0, |(_, engine)| engine.admitted());
+    if admitted == 0 { vec![Load::Closed(1)] } else { concurrencies(admitted).into_iter().map(Load::Closed).collect() }
+}
