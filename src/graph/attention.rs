@@ -1,9 +1,9 @@
 //! Softmax attention: queries, keys and values in one product; norms and positions; the cache; attention; the way back.
 
+use super::Sequences;
 use super::layer::Layer;
 use super::operator::{Kind, Operator, Part, ROWS_OF_A_TILE};
 use super::plan::{Rows, Work};
-use super::{Cache, Sequences};
 use crate::dtype::DType;
 use crate::model::{Attention, KvFormat, QkNorm, Role};
 use crate::resource::RowwiseOp;
@@ -16,16 +16,18 @@ pub(super) struct Heads {
     kv_heads: u64,
     head_dim: u64,
     kv: KvFormat,
-    cache: Cache,
+    /// Bytes of a cached token.
+    token: Bytes,
+    window: Option<u64>,
     dtype: DType,
     /// Learned logits beside the scores.
-    sinks: Bytes,
+    pub(super) sinks: Bytes,
 }
 
 impl Layer<'_> {
     /// Adds a softmax attention.
     pub(super) fn attention(&mut self, attention: &Attention) {
-        let Attention { heads, kv_heads, head_dim, .. } = *attention;
+        let Attention { heads, kv_heads, head_dim, window, .. } = *attention;
         let queries = heads.saturating_mul(head_dim);
         let keys = kv_heads.saturating_mul(head_dim);
         let both = queries.saturating_add(keys);
@@ -40,8 +42,8 @@ impl Layer<'_> {
         }
         self.cache_write(keys as f64 * 2.0);
         let sinks = self.vectors(if attention.sinks { heads } else { 0 });
-        let (kv, cache, dtype) = (self.device.kv, self.cache(), self.dtype());
-        self.push(Work::Attention(Heads { heads, kv_heads, head_dim, kv, cache, dtype, sinks }));
+        let (kv, token, dtype) = (self.device.kv, self.cached(), self.dtype());
+        self.push(Work::Attention(Heads { heads, kv_heads, head_dim, kv, token, window, dtype, sinks }));
         if attention.output_gate {
             self.rowwise(Rows::Tokens, Part::Activation, RowwiseOp::SiluMul, queries as f64);
         }
@@ -53,7 +55,7 @@ impl Layer<'_> {
         let dtype = self.dtype();
         let kind = Kind::Rowwise { op: RowwiseOp::Gather, dtype };
         let one = Operator {
-            kv: self.cache().token,
+            kv: self.cached(),
             activations: Bytes(elements * dtype.bytes_per_element()),
             ..Operator::new(Part::CacheWrite, kind)
         };
@@ -69,15 +71,15 @@ impl Heads {
         let tokens = sequences as f64 * queries as f64;
         let sharing = self.heads / self.kv_heads.max(1);
         let kind = if is_decode(group, sharing) {
-            let context = group.reach(self.cache.window);
+            let context = group.reach(self.window);
             Kind::DecodeAttention { sequences, queries, context, group: sharing, kv: self.kv }
         } else {
             Kind::PrefillAttention { sequences, queries, cached, dtype: self.dtype }
         };
         Operator {
-            flops: Flops(4.0 * sequences as f64 * group.pairs(self.cache.window) * heads * dim),
+            flops: Flops(4.0 * sequences as f64 * group.pairs(self.window) * heads * dim),
             weights: self.sinks,
-            kv: self.cache.read(group),
+            kv: self.token * (sequences as f64 * group.reach(self.window) as f64),
             activations: Bytes(2.0 * tokens * heads * dim * self.dtype.bytes_per_element()),
             ..Operator::new(Part::Attention, kind)
         }

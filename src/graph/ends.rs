@@ -22,6 +22,8 @@ pub(super) fn first(model: &Model, device: Device<'_>, plan: &mut Plan) {
         ..Operator::new(Part::Embedding, Kind::Rowwise { op: RowwiseOp::Gather, dtype })
     };
     plan.push(1, Work::Rows(Rows::Tokens, gather));
+    let positions = model.learned_positions as f64 * model.hidden as f64;
+    plan.tables = format.bytes(model.vocab, width) + Bytes(positions * device.precision.vectors.bytes_per_element());
     if let Some(width) = model.embedding_width {
         product(Matrix::new(Role::Embedding, width, model.hidden, false), device, Rows::Tokens, plan);
     }
@@ -46,6 +48,11 @@ pub(super) fn last(model: &Model, device: Device<'_>, plan: &mut Plan) {
         width = narrow;
     }
     let outputs = model.vocab.div_ceil(device.tensor.max(1));
+    if model.tied_embeddings {
+        // Where the table is at hand, the head is a part of it.
+        let head = precision.head.bytes(outputs, width);
+        plan.tables = Bytes((plan.tables - head).get().max(0.0));
+    }
     product(Matrix::new(Role::Head, width, outputs, model.head_bias), device, Rows::Logits, plan);
     let vocab = model.vocab as f64;
     if device.tensor > 1 {

@@ -4,9 +4,13 @@ use super::layer::{Layer, Merged};
 use super::operator::{Collective, Kind, Operator, Part};
 use super::plan::{Rows, Work};
 use super::routing::Load;
+use crate::dtype::DType;
 use crate::model::{Experts, Role, WeightFormat};
 use crate::resource::RowwiseOp;
 use crate::units::{Bytes, Flops};
+
+/// Scores are widened before experts are chosen by them.
+const SCORES: DType = DType::F32;
 
 /// A product of pairs of tokens and experts with the experts' matrices.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,6 +22,8 @@ pub(super) struct ExpertProduct {
     outputs: u64,
     inputs: u64,
     weights: WeightFormat,
+    /// Experts of a device.
+    experts: u64,
 }
 
 impl Layer<'_> {
@@ -26,7 +32,7 @@ impl Layer<'_> {
         let Experts { count, per_token, expert, .. } = *experts;
         let devices = self.device.expert;
         let choice = self.plan.choice(self.device.routing.choice(count, per_token, devices));
-        let pairs = Rows::Pairs(choice);
+        let (pairs, held) = (Rows::Pairs(choice), count / devices.max(1));
         self.router(experts);
         let into = self.merged(&[Role::ExpertGate, Role::ExpertUp]);
         let back = self.merged(&[Role::ExpertDown]);
@@ -35,10 +41,10 @@ impl Layer<'_> {
         self.quantizations(Rows::Tokens, &into);
         let sent = into.first().map_or(self.dtype(), |product| product.format.activations);
         self.all_to_all(chosen * sent.bytes_per_element().min(self.dtype().bytes_per_element()));
-        self.expert_products(choice, &into);
+        self.expert_products(choice, held, &into);
         self.activation(pairs, expert.gated, expert.intermediate);
         self.quantizations(pairs, &back);
-        self.expert_products(choice, &back);
+        self.expert_products(choice, held, &back);
         self.all_to_all(chosen * self.dtype().bytes_per_element());
         if let Some(shared) = experts.shared {
             if experts.shared_gate {
@@ -53,15 +59,15 @@ impl Layer<'_> {
     fn router(&mut self, experts: &Experts) {
         let corrections = self.vectors(if experts.router_bias { experts.count } else { 0 });
         self.products(&[Role::Router]);
-        let scores = Operator::rowwise(Part::Routing, RowwiseOp::Softmax, self.dtype(), experts.count as f64);
+        let scores = Operator::rowwise(Part::Routing, RowwiseOp::Softmax, SCORES, experts.count as f64);
         self.push(Work::Rows(Rows::Tokens, Operator { weights: corrections, ..scores }));
     }
 
-    fn expert_products(&mut self, choice: usize, products: &[Merged]) {
+    fn expert_products(&mut self, choice: usize, experts: u64, products: &[Merged]) {
         for product in products {
             let Merged { outputs, inputs, format: weights, .. } = *product;
             let pair = product.operator(self.dtype());
-            self.push(Work::Experts(ExpertProduct { choice, pair, outputs, inputs, weights }));
+            self.push(Work::Experts(ExpertProduct { choice, pair, outputs, inputs, weights, experts }));
         }
     }
 
@@ -88,6 +94,11 @@ impl Layer<'_> {
 }
 
 impl ExpertProduct {
+    /// Bytes of the matrices of all experts of a device.
+    pub(super) fn weights(&self) -> Bytes {
+        self.pair.weights * self.experts as f64
+    }
+
     /// The product of a step's pairs. Every expert that gets a token is read once.
     pub(super) fn operator(&self, load: Load) -> Operator {
         let pairs = load.pairs.ceil() as u64;

@@ -1,10 +1,10 @@
 //! Multi-head latent attention: one compressed vector per token is cached. Prompts expand it to keys and values; decoding takes the expansion into the queries and the
 //! results instead, and attends to the compressed vectors themselves.
 
+use super::Sequences;
 use super::layer::{Layer, Merged};
 use super::operator::{Kind, Operator, Part};
 use super::plan::{Rows, Work};
-use super::{Cache, Sequences};
 use crate::dtype::DType;
 use crate::model::{KvFormat, LatentAttention, Role};
 use crate::resource::RowwiseOp;
@@ -21,10 +21,11 @@ pub(super) struct Latent {
     rope: f64,
     values: f64,
     kv: KvFormat,
-    cache: Cache,
+    /// Bytes of a cached token.
+    token: Bytes,
     dtype: DType,
     /// The upward projection, with one row.
-    expand: Operator,
+    pub(super) expand: Operator,
 }
 
 impl Layer<'_> {
@@ -47,16 +48,16 @@ impl Layer<'_> {
         let rotated = heads.saturating_add(1).saturating_mul(rope) as f64;
         self.rowwise(Rows::Tokens, Part::Rope, RowwiseOp::Rope, rotated);
         self.cache_write(rank.saturating_add(rope) as f64);
-        let (kv, cache, dtype) = (self.device.kv, self.cache(), self.dtype());
+        let (kv, token, dtype) = (self.device.kv, self.cached(), self.dtype());
         for expand in self.merged(&[Role::LatentUp]) {
-            self.push(Work::Latent(Latent::new(latent, expand, kv, cache, dtype)));
+            self.push(Work::Latent(Latent::new(latent, expand, kv, token, dtype)));
         }
         self.products(&[Role::Output]);
     }
 }
 
 impl Latent {
-    fn new(latent: &LatentAttention, expand: Merged, kv: KvFormat, cache: Cache, dtype: DType) -> Self {
+    fn new(latent: &LatentAttention, expand: Merged, kv: KvFormat, token: Bytes, dtype: DType) -> Self {
         Self {
             heads: latent.heads as f64,
             group: latent.heads,
@@ -65,7 +66,7 @@ impl Latent {
             rope: latent.qk_rope_head_dim as f64,
             values: latent.v_head_dim as f64,
             kv,
-            cache,
+            token,
             dtype,
             expand: expand.operator(dtype),
         }
@@ -115,7 +116,7 @@ impl Latent {
         Operator {
             kind,
             flops: self.expand.flops * rows as f64,
-            kv: self.cache.token * cached as f64,
+            kv: self.token * cached as f64,
             activations: Bytes(elements * self.dtype.bytes_per_element()),
             ..self.expand
         }
@@ -130,7 +131,7 @@ impl Latent {
         let tokens = sequences as f64 * queries as f64;
         Operator {
             flops: Flops(2.0 * sequences as f64 * group.pairs(None) * self.heads * widths),
-            kv: self.cache.read(group),
+            kv: self.token * (sequences as f64 * group.context() as f64),
             activations: Bytes(tokens * self.heads * widths * self.dtype.bytes_per_element()),
             ..Operator::new(Part::Attention, kind)
         }

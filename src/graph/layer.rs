@@ -1,8 +1,8 @@
 //! The operators of a layer, in order, on one of the devices that share it.
 
+use super::Routing;
 use super::operator::{Collective, Kind, Operator, Part};
 use super::plan::{Plan, Rows, Work};
-use super::{Cache, Routing};
 use crate::dtype::DType;
 use crate::model::{Block, FeedForward, KvFormat, Matrix, Mixer, Precision, Role, WeightFormat};
 use crate::resource::RowwiseOp;
@@ -103,9 +103,9 @@ impl<'a> Layer<'a> {
         self.device.precision.activations
     }
 
-    /// What the layer keeps of a sequence.
-    pub(super) fn cache(&self) -> Cache {
-        Cache::of(self.block, self.device.kv, self.dtype())
+    /// Bytes that a token adds to the layer's cache.
+    pub(super) fn cached(&self) -> Bytes {
+        self.block.kv_bytes_per_token(self.device.kv)
     }
 
     /// Bytes of vectors of so many elements.

@@ -7,6 +7,7 @@ use super::plan::Plan;
 use super::shard::{Layout, LayoutError, data, pipeline, tensor};
 use super::{Graph, Routing, Step, ends};
 use crate::model::{Block, KvFormat, Model, Precision};
+use crate::units::Bytes;
 
 /// A model, its formats and its devices, made ready to lower many steps.
 ///
@@ -74,6 +75,12 @@ impl Lowering {
         Ok(stages
             .map(|layers| Self { plan: plan(model, &blocks, device, layers), replicas: data, sharing: expert })
             .collect())
+    }
+
+    /// Bytes of the weights that a device keeps: its parts of matrices, all that is copied to every device, and the table of tokens.
+    #[must_use]
+    pub fn weights(&self) -> Bytes {
+        self.plan.weights()
     }
 
     /// The operators of a step on a device.

@@ -11,7 +11,6 @@
 //! - Bytes are what each operator must move at least: every input and result once.
 
 mod attention;
-mod cache;
 mod dense;
 mod ends;
 mod experts;
@@ -27,7 +26,6 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-pub use cache::Cache;
 pub use lowering::{Lowering, lower};
 pub use operator::{Collective, Graph, Kind, Operator, Part, ROWS_OF_A_TILE};
 pub use routing::{Routing, SkewError};

@@ -49,9 +49,24 @@ pub(super) enum Rows {
 pub(super) struct Plan {
     operators: Vec<Planned>,
     choices: Vec<Choice>,
+    /// Bytes of tables, of which steps copy rows.
+    pub(super) tables: Bytes,
 }
 
 impl Plan {
+    /// Bytes of everything that steps read or copy from.
+    pub(super) fn weights(&self) -> Bytes {
+        let of = |work: &Work| match work {
+            Work::Rows(_, one) => one.weights,
+            Work::Experts(product) => product.weights(),
+            Work::Attention(heads) => heads.sinks,
+            Work::Latent(latent) => latent.expand.weights,
+            Work::Recurrence(recurrence) => recurrence.token.weights,
+        };
+        let operators = self.operators.iter().map(|planned| of(&planned.work) * planned.count as f64);
+        operators.sum::<Bytes>() + self.tables
+    }
+
     /// Adds operators, to equal ones if there are any.
     pub(super) fn push(&mut self, count: u64, work: Work) {
         match self.operators.iter_mut().find(|planned| planned.work == work) {

@@ -1,9 +1,9 @@
 //! Recurrences: projections, a causal convolution, and a state that each sequence has one of, however long it is.
 
+use super::Sequences;
 use super::layer::Layer;
 use super::operator::{Kind, Operator, Part};
 use super::plan::{Rows, Work};
-use super::{Cache, Sequences};
 use crate::model::{Recurrent, Role};
 use crate::units::{Bytes, Flops};
 
@@ -11,8 +11,9 @@ use crate::units::{Bytes, Flops};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Recurrence {
     /// For one token.
-    token: Operator,
-    cache: Cache,
+    pub(super) token: Operator,
+    /// Bytes that a sequence keeps.
+    state: Bytes,
 }
 
 impl Layer<'_> {
@@ -40,8 +41,9 @@ impl Layer<'_> {
             activations: Bytes(elements * self.dtype().bytes_per_element()),
             ..Operator::new(Part::Recurrence, Kind::Recurrence)
         };
-        let cache = self.cache();
-        self.push(Work::Recurrence(Recurrence { token, cache }));
+        // As memory is planned: in the format of the activations.
+        let state = self.block.state_bytes(self.dtype(), self.dtype());
+        self.push(Work::Recurrence(Recurrence { token, state }));
         self.products(&[Role::RecurrentOut]);
     }
 }
@@ -53,7 +55,7 @@ impl Recurrence {
         let passes = if group.cached > 0 { 2.0 } else { 1.0 };
         Operator {
             flops: self.token.flops * tokens,
-            kv: self.cache.sequence * (passes * group.count as f64),
+            kv: self.state * (passes * group.count as f64),
             activations: self.token.activations * tokens,
             ..self.token
         }

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::models::{
-    CACHE, close, deepseek_v3, flops, formats, kv, lower, mixtral_8x7b, models, precision, qwen2_5_7b, weights,
+    CACHE, close, deepseek_v3, flops, formats, kv, lower, lowering, mixtral_8x7b, models, precision, qwen2_5_7b,
+    weights,
 };
 use crate::dtype::DType;
 use crate::graph::{Graph, Kind, Lowering, Operator, Part, Routing, Sequences, Step};
@@ -34,24 +35,11 @@ fn stored(model: &Model, format: WeightFormat) -> f64 {
     layers + head + bias + narrow + vectors(model.final_norm.map_or(0, |norm| norm.parameters(model.hidden)))
 }
 
-/// Operations of all matrices for one token, without the output head.
-fn token_flops(model: &Model) -> f64 {
-    let of_block = |block: &Block| -> f64 {
-        let share = |copies: u64| match &block.ffn {
-            FeedForward::Experts(experts) if copies > 1 => experts.per_token.min(copies) as f64,
-            _ => copies as f64,
-        };
-        let matrices = block.matrices(model.hidden);
-        matrices.iter().map(|matrix| 2.0 * (matrix.inputs * matrix.outputs) as f64 * share(matrix.copies)).sum()
-    };
-    let narrow = model.embedding_width.map_or(0, |width| 2 * width * model.hidden);
-    model.groups().map(|(count, block)| count as f64 * of_block(block)).sum::<f64>() + narrow as f64
-}
-
 /// Operations of the output head for one token.
 fn head_flops(model: &Model) -> f64 {
-    let narrow = model.embedding_width.map_or(0, |width| 2 * width * model.hidden);
-    (2 * model.vocab * model.embedding_width.unwrap_or(model.hidden) + narrow) as f64
+    let width = model.embedding_width.unwrap_or(model.hidden);
+    let narrow = model.embedding_width.map_or(0, |width| width * model.hidden);
+    2.0 * (model.vocab * width + narrow) as f64
 }
 
 /// Operations of attention without a cache, for one sequence: expanded where the cache is compressed.
@@ -79,7 +67,7 @@ fn decode_kv(model: &Model, context: u64) -> f64 {
         }
         Mixer::Latent(latent) => 2 * context * (latent.kv_lora_rank + latent.qk_rope_head_dim),
         Mixer::Recurrent(recurrent) => {
-            2 * (4 * recurrent.state + 2 * recurrent.conv_channels * (recurrent.conv_kernel - 1))
+            2 * 2 * (recurrent.state + recurrent.conv_channels * (recurrent.conv_kernel - 1))
         }
         Mixer::None => 0,
     };
@@ -100,10 +88,19 @@ proptest! {
     }
 
     #[test]
+    fn a_device_keeps_every_parameter_once(model in models(), tied: bool) {
+        let model = Model { tied_embeddings: tied, ..model };
+        let (found, expected) = (lowering(&model).weights().get(), 2.0 * model.parameters().total as f64);
+        prop_assert!(close(found, expected), "{found} of {expected}");
+    }
+
+    #[test]
     fn a_prompt_multiplies_every_token_with_every_matrix(model in models(), batch in 1_u64..20, tokens in 2_u64..100) {
         let step = Step::of(Sequences { count: batch, new_tokens: tokens, cached: 0, logits: 1 });
         let found = multiplied(&lower(&model, &step));
-        let each = tokens as f64 * token_flops(&model) + head_flops(&model) + prompt_flops(&model, tokens);
+        // All that a token is multiplied with, but for the output head, which only the last one sees.
+        let streamed = 2.0 * model.parameters().streamed as f64;
+        let each = tokens as f64 * streamed - (tokens - 1) as f64 * head_flops(&model) + prompt_flops(&model, tokens);
         prop_assert!(close(found, batch as f64 * each), "{found} of {}", batch as f64 * each);
     }
 

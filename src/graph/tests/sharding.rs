@@ -97,6 +97,8 @@ proptest! {
         prop_assert!(close(sum(&|graph| flops(graph, |_| true)), flops(&whole, |_| true)));
         prop_assert!(close(sum(&|graph| weights(graph, |_| true)), weights(&whole, |_| true)));
         prop_assert!(close(sum(&|graph| kv(graph, |_| true)), kv(&whole, |_| true)));
+        let kept = sharded(&model, Layout { pipeline: stages, ..Layout::default() }).unwrap();
+        prop_assert!(close(kept.iter().map(|stage| stage.weights().get()).sum(), lowering(&model).weights().get()));
         let bytes = crate::units::Bytes(2.0 * model.hidden as f64 * step.tokens() as f64);
         for (place, graph) in graphs.iter().enumerate() {
             let sent: Vec<Kind> = communication(graph).map(|operator| operator.kind).collect();
