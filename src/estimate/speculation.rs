@@ -115,8 +115,9 @@ mod tests {
         MODEL.slower(0.05)
     }
 
+    /// With contexts so short that a large batch is bound by compute and not by its cache.
     fn best(acceptance: f64, batch: u64) -> Draft {
-        drafts(&MODEL, &small(), &Speculation { acceptance, longest: 16 }, batch, 1000).unwrap().best
+        drafts(&MODEL, &small(), &Speculation { acceptance, longest: 16 }, batch, 100).unwrap().best
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub struct ClosedLoop {
 ///
 /// **Steady state.** Requests are out of step with each other, as lengths that vary make them, so that `TPOT = decode + (c − 1) / N · prefill`: the tokens of each are
 /// delayed by the prompts of the others, one of each client while a request runs. What is admitted runs; the rest waits for the first to end, each the same time.
+/// Requests that end in the same step count each other's next prompt as ahead of their own, so that TTFT is rather too long.
 ///
 /// **TTFT** is distributed over all requests of the run. In the steady state the prompts that come before a request's own are counted by a binomial distribution: each of the others may be
 /// one. Of the first requests of each client, which start together, the i-th waits for i prompts (their mean is (c + 1) / 2 of them), and beyond admission for the
@@ -236,9 +237,10 @@ mod tests {
         fn more_clients_never_lower_throughput(
             device in devices(), engine in engines(), request in requests(), concurrency in 1..500_u64, more in 1..100_u64,
         ) {
-            let engine = Engine { max_batched_tokens: None, ..engine };
             let at = |concurrency| closed_loop(&device, &engine, &request, &clients(concurrency)).unwrap().throughput;
-            prop_assert!(at(concurrency + more) >= at(concurrency) * (1.0 - 1e-5));
+            // A chunk more or less for a prompt is what rounding leaves.
+            let least = if engine.max_batched_tokens.is_none() { 1.0 - 1e-5 } else { 0.98 };
+            prop_assert!(at(concurrency + more) >= at(concurrency) * least);
         }
 
         #[test]

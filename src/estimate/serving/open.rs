@@ -66,7 +66,7 @@ pub fn open_loop(
     number("variability", variability, "0 to 1e6", |variability| (0.0..=1e6).contains(&variability))?;
     let places = engine.admitted();
     let full = residence(times, engine, request, places)?;
-    let mut capacity = places as f64 / full.total(request);
+    let capacity = places as f64 / full.total(request);
     if rate >= capacity {
         return Ok(Open::Saturated { capacity });
     }
@@ -76,17 +76,15 @@ pub fn open_loop(
     let load = Load { rate: rate * others, steps: rate * steps, longest: full.gap.unwrap_or(0.0) };
     let (population, decoding) = load.settle(times, engine, request)?;
     let gap = load.gap(&population);
-    let prompts = rate * population.own / population.together;
-    if prompts >= 1.0 {
-        capacity = population.together / population.own;
-        return Ok(Open::Saturated { capacity });
-    }
+    let utilisation = rate / capacity;
+    // The share of time at prompts; it cannot be more than that of all work.
+    let prompts = (rate * population.occupied()).min(utilisation);
     let spread = (1.0 + variability) / 2.0;
-    let before = Wait { chance: prompts * others, mean: others * prompts * population.own * spread / (1.0 - prompts) };
+    let before =
+        Wait { chance: prompts * others, mean: others * prompts * population.occupied() * spread / (1.0 - prompts) };
     // Half of the step that is under way, if one is.
     let step = others * (1.0 - (-decoding).exp()) * population.decode / 2.0;
     let own = step + population.own;
-    let utilisation = rate / capacity;
     let running = (rate * (own + before.mean) + decoding).min(utilisation * places as f64);
     let queues = erlang(places, running);
     let place = Wait { chance: queues, mean: queues * spread / (capacity - rate) };
