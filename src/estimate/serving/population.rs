@@ -51,7 +51,8 @@ impl Population {
             let own = prefill::alone(times, engine, request, 1)?;
             return Ok(Self { decode, own, extra: own, chunks: 1.0, filled: 1.0, full: own });
         };
-        // Where prompts fill every step, most of those that run wait with theirs: of a step's tokens, decoding has its share of all tokens.
+        // Where prompts fill every step, most of those that run wait with theirs: of a step's tokens, decoding has its
+        // share of all tokens.
         let steps = request.decode_steps() as f64;
         let share = steps / (steps + request.prompt as f64);
         let others = (running - 1).min((tokens as f64 * share) as u64);
@@ -70,7 +71,8 @@ impl Population {
         Ok(Self { decode, own, extra: (own - lost).max(0.0), chunks: chunks as f64, filled, full })
     }
 
-    /// Intervals between tokens of this mean, into which prompts or chunks of others fall, so many in the mean of so many that might.
+    /// Intervals between tokens of this mean, into which prompts or chunks of others fall, so many in the mean of so
+    /// many that might.
     pub(crate) fn intervals(&self, mean: f64, hits: f64, events: f64) -> Spread {
         if self.chunks > 1.0 {
             // A step has one chunk or none.
@@ -120,9 +122,10 @@ fn filled_step(times: &impl StepTimes, request: &Request, room: u64, beside: &St
 
 /// What one of `running` requests sees when each is followed by another as soon as it ends.
 ///
-/// While a request runs, each of the others ends once and brings one prompt. That prompt is as likely to come before the request's own as in any
-/// of its intervals between tokens: of N places, each gets (running − 1) / N prompts. What does not fit beside the tokens of an interval waits
-/// before its own start. The whole is conserved: in the time that a request runs, every prompt is computed once.
+/// While a request runs, each of the others ends once and brings one prompt. That prompt is as likely to come before
+/// the request's own as in any of its intervals between tokens: of N places, each gets (running − 1) / N prompts. What
+/// does not fit beside the tokens of an interval waits before its own start. The whole is conserved: in the time that a
+/// request runs, every prompt is computed once.
 pub(crate) fn residence(
     times: &impl StepTimes,
     engine: &Engine,
@@ -212,7 +215,8 @@ impl Residence {
         self.first + self.gap.unwrap_or(0.0) * request.decode_steps() as f64
     }
 
-    /// Seconds from the start of a request to its first token, with their chances: each of the others is ahead with the same.
+    /// Seconds from the start of a request to its first token, with their chances: each of the others is ahead with the
+    /// same.
     pub(crate) fn firsts(&self, others: u64) -> Vec<(f64, f64)> {
         let waiting = self.first - self.own;
         let each = if self.ahead > 0.0 { waiting / self.ahead } else { 0.0 };

@@ -5,8 +5,8 @@ use crate::graph::{Sequences, Step};
 use super::mean::{sum, time};
 use super::{Engine, Request, ServingError, StepTimes};
 
-/// Time of the prompts of a batch with nothing beside them, one after the other: as many whole ones in a step as its tokens allow, or one in
-/// chunks.
+/// Time of the prompts of a batch with nothing beside them, one after the other: as many whole ones in a step as its
+/// tokens allow, or one in chunks.
 pub(crate) fn alone(
     times: &impl StepTimes,
     engine: &Engine,

@@ -28,7 +28,8 @@ impl Spread {
         Self { mean: self.mean + time, p50: self.p50 + time, p90: self.p90 + time, p99: self.p99 + time }
     }
 
-    /// Of values in seconds with weights, in any order. A percentile is the least value that is not exceeded by that share.
+    /// Of values in seconds with weights, in any order. A percentile is the least value that is not exceeded by that
+    /// share.
     pub(crate) fn of(mut atoms: Vec<(f64, f64)>) -> Self {
         atoms.sort_by(|a, b| a.0.total_cmp(&b.0));
         let weight: f64 = atoms.iter().map(|atom| atom.1).sum();
@@ -69,8 +70,8 @@ impl Spread {
 /// Above this mean, a binomial distribution is taken for a normal one.
 const MANY: f64 = 100.0;
 
-/// How many of some independent events happen, all equally likely, when so many do in the mean: counts with their chances. Infinitely many
-/// events are Poisson's distribution.
+/// How many of some independent events happen, all equally likely, when so many do in the mean: counts with their
+/// chances. Infinitely many events are Poisson's distribution.
 pub(crate) fn binomial(events: f64, mean: f64) -> Vec<(f64, f64)> {
     if mean <= 0.0 {
         return vec![(0.0, 1.0)];
