@@ -11,7 +11,8 @@ use super::serving::{ServingError, StepTimes, count, number, time};
 /// A draft for a model.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Speculation {
-    /// The chance that a proposed token is accepted when those before it are: `a`. Chances of tokens are taken for independent.
+    /// The chance that a proposed token is accepted when those before it are: `a`. Chances of tokens are taken for
+    /// independent.
     pub acceptance: f64,
     /// The longest draft to consider.
     pub longest: u64,
@@ -48,8 +49,8 @@ const LONGEST: u64 = 256;
 
 /// What drafts of each length come to for a batch of sequences that attend to some tokens.
 ///
-/// Both models' steps come from the same estimate, so that the gain fades by itself where the model's step becomes bound by compute. The draft's steps
-/// are taken to be equal, and its share of the prompt is not counted.
+/// Both models' steps come from the same estimate, so that the gain fades by itself where the model's step becomes
+/// bound by compute. The draft's steps are taken to be equal, and its share of the prompt is not counted.
 ///
 /// # Errors
 /// When a number cannot be calculated with, or a step has no time.
@@ -95,7 +96,8 @@ pub fn drafts(
 /// Tokens that a step yields: those accepted before the first that is not, and the one that the model itself adds.
 #[must_use]
 pub fn accepted(acceptance: f64, length: u64) -> f64 {
-    // The sum itself: the closed form loses its digits near an acceptance of 1. Beyond the first thousands, powers are 0 or the sum is not.
+    // The sum itself: the closed form loses its digits near an acceptance of 1. Beyond the first thousands, powers are
+    // 0 or the sum is not.
     let mut power = 1.0;
     let mut sum = 1.0;
     for _ in 0..length.min(LONGEST) {
@@ -118,8 +120,9 @@ mod tests {
         MODEL.slower(0.05)
     }
 
+    /// With contexts so short that a large batch is bound by compute and not by its cache.
     fn best(acceptance: f64, batch: u64) -> Draft {
-        drafts(&MODEL, &small(), &Speculation { acceptance, longest: 16 }, batch, 1000).unwrap().best
+        drafts(&MODEL, &small(), &Speculation { acceptance, longest: 16 }, batch, 100).unwrap().best
     }
 
     #[test]

@@ -128,7 +128,8 @@ mod tests {
 
     #[test]
     fn c20_c23_ttft_grows_by_a_slope_that_says_how_long_the_prompts_were() {
-        // The document prints 20.8 ms per request of Llama-7B on 312 TFLOP/s; it does not print the length that this implies.
+        // The document prints 20.8 ms per request of Llama-7B on 312 TFLOP/s; it does not print the length that this
+        // implies.
         let (parameters, peak) = (7e9, 312e12);
         let compute = |step: &Step| Ok(Seconds(2.0 * parameters * step.tokens() as f64 / peak));
         let ttft = |batch, prompt| {

@@ -17,15 +17,19 @@ pub struct ClosedLoop {
 
 /// What a closed loop comes to.
 ///
-/// **Steady state.** Requests are out of step with each other, as lengths that vary make them, so that `TPOT = decode + (c − 1) / N · prefill`: the tokens of each are
-/// delayed by the prompts of the others, one of each client while a request runs. What is admitted runs; the rest waits for the first to end, each the same time.
+/// **Steady state.** Requests are out of step with each other, as lengths that vary make them, so that `TPOT = decode +
+/// (c − 1) / N · prefill`: the tokens of each are delayed by the prompts of the others, one of each client while a
+/// request runs. What is admitted runs; the rest waits for the first to end, each the same time. Requests that end in
+/// the same step count each other's next prompt as ahead of their own, so that TTFT is rather too long.
 ///
-/// **TTFT** is distributed over all requests of the run. In the steady state the prompts that come before a request's own are counted by a binomial distribution: each of the others may be
-/// one. Of the first requests of each client, which start together, the i-th waits for i prompts (their mean is (c + 1) / 2 of them), and beyond admission for the
+/// **TTFT** is distributed over all requests of the run. In the steady state the prompts that come before a request's
+/// own are counted by a binomial distribution: each of the others may be one. Of the first requests of each client,
+/// which start together, the i-th waits for i prompts (their mean is (c + 1) / 2 of them), and beyond admission for the
 /// rounds before its own.
 ///
-/// Rates and latency are those of the steady state, without the ends of a run. Where all requests have exactly the same length and the engine computes whole prompts
-/// first, they stay in step with each other for ever: latency and rates are as here, but each round then has the TTFT of the first one, and TPOT is lower by as much.
+/// Rates and latency are those of the steady state, without the ends of a run. Where all requests have exactly the same
+/// length and the engine computes whole prompts first, they stay in step with each other for ever: latency and rates
+/// are as here, but each round then has the TTFT of the first one, and TPOT is lower by as much.
 ///
 /// # Errors
 /// When a number cannot be calculated with, or a step has no time.
@@ -105,8 +109,8 @@ impl Start {
         Ok(Self { running, together, first, longer: longer.max(0.0) })
     }
 
-    /// Seconds to the first token of each of so many requests, with their shares. A request that is not admitted at once waits for the rounds before its
-    /// own, each as long as a request runs.
+    /// Seconds to the first token of each of so many requests, with their shares. A request that is not admitted at
+    /// once waits for the rounds before its own, each as long as a request runs.
     fn firsts(&self, requests: u64, total: f64) -> Vec<(f64, f64)> {
         let visited = requests.min(MOST_VISITED);
         let time = |index: u64| {
@@ -236,9 +240,10 @@ mod tests {
         fn more_clients_never_lower_throughput(
             device in devices(), engine in engines(), request in requests(), concurrency in 1..500_u64, more in 1..100_u64,
         ) {
-            let engine = Engine { max_batched_tokens: None, ..engine };
             let at = |concurrency| closed_loop(&device, &engine, &request, &clients(concurrency)).unwrap().throughput;
-            prop_assert!(at(concurrency + more) >= at(concurrency) * (1.0 - 1e-5));
+            // A chunk more or less for a prompt is what rounding leaves.
+            let least = if engine.max_batched_tokens.is_none() { 1.0 - 1e-5 } else { 0.98 };
+            prop_assert!(at(concurrency + more) >= at(concurrency) * least);
         }
 
         #[test]

@@ -30,7 +30,8 @@ pub enum ServingError {
     },
 }
 
-/// The largest count of tokens: sums and products of two still have all their digits that matter, and no time overflows.
+/// The largest count of tokens: sums and products of two still have all their digits that matter, and no time
+/// overflows.
 pub(crate) const MOST_TOKENS: u64 = 1 << 40;
 /// The largest count of sequences or devices: a state of the queue is visited for each.
 pub(crate) const MOST_SEQUENCES: u64 = 1 << 20;

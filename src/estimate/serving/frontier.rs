@@ -42,11 +42,13 @@ pub fn frontier(
     Ok(pareto(all, |point| (point.metrics.throughput_per_device, point.metrics.throughput_per_user)))
 }
 
-/// The items that no other one equals or exceeds in both values and exceeds in one; of equal items, the first. They keep their order.
+/// The items that no other one equals or exceeds in both values and exceeds in one; of equal items, the first. They
+/// keep their order.
 pub fn pareto<T>(items: Vec<T>, values: impl Fn(&T) -> (f64, f64)) -> Vec<T> {
     let all: Vec<(f64, f64)> = items.iter().map(&values).collect();
     let mut order: Vec<usize> = (0..all.len()).collect();
-    // The largest first value first, then the largest second: whoever comes later must exceed the second value of all before.
+    // The largest first value first, then the largest second: whoever comes later must exceed the second value of all
+    // before.
     order.sort_by(|&a, &b| all[b].0.total_cmp(&all[a].0).then(all[b].1.total_cmp(&all[a].1)).then(a.cmp(&b)));
     let mut best = f64::NEG_INFINITY;
     let mut keep = vec![false; all.len()];

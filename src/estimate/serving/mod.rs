@@ -63,11 +63,11 @@ pub struct Request {
 /// How an engine schedules requests.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Engine {
-    /// Largest number of tokens in a step, where prompts are cut into chunks that share steps with sequences that decode. None: every prompt
-    /// goes whole, in a step of its own, and decoding waits.
+    /// Largest number of tokens in a step, where prompts are cut into chunks that share steps with sequences that
+    /// decode. None: every prompt goes whole, in a step of its own, and decoding waits.
     pub max_batched_tokens: Option<u64>,
-    /// Time the host spends on a request before its prompt starts: reading, tokenising, scheduling. It is added to each TTFT and does not
-    /// keep the device.
+    /// Time the host spends on a request before its prompt starts: reading, tokenising, scheduling. It is added to each
+    /// TTFT and does not keep the device.
     pub host: Seconds,
     /// Sequences that fit into memory at the request's full length: admission. Beyond it requests queue.
     pub max_batch: u64,

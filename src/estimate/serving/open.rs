@@ -12,7 +12,8 @@ use super::{Engine, Metrics, Request, ServingError, Spread, StepTimes, check};
 pub struct OpenLoop {
     /// Requests per second.
     pub rate: f64,
-    /// How much lengths vary: the variance of the work of a request over the square of its mean. 0 where all are equal, 1 for exponential lengths.
+    /// How much lengths vary: the variance of the work of a request over the square of its mean. 0 where all are equal,
+    /// 1 for exponential lengths.
     pub variability: f64,
 }
 
@@ -43,14 +44,17 @@ pub struct Steady {
 
 /// What requests that arrive at a rate see.
 ///
-/// **Batch.** Little's law, `n = rate · decode steps · TPOT(1 + n)`: a request decodes together with the n others that Poisson arrivals leave there. Exact for
-/// steps that grow linearly with the batch (generalised processor sharing), and independent of how lengths are distributed.
+/// **Batch.** Little's law, `n = rate · decode steps · TPOT(1 + n)`: a request decodes together with the n others that
+/// Poisson arrivals leave there. Exact for steps that grow linearly with the batch (generalised processor sharing), and
+/// independent of how lengths are distributed.
 ///
-/// **Waiting for prompts** before its own: M/G/1, `rate · E[S²] / (2 (1 − rate · E[S]))` with S the time of a prompt, and half of the step that is under way.
-/// **Waiting for a place** (admission): M/G/c, with Erlang's chance to wait, and a mean of `(1 + variability) / 2` of the exponential one.
+/// **Waiting for prompts** before its own: M/G/1, `rate · E[S²] / (2 (1 − rate · E[S]))` with S the time of a prompt,
+/// and half of the step that is under way. **Waiting for a place** (admission): M/G/c, with Erlang's chance to wait,
+/// and a mean of `(1 + variability) / 2` of the exponential one.
 ///
-/// Percentiles take each wait, given that there is one, for exponential, and the two for independent. Real waits of equal requests are bounded more tightly, so that p99 is
-/// rather too long. Arrivals in bursts wait longer than any of this.
+/// Percentiles take each wait, given that there is one, for exponential, and the two for independent. Real waits of
+/// equal requests are bounded more tightly, so that p99 is rather too long. Arrivals in bursts wait longer than any of
+/// this.
 ///
 /// # Errors
 /// When a number cannot be calculated with, or a step has no time. A rate above capacity is an answer, not an error.
@@ -66,7 +70,7 @@ pub fn open_loop(
     number("variability", variability, "0 to 1e6", |variability| (0.0..=1e6).contains(&variability))?;
     let places = engine.admitted();
     let full = residence(times, engine, request, places)?;
-    let mut capacity = places as f64 / full.total(request);
+    let capacity = places as f64 / full.total(request);
     if rate >= capacity {
         return Ok(Open::Saturated { capacity });
     }
@@ -76,17 +80,15 @@ pub fn open_loop(
     let load = Load { rate: rate * others, steps: rate * steps, longest: full.gap.unwrap_or(0.0) };
     let (population, decoding) = load.settle(times, engine, request)?;
     let gap = load.gap(&population);
-    let prompts = rate * population.own / population.together;
-    if prompts >= 1.0 {
-        capacity = population.together / population.own;
-        return Ok(Open::Saturated { capacity });
-    }
+    let utilisation = rate / capacity;
+    // The share of time at prompts; it cannot be more than that of all work.
+    let prompts = (rate * population.occupied()).min(utilisation);
     let spread = (1.0 + variability) / 2.0;
-    let before = Wait { chance: prompts * others, mean: others * prompts * population.own * spread / (1.0 - prompts) };
+    let before =
+        Wait { chance: prompts * others, mean: others * prompts * population.occupied() * spread / (1.0 - prompts) };
     // Half of the step that is under way, if one is.
     let step = others * (1.0 - (-decoding).exp()) * population.decode / 2.0;
     let own = step + population.own;
-    let utilisation = rate / capacity;
     let running = (rate * (own + before.mean) + decoding).min(utilisation * places as f64);
     let queues = erlang(places, running);
     let place = Wait { chance: queues, mean: queues * spread / (capacity - rate) };

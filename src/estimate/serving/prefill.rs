@@ -5,8 +5,8 @@ use crate::graph::{Sequences, Step};
 use super::mean::{sum, time};
 use super::{Engine, Request, ServingError, StepTimes};
 
-/// Time of the prompts of a batch with nothing beside them, one after the other: as many whole ones in a step as its tokens allow, or one in
-/// chunks.
+/// Time of the prompts of a batch with nothing beside them, one after the other: as many whole ones in a step as its
+/// tokens allow, or one in chunks.
 pub(crate) fn alone(
     times: &impl StepTimes,
     engine: &Engine,
@@ -18,7 +18,7 @@ pub(crate) fn alone(
     };
     let together = tokens / request.prompt;
     if together == 0 {
-        return Ok(batch as f64 * chunked(times, request.prompt, tokens, &Step::default())?);
+        return Ok(batch as f64 * chunked(times, request.prompt, tokens, &Step::default())?.total());
     }
     let (full, rest) = (batch / together, batch % together);
     let mut seconds = 0.0;
@@ -31,15 +31,30 @@ pub(crate) fn alone(
     Ok(seconds)
 }
 
+/// One prompt in chunks.
+pub(crate) struct Chunked {
+    /// Seconds of all its steps but the last.
+    pub(crate) before_last: f64,
+    /// Seconds of its last step.
+    pub(crate) last: f64,
+}
+
 /// Time of one prompt in chunks of at most so many tokens, each in a step together with others.
-pub(crate) fn chunked(times: &impl StepTimes, prompt: u64, chunk: u64, beside: &Step) -> Result<f64, ServingError> {
-    let before_last = prompt.div_ceil(chunk) - 1;
+pub(crate) fn chunked(times: &impl StepTimes, prompt: u64, chunk: u64, beside: &Step) -> Result<Chunked, ServingError> {
+    let full = prompt.div_ceil(chunk) - 1;
     let step = |cached, new_tokens, logits| {
         time(times, &beside.clone().with(Sequences { count: 1, new_tokens, cached, logits }))
     };
-    let full = sum(before_last, |index| step(index * chunk, chunk, 0))?;
-    let done = before_last * chunk;
-    Ok(full + step(done, prompt - done, 1)?)
+    let before_last = sum(full, |index| step(index * chunk, chunk, 0))?;
+    let done = full * chunk;
+    Ok(Chunked { before_last, last: step(done, prompt - done, 1)? })
+}
+
+impl Chunked {
+    /// Seconds of all steps.
+    pub(crate) fn total(&self) -> f64 {
+        self.before_last + self.last
+    }
 }
 
 #[cfg(test)]
@@ -74,7 +89,7 @@ mod tests {
             seen.borrow_mut().push(step.sequences[0]);
             Ok::<Seconds, Untimed>(Seconds(1.0))
         };
-        assert_eq!(chunked(&times, 10, 4, &Step::default()).unwrap(), 3.0);
+        assert_eq!(chunked(&times, 10, 4, &Step::default()).unwrap().total(), 3.0);
         let expected = [(4, 0, 0), (4, 4, 0), (2, 8, 1)];
         let found: Vec<_> = seen.borrow().iter().map(|group| (group.new_tokens, group.cached, group.logits)).collect();
         assert_eq!(found, expected);

@@ -31,7 +31,8 @@ impl Spread {
         Self { mean: self.mean + time, p50: self.p50 + time, p90: self.p90 + time, p99: self.p99 + time }
     }
 
-    /// Of values in seconds with weights, in any order. A percentile is the least value that is not exceeded by that share.
+    /// Of values in seconds with weights, in any order. A percentile is the least value that is not exceeded by that
+    /// share.
     pub(crate) fn of(mut atoms: Vec<(f64, f64)>) -> Self {
         atoms.sort_by(|a, b| a.0.total_cmp(&b.0));
         let weight: f64 = atoms.iter().map(|atom| atom.1).sum();
@@ -72,9 +73,12 @@ impl Spread {
 /// Above this mean, a binomial distribution is taken for a normal one.
 const MANY: f64 = 100.0;
 
-/// How many of some independent events happen, all equally likely, when so many do in the mean: counts with their chances. Infinitely many
-/// events are Poisson's distribution.
+/// How many of some independent events happen, all equally likely, when so many do in the mean: counts with their
+/// chances. Infinitely many events are Poisson's distribution.
 pub(crate) fn binomial(events: f64, mean: f64) -> Vec<(f64, f64)> {
+    if mean <= 0.0 {
+        return vec![(0.0, 1.0)];
+    }
     let likely = (mean / events).clamp(0.0, 1.0);
     let none = if events.is_finite() { (events * (-likely).ln_1p()).exp() } else { (-mean).exp() };
     if mean > MANY || none < f64::MIN_POSITIVE {
@@ -105,7 +109,7 @@ mod tests {
     fn percentiles_of_ranks() {
         let spread = Spread::of((1..=100).rev().map(|rank| (f64::from(rank), 1.0)).collect());
         assert_eq!(spread, Spread { mean: Seconds(50.5), p50: Seconds(50.0), p90: Seconds(90.0), p99: Seconds(99.0) });
-        assert_eq!(Spread::of(vec![(3.0, 0.2)]), Spread::constant(Seconds(3.0)));
+        assert_eq!(Spread::of(vec![(3.0, 0.25)]), Spread::constant(Seconds(3.0)));
     }
 
     #[test]

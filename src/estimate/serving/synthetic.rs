@@ -17,7 +17,8 @@ pub(in crate::estimate) struct Roofline {
 }
 
 impl Roofline {
-    /// About an 8-billion-parameter model on a large GPU: 4 ms of weights, 20 µs a token, so that the ridge is at 200 tokens.
+    /// About an 8-billion-parameter model on a large GPU: 4 ms of weights, 20 µs a token, so that the ridge is at 200
+    /// tokens.
     pub(in crate::estimate) const SMALL: Self = Self { weights: 4e-3, cached: 3e-8, token: 2e-5 };
 
     /// All times multiplied.
