@@ -53,7 +53,7 @@ impl Costing<'_> {
                 How::Extrapolated { from } => {
                     format!("`{resource}` at {at} is as at {from}, beyond which nothing was measured")
                 }
-                _ => format!("`{resource}` for the other 16-bit format, which the profile lacks"),
+                _ => format!("`{resource}` for a format like it, which the profile lacks"),
             },
         }
     }

@@ -34,8 +34,18 @@ pub enum CostError {
     /// Devices exchange data, and nobody said over what.
     #[error("the devices exchange data, but nothing is known of the link between them: give it with `--link`")]
     NoLink,
-    /// A number of the operator is none that a time follows from.
-    #[error("`{part:?}` has a time of {seconds} s: one of its sizes is not a number that a time follows from")]
+    /// An amount of work is not one.
+    #[error("`{part:?}` has a `{field}` of {value}: it must be 0 or above, and finite")]
+    NotAnAmount {
+        /// The operator.
+        part: Part,
+        /// Which amount.
+        field: &'static str,
+        /// What it is.
+        value: f64,
+    },
+    /// The sizes are so large that no time follows from them.
+    #[error("`{part:?}` would take {seconds} s: its sizes are beyond any machine")]
     NotATime {
         /// The operator.
         part: Part,

@@ -62,15 +62,15 @@ pub fn ridge_point(peak: f64, bandwidth: f64) -> f64 {
     peak / bandwidth
 }
 
-/// The smallest batch, up to a largest one, at which a step is bound by arithmetic; none where there is no such batch, as with long contexts, whose caches
-/// grow with the batch. The floor of a batch is asked for by doubling and halving: it is taken to turn once.
+/// The smallest batch, up to a largest one, at which a step is bound by arithmetic, by its floor or by its cost, whichever is asked; none where there is no
+/// such batch, as with long contexts, whose caches grow with the batch. Found by doubling and halving: a step is taken to turn once.
 ///
 /// # Errors
 ///
-/// What the floor of a batch says.
-pub fn ridge_batch<E>(most: u64, mut floor: impl FnMut(u64) -> Result<Floor, E>) -> Result<Option<u64>, E> {
+/// What asking says.
+pub fn ridge_batch<E>(most: u64, mut is_compute_bound: impl FnMut(u64) -> Result<bool, E>) -> Result<Option<u64>, E> {
     let (mut below, mut turned) = (0, 1_u64);
-    while !floor(turned.min(most))?.is_compute_bound() {
+    while !is_compute_bound(turned.min(most))? {
         if turned >= most {
             return Ok(None);
         }
@@ -80,7 +80,7 @@ pub fn ridge_batch<E>(most: u64, mut floor: impl FnMut(u64) -> Result<Floor, E>)
     turned = turned.min(most);
     while turned - below > 1 {
         let middle = below + (turned - below) / 2;
-        if floor(middle)?.is_compute_bound() {
+        if is_compute_bound(middle)? {
             turned = middle;
         } else {
             below = middle;

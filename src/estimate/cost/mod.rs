@@ -97,6 +97,7 @@ impl<'a> Costing<'a> {
             match self.cost(operator, streamed) {
                 Ok(cost) => operators.push(cost.sound()?),
                 Err(Refusal::NoLink) => needs_link = true,
+                Err(Refusal::Amount(error)) => return Err(error),
                 Err(Refusal::Lacks(lack)) if lacks.iter().all(|known| known.resource != lack.resource) => {
                     lacks.push(lack);
                 }

@@ -20,6 +20,8 @@ pub(super) enum Refusal {
     Lacks(Lack),
     /// There is no link.
     NoLink,
+    /// An amount is not one.
+    Amount(CostError),
 }
 
 impl From<Lack> for Refusal {
@@ -34,6 +36,7 @@ impl Refusal {
         match self {
             Self::Lacks(lack) => CostError::Missing { profile: profile.to_owned(), lacks: vec![lack] },
             Self::NoLink => CostError::NoLink,
+            Self::Amount(error) => error,
         }
     }
 }
@@ -45,6 +48,7 @@ pub(super) fn of(
     operator: &Operator,
     streamed: Bytes,
 ) -> Result<Vec<Need>, Refusal> {
+    amounts(operator)?;
     let mut needs = Vec::with_capacity(3);
     match operator.kind {
         Kind::Product { m, n, k, weights } => {
@@ -64,6 +68,17 @@ pub(super) fn of(
         Kind::Exchange(exchange) => needs.push(communication(link, &exchange)?),
     }
     Ok(needs)
+}
+
+/// Whether all amounts of work are some.
+fn amounts(operator: &Operator) -> Result<(), Refusal> {
+    let Operator { part, flops, weights, kv, activations, .. } = *operator;
+    let amounts =
+        [("flops", flops.get()), ("weights", weights.get()), ("kv", kv.get()), ("activations", activations.get())];
+    match amounts.into_iter().find(|(_, value)| !(*value >= 0.0 && value.is_finite())) {
+        Some((field, value)) => Err(Refusal::Amount(CostError::NotAnAmount { part, field, value })),
+        None => Ok(()),
+    }
 }
 
 fn communication(link: Option<&Link>, exchange: &Collective) -> Result<Need, Refusal> {

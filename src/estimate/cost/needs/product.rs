@@ -2,7 +2,7 @@
 
 use super::super::asked::{Asked, Rate};
 use super::super::error::Lack;
-use super::super::knowledge::{Bound, Need};
+use super::super::knowledge::{Bound, Knowledge, Need};
 use super::{alike, summed_in};
 use crate::dtype::DType;
 use crate::graph::Operator;
@@ -26,7 +26,7 @@ pub(super) struct Sizes {
 /// A product with one matrix.
 ///
 /// Where weights and activations are of one format, products of this very shape are measured, bytes included: with few tokens the probe takes the weights
-/// from memory, as a step does. A single token is also a matrix–vector product; the better-known of the two answers counts. Where the formats differ, and
+/// from memory, as a step does. A single token is also a matrix–vector product, which counts unless the product is better known, or measured at this very shape. Where the formats differ, and
 /// where only a peak is known, the arithmetic at the rate of many tokens and the traffic of the weights as they are stored are taken apart.
 ///
 /// Neither beats pure loads of the weights.
@@ -45,7 +45,8 @@ pub(super) fn one(
     roof(asked, operator, streamed, needs)?;
     if m == 1 && bytes > 0.0 {
         let vector = vector_rate(asked, weights, operator.weights, streamed)?;
-        if vector.knowledge.is_own() && whole.is_none_or(|rate| vector.knowledge < rate.knowledge) {
+        let better = |rate: Rate| rate.knowledge == Knowledge::Measured || rate.knowledge < vector.knowledge;
+        if vector.knowledge.is_own() && !whole.is_some_and(better) {
             // Its arithmetic is in the measured rate.
             needs.push(vector.need(Bound::Weights, bytes));
             return Ok(());
@@ -108,12 +109,11 @@ fn roof(asked: &Asked<'_>, operator: &Operator, streamed: Bytes, needs: &mut Vec
 /// How fast a matrix is read while it is multiplied with. The probe goes round in one matrix, so that a small one comes from a cache: it is asked for a
 /// matrix of all that a step streams. But on a device that a small matrix does not fill, its own size is the slower one. The slower counts.
 fn vector_rate(asked: &Asked<'_>, weights: &WeightFormat, matrix: Bytes, streamed: Bytes) -> Result<Rate, Lack> {
-    let resource = Resource::Gemv { weights: measured_as(weights), activations: weights.activations };
+    let (format, stands_in) = measured_as(weights);
+    let resource = Resource::Gemv { weights: format, activations: weights.activations };
     let own = asked.rate(resource, Place::Bytes(matrix.get()))?;
-    if streamed <= matrix {
-        return Ok(own);
-    }
-    Ok(asked.rate(resource, Place::Bytes(streamed.get()))?.slower(own))
+    let far = if streamed > matrix { asked.rate(resource, Place::Bytes(streamed.get()))? } else { own };
+    Ok(Rate { stands_in, ..far.slower(own) })
 }
 
 /// The rate of products of a shape.
@@ -133,10 +133,13 @@ fn is_plain(weights: &WeightFormat) -> bool {
     weights.element == weights.activations && weights.sparsity.is_none() && weights.scales.is_none_or(whole_rows)
 }
 
-/// The format that a matrix is measured as: 4-bit integers with a scale for each group have one of their own.
-fn measured_as(weights: &WeightFormat) -> DType {
+/// The format that a matrix is measured as, and whether that only stands for its own: 4-bit integers with a scale for each group have a format, which is
+/// measured with groups of 128.
+fn measured_as(weights: &WeightFormat) -> (DType, bool) {
     match (weights.element, weights.scales) {
-        (DType::Int4, Some(Scales { shared_by: Granularity::Group(_), .. })) => DType::Int4G128,
-        (element, _) => element,
+        (DType::Int4, Some(Scales { shared_by: Granularity::Group(group), .. })) => {
+            (DType::Int4G128, group != u64::from(DType::Int4G128.format().block))
+        }
+        (element, _) => (element, false),
     }
 }

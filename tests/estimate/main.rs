@@ -1,0 +1,10 @@
+//! The estimator from outside: every worked number of its sources, and the laws that hold on any device.
+
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails the test")]
+
+mod costs;
+mod device;
+mod floors;
+mod laws;
+mod lower;
+mod memory;
