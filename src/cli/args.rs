@@ -1,5 +1,7 @@
 //! The arguments, as clap understands them. Their comments are the help pages.
 
+pub(crate) mod estimate;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -28,6 +30,11 @@ pub(crate) enum Command {
     /// List, show, find, ask, check and compare hardware profiles.
     #[command(subcommand)]
     Profile(Profile),
+    /// Estimate memory, time to first token, time per token and throughput of a model on a device.
+    Estimate(Box<estimate::Estimate>),
+    /// List the models that rooflab knows, or show one.
+    #[command(subcommand)]
+    Model(estimate::Model),
     /// Say what a ceiling means and how it is measured.
     Explain(Explain),
     /// Write the profile's JSON Schema, a manual page, or completions for a shell.
@@ -198,8 +205,12 @@ pub(crate) struct Explain {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Generate {
-    /// The JSON Schema of the profile document.
-    Schema,
+    /// The JSON Schema of a document.
+    Schema {
+        /// The document.
+        #[arg(value_enum, default_value_t = Document::Profile)]
+        document: Document,
+    },
     /// The manual page.
     Man,
     /// Completions for a shell.
@@ -207,6 +218,15 @@ pub(crate) enum Generate {
         /// The shell.
         shell: clap_complete::Shell,
     },
+}
+
+/// A kind of document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Document {
+    /// What `rooflab probe` writes.
+    Profile,
+    /// What `rooflab estimate --json` writes.
+    Estimate,
 }
 
 fn duration(text: &str) -> Result<Seconds, String> {

@@ -87,6 +87,16 @@ impl Context {
         Ok(Store::new(data.join("rooflab").join("profiles")))
     }
 
+    /// The folder that Hugging Face's libraries keep repositories in.
+    #[expect(clippy::disallowed_methods, reason = "this is where the command reads its environment")]
+    pub(crate) fn hugging_face_cache(&self) -> Option<PathBuf> {
+        let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| !path.as_os_str().is_empty());
+        folder("HF_HUB_CACHE")
+            .or_else(|| folder("HF_HOME").map(|home| home.join("hub")))
+            .or_else(|| folder("XDG_CACHE_HOME").map(|cache| cache.join("huggingface").join("hub")))
+            .or_else(|| Some(etcetera::home_dir().ok()?.join(".cache").join("huggingface").join("hub")))
+    }
+
     /// The date, to the second.
     #[expect(clippy::disallowed_methods, reason = "this is where the command asks for the date")]
     pub(crate) fn now(&self) -> Timestamp {

@@ -10,11 +10,12 @@ use rooflab::estimate::cost::Costing;
 use rooflab::estimate::energy::Rates;
 use rooflab::estimate::speculation::{Speculation, drafts};
 use rooflab::estimate::{
-    self, Answer as Estimated, Document, Estimator, Hardware, ModelFacts, Row, SCHEMA, Scenario, ScenarioFacts, combinations,
+    self, Answer as Estimated, Document, Estimator, Hardware, ModelFacts, Row, SCHEMA, Scenario, ScenarioFacts,
+    combinations,
 };
 use rooflab::profile::{Profile, datasheet_of};
-use rooflab::report::{self, By};
-use rooflab::units::Bytes;
+use rooflab::report::{self, By, Style};
+use rooflab::units::{Bytes, Seconds};
 use serde::Serialize;
 
 use super::Answer;
@@ -27,7 +28,7 @@ use request::{Draft, Request};
 pub(crate) fn run(context: &mut Context, arguments: &args::Estimate) -> Result<Answer, CliError> {
     let request = Request::read(context, arguments)?;
     let profile = load_profile(context, arguments.profile.as_deref())?;
-    let sheet = datasheet_of(&profile);
+    let sheet = datasheet_of(&profile.device);
     let costing = Costing::new(&profile, sheet, request.options);
     let estimator = request.estimator(&costing, &profile);
     let format = if context.json { Format::Json } else { arguments.format };
@@ -57,7 +58,8 @@ pub(crate) fn run(context: &mut Context, arguments: &args::Estimate) -> Result<A
     match format {
         Format::Json => write_json(context, arguments, &document)?,
         Format::Csv => {
-            return Err(CliError::new("`--format csv` is for sweeps").with_hint("add `--sweep batch=1-64*2`, or use `--format json`"));
+            return Err(CliError::new("`--format csv` is for sweeps")
+                .with_hint("add `--sweep batch=1-64*2`, or use `--format json`"));
         }
         Format::Table => {
             let by = match arguments.by {
@@ -65,7 +67,7 @@ pub(crate) fn run(context: &mut Context, arguments: &args::Estimate) -> Result<A
                 args::By::Layer => By::Layer,
                 args::By::Resource => By::Resource,
             };
-            context.deliver(&report::estimate(&document, by), arguments.output.as_deref())?;
+            show(context, arguments, &report::estimate(&document, by))?;
         }
     }
     Ok(Answer::Yes)
@@ -98,8 +100,8 @@ fn answer(
         answer.drafts = drafted(draft, request, estimator, costing)?;
     }
     if let Some(metrics) = answer.served.metrics().filter(|_| request.rates != Rates::default()) {
-        let seconds = rooflab::units::Seconds(1.0);
-        answer.per_million = Some(request.rates.per_million(seconds, metrics.throughput));
+        // The tokens of one second.
+        answer.per_million = Some(request.rates.per_million(Seconds(1.0), metrics.throughput));
     }
     Ok(answer)
 }
@@ -112,8 +114,7 @@ fn drafted(
     costing: &Costing<'_>,
 ) -> Result<Vec<estimate::speculation::Draft>, CliError> {
     let scenario: &Scenario = &request.scenario;
-    let place = |estimator: &Estimator<'_>| Ok::<_, CliError>(estimator.subject);
-    let (subject, small) = (place(estimator)?, draft.subject());
+    let (subject, small) = (estimator.subject, draft.subject());
     let layout = &scenario.layout;
     let refused = |error: rooflab::graph::LayoutError| CliError::new(error.to_string());
     let large = estimate::Placed::new(&subject, costing, layout).map_err(refused)?;
@@ -137,9 +138,12 @@ fn other_answer(
 ) -> Result<Estimated, CliError> {
     let named;
     let other = if name == "datasheet" {
-        datasheet_of(profile).ok_or_else(|| {
-            CliError::new(format!("no datasheet that ships with rooflab is known to be that of `{}`", profile.device.name))
-                .with_hint("name a profile: `--against rtx-4090`; `rooflab profile list` shows them")
+        datasheet_of(&profile.device).ok_or_else(|| {
+            CliError::new(format!(
+                "no datasheet that ships with rooflab is known to be that of `{}`",
+                profile.device.name
+            ))
+            .with_hint("name a profile: `--against rtx-4090`; `rooflab profile list` shows them")
         })?
     } else {
         named = load_and_note(context, name)?;
@@ -166,7 +170,7 @@ fn show_sweep(
     format: Format,
 ) -> Result<Answer, CliError> {
     match format {
-        Format::Table => context.deliver(&report::rows(rows), arguments.output.as_deref())?,
+        Format::Table => show(context, arguments, &report::rows(rows))?,
         Format::Csv => write_text(context, arguments.output.as_deref(), &report::csv(rows))?,
         Format::Json => {
             let rows: Vec<JsonRow<'_>> = rows
@@ -193,6 +197,17 @@ fn write_json(context: &mut Context, arguments: &args::Estimate, value: &impl Se
     write_text(context, arguments.output.as_deref(), &text)
 }
 
+/// Shows a report, or writes it to a file.
+fn show(context: &mut Context, arguments: &args::Estimate, blocks: &[report::Block]) -> Result<(), CliError> {
+    match arguments.output.as_deref().filter(|path| *path != Path::new("-")) {
+        None => context.show(blocks),
+        Some(path) => {
+            let style = Style { width: None, unicode: true, colour: false };
+            write_text(context, Some(path), &report::text(blocks, style))
+        }
+    }
+}
+
 /// Writes to a file, or to standard output.
 fn write_text(context: &mut Context, path: Option<&Path>, text: &str) -> Result<(), CliError> {
     match path.filter(|path| *path != Path::new("-")) {
@@ -208,9 +223,8 @@ fn refused(error: &estimate::EstimateError) -> CliError {
     let message = CliError::new(error.to_string());
     match error {
         EstimateError::Cost(CostError::NoLink) => message.with_hint("for example `--link 450GB/s,5us`"),
-        EstimateError::Cost(CostError::Missing { .. }) => {
-            message.with_hint("`rooflab probe` measures what is missing; `rooflab profile show` says what a profile has")
-        }
+        EstimateError::Cost(CostError::Missing { .. }) => message
+            .with_hint("`rooflab probe` measures what is missing; `rooflab profile show` says what a profile has"),
         EstimateError::Context { .. } => message.with_hint("shorten `--prompt`, `--generate` or `--context`"),
         _ => message,
     }

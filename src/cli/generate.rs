@@ -9,7 +9,10 @@ use super::error::CliError;
 
 pub(crate) fn run(context: &mut Context, what: &args::Generate) -> Result<Answer, CliError> {
     match what {
-        args::Generate::Schema => context.write_json(&rooflab::profile::schema())?,
+        args::Generate::Schema { document } => context.write_json(&match document {
+            args::Document::Profile => rooflab::profile::schema(),
+            args::Document::Estimate => rooflab::estimate::schema(),
+        })?,
         args::Generate::Man => {
             let mut page = Vec::new();
             clap_mangen::Man::new(Arguments::command())

@@ -4,10 +4,12 @@ mod args;
 mod context;
 mod devices;
 mod error;
+mod estimate;
 mod explain;
 mod generate;
 mod interrupt;
 mod lookup;
+mod model;
 mod probe;
 mod profile;
 mod progress;
@@ -47,6 +49,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Devices => devices::run(&mut context),
         Command::Probe(probe) => probe::run(&mut context, probe),
         Command::Profile(profile) => profile::run(&mut context, profile),
+        Command::Estimate(arguments) => estimate::run(&mut context, arguments),
+        Command::Model(model) => model::run(&mut context, model),
         Command::Explain(explain) => explain::run(&mut context, explain),
         Command::Generate(generate) => generate::run(&mut context, generate),
     };

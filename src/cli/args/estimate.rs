@@ -30,6 +30,7 @@ pub(crate) struct Estimate {
     pub(crate) against: Option<String>,
 
     /// Format of the weights, such as `bf16`, `fp8`, `w8a16`, `w4a16-g128`, `mxfp4`, `q4_k`. Without it, as the model stores them.
+    /// With `--require`, several with commas between.
     #[arg(long, value_name = "FORMAT")]
     pub(crate) weights: Option<String>,
 
@@ -105,9 +106,21 @@ pub(crate) struct Estimate {
     #[arg(long, value_name = "LIST")]
     pub(crate) require: Option<String>,
 
-    /// Launch every operator by itself instead of a whole step at once.
+    /// Show throughput against latency for every number of requests in flight that pays.
     #[arg(long)]
-    pub(crate) eager: bool,
+    pub(crate) frontier: bool,
+
+    /// How unevenly tokens choose experts: 0 is uniform, 1 is Zipf's law.
+    #[arg(long, default_value_t = 0.0, value_name = "SKEW")]
+    pub(crate) skew: f64,
+
+    /// Count the cache as engines allocate it that page every layer alike: windows save nothing.
+    #[arg(long)]
+    pub(crate) uniform_cache: bool,
+
+    /// Ask the Hugging Face hub for a repository that is not in the local cache.
+    #[arg(long)]
+    pub(crate) download: bool,
 
     /// Power of the device in watts, for the energy of a token.
     #[arg(long, value_name = "WATTS")]
@@ -174,6 +187,10 @@ pub(crate) enum Model {
         /// Format of cached keys and values.
         #[arg(long, value_name = "FORMAT")]
         kv: Option<String>,
+
+        /// Ask the Hugging Face hub for a repository that is not in the local cache.
+        #[arg(long)]
+        download: bool,
     },
 }
 

@@ -3,17 +3,17 @@
 use rooflab::estimate::cost::Options;
 use rooflab::estimate::energy::Rates;
 use rooflab::estimate::link::Link;
-use rooflab::estimate::memory::Budget;
+use rooflab::estimate::memory::{Allocation, Budget};
 use rooflab::estimate::search::{Requirement, parse_requirements};
-use rooflab::estimate::{Load, Scenario, Subject, serving};
+use rooflab::estimate::{Load, Scenario, Subject, Sweep, serving};
 use rooflab::graph::{Layout, Routing};
-use rooflab::model::{KvFormat, Model, Precision, WeightFormat};
+use rooflab::model::{KvFormat, Model, Precision};
 use rooflab::units::{BytesPerSecond, Seconds, parse_duration, parse_size};
 
 use crate::cli::args::estimate as args;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
-use crate::cli::model::load_model;
+use crate::cli::model::{cache_of, load_model, weights_of};
 
 /// What is asked.
 pub(super) struct Request {
@@ -26,7 +26,7 @@ pub(super) struct Request {
     pub(super) scenario: Scenario,
     pub(super) options: Options,
     pub(super) requirements: Vec<Requirement>,
-    pub(super) sweeps: Vec<rooflab::estimate::Sweep>,
+    pub(super) sweeps: Vec<Sweep>,
     pub(super) draft: Option<Draft>,
     pub(super) frontier: bool,
     pub(super) rates: Rates,
@@ -44,8 +44,7 @@ impl Request {
     pub(super) fn read(context: &Context, arguments: &args::Estimate) -> Result<Self, CliError> {
         let model = load_model(context, &arguments.model, arguments.download)?;
         let formats = formats(&model, arguments.weights.as_deref())?;
-        let activations = formats[0].1.activations;
-        let (kv_name, kv) = cache_format(arguments.kv.as_deref(), activations)?;
+        let (kv_name, kv) = cache_of(&formats[0].1, arguments.kv.as_deref())?;
         let draft = arguments.speculate.as_deref().map(|text| draft(context, text, arguments)).transpose()?;
         let routing = Routing::skewed(arguments.skew).map_err(|error| CliError::new(error.to_string()))?;
         let requirements = arguments.require.as_deref().map(parse_requirements).transpose();
@@ -94,43 +93,27 @@ impl Draft {
 
 /// The formats of the weights: those that are named, or what the model is stored in.
 fn formats(model: &Model, names: Option<&str>) -> Result<Vec<(String, Precision)>, CliError> {
-    let Some(names) = names else {
-        return Ok(vec![match &model.stored {
-            Some(stored) => ("as stored".to_owned(), stored.clone()),
-            None => ("bf16".to_owned(), Precision::uniform(model, WeightFormat::plain(rooflab::dtype::DType::Bf16))),
-        }]);
-    };
-    let read = |name: &str| {
-        let format: WeightFormat = name.parse().map_err(|error: rooflab::model::UnknownFormat| CliError::new(error.to_string()))?;
-        Ok((name.to_owned(), Precision::uniform(model, format)))
-    };
-    names.split(',').map(str::trim).map(read).collect()
-}
-
-fn cache_format(name: Option<&str>, activations: rooflab::dtype::DType) -> Result<(String, KvFormat), CliError> {
-    let name = name.map_or_else(|| activations.name().to_owned(), str::to_owned);
-    let format = name.parse().map_err(|error: rooflab::model::UnknownFormat| CliError::new(error.to_string()))?;
-    Ok((name, format))
+    match names {
+        None => Ok(vec![weights_of(model, None)?]),
+        Some(names) => names.split(',').map(|name| weights_of(model, Some(name.trim()))).collect(),
+    }
 }
 
 /// `model:share`, a draft in the format it is stored in.
 fn draft(context: &Context, text: &str, arguments: &args::Estimate) -> Result<Draft, CliError> {
-    let error = || {
-        CliError::new(format!("`--speculate {text}` is not a model and a share, such as `llama-3.2-1b:0.7`"))
-    };
+    let error =
+        || CliError::new(format!("`--speculate {text}` is not a model and a share, such as `llama-3.2-1b:0.7`"));
     let (name, share) = text.rsplit_once(':').ok_or_else(error)?;
     let acceptance = share.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(error)?;
     let model = load_model(context, name, arguments.download)?;
-    let (_, precision) = formats(&model, None)?.swap_remove(0);
+    let (_, precision) = weights_of(&model, None)?;
     let kv = KvFormat::plain(precision.activations);
     Ok(Draft { model, precision, kv, acceptance })
 }
 
 /// `450GB/s,5us`, in any order.
 fn link(text: &str) -> Result<Link, CliError> {
-    let error = || {
-        CliError::new(format!("`--link {text}` is not a bandwidth and a latency, such as `450GB/s,5us`"))
-    };
+    let error = || CliError::new(format!("`--link {text}` is not a bandwidth and a latency, such as `450GB/s,5us`"));
     let (first, second) = text.split_once(',').ok_or_else(error)?;
     let (rate, latency) = if first.trim_end().ends_with("/s") { (first, second) } else { (second, first) };
     let rate = rate.trim().strip_suffix("/s").ok_or_else(error)?;
@@ -153,11 +136,7 @@ fn scenario(arguments: &args::Estimate) -> Scenario {
         layout: Layout { tensor: arguments.tp, pipeline: arguments.pp, expert: arguments.ep, data: arguments.dp },
         budget: arguments.free_memory.map_or(Budget::OfTotal(arguments.memory), Budget::OfFree),
         block: arguments.block,
-        allocation: if arguments.uniform_cache {
-            rooflab::estimate::memory::Allocation::EveryLayerAlike
-        } else {
-            rooflab::estimate::memory::Allocation::Capped
-        },
+        allocation: if arguments.uniform_cache { Allocation::EveryLayerAlike } else { Allocation::Capped },
         ..Scenario::default()
     }
 }

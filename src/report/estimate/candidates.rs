@@ -67,9 +67,10 @@ fn row(candidate: &Candidate) -> Row {
     for (dimension, value) in &candidate.at {
         label += &format!("  {dimension} {value}");
     }
-    if let Some(requests) = candidate.requests.filter(|_| {
-        !candidate.at.iter().any(|(name, _)| matches!(name, Dimension::Batch | Dimension::Concurrency))
-    }) {
+    if let Some(requests) = candidate
+        .requests
+        .filter(|_| !candidate.at.iter().any(|(name, _)| matches!(name, Dimension::Batch | Dimension::Concurrency)))
+    {
         label += &format!("  {requests} in flight");
     }
     let cells = match &candidate.verdict {

@@ -1,6 +1,7 @@
 //! An estimate as people read it: what fits, what a step costs and why, what requests see.
 
 mod account;
+mod candidates;
 mod memory;
 mod served;
 mod sweep;
@@ -10,6 +11,7 @@ use crate::estimate::{Answer, Document, Hardware, LoadFacts};
 use crate::units::{Unit, human};
 
 pub use account::By;
+pub use candidates::{Candidate, Verdict, candidates};
 pub use sweep::{csv, rows};
 
 /// An estimate, with rows for operators, parts of a layer or bounds.
