@@ -5,19 +5,30 @@
 
 mod cache;
 mod check;
+mod config;
 mod count;
+mod error;
+mod exceptions;
 mod format;
 mod layer;
 mod matrix;
 mod names;
 mod precision;
+mod presets;
 
 pub use check::Problem;
+pub use config::{ConfigError, from_config, read_config};
 pub use count::Parameters;
+pub use error::ReadError;
 pub use format::{Granularity, KvFormat, Precision, Scales, Sparsity, WeightFormat};
 pub use layer::{Attention, Block, Dense, Experts, FeedForward, LatentAttention, Mixer, Norm, QkNorm, Recurrent};
 pub use matrix::{Matrix, Role};
 pub use names::UnknownFormat;
+pub use presets::{NoPreset, Preset, find_preset, presets};
+
+use std::collections::BTreeMap;
+
+use config::Formats;
 
 /// A decoder-only transformer.
 ///
@@ -79,6 +90,38 @@ impl Model {
             stored: None,
             stored_bytes: None,
         }
+    }
+
+    /// Takes layers, first to last, and finds those that are alike, in their formats too.
+    fn set_layers(&mut self, blocks: Vec<Block>, formats: Option<Formats>) {
+        let mut kinds = Vec::new();
+        let (of_layers, outside) = match formats {
+            Some(formats) => {
+                let outside = (formats.head, formats.embedding, formats.base);
+                (formats.layers, Some(outside))
+            }
+            None => (Vec::new(), None),
+        };
+        self.blocks.clear();
+        self.layers.clear();
+        let mut of_layers = of_layers.into_iter();
+        for block in blocks {
+            let formats = of_layers.next().unwrap_or_default();
+            let alike = |(other, of): &(&Block, &BTreeMap<Role, WeightFormat>)| **other == block && **of == formats;
+            let found = self.blocks.iter().zip(&kinds).position(|pair| alike(&pair));
+            self.layers.push(found.unwrap_or(self.blocks.len()));
+            if found.is_none() {
+                self.blocks.push(block);
+                kinds.push(formats);
+            }
+        }
+        self.stored = outside.map(|(head, embedding, base)| Precision {
+            blocks: kinds,
+            embedding,
+            head,
+            vectors: base,
+            activations: base,
+        });
     }
 
     /// The kinds of layers with how many layers are of each.
