@@ -10,21 +10,28 @@ mod count;
 mod error;
 mod exceptions;
 mod format;
+mod gguf;
+mod hub;
 mod layer;
 mod matrix;
 mod names;
+mod places;
 mod precision;
 mod presets;
+mod safetensors;
 
 pub use check::Problem;
 pub use config::{ConfigError, from_config, read_config};
 pub use count::Parameters;
 pub use error::ReadError;
 pub use format::{Granularity, KvFormat, Precision, Scales, Sparsity, WeightFormat};
+pub use gguf::{GgufError, GgufParts, from_gguf};
 pub use layer::{Attention, Block, Dense, Experts, FeedForward, LatentAttention, Mixer, Norm, QkNorm, Recurrent};
 pub use matrix::{Matrix, Role};
 pub use names::UnknownFormat;
+pub use places::{Places, ResolveError, read_path, resolve};
 pub use presets::{NoPreset, Preset, find_preset, presets};
+pub use safetensors::{SafetensorsError, Tensors, files_of_index};
 
 use std::collections::BTreeMap;
 
@@ -94,33 +101,24 @@ impl Model {
 
     /// Takes layers, first to last, and finds those that are alike, in their formats too.
     fn set_layers(&mut self, blocks: Vec<Block>, formats: Option<Formats>) {
-        let mut kinds = Vec::new();
-        let (of_layers, outside) = match formats {
-            Some(formats) => {
-                let outside = (formats.head, formats.embedding, formats.base);
-                (formats.layers, Some(outside))
-            }
-            None => (Vec::new(), None),
-        };
+        let mut kinds: Vec<BTreeMap<Role, WeightFormat>> = Vec::new();
         self.blocks.clear();
         self.layers.clear();
-        let mut of_layers = of_layers.into_iter();
-        for block in blocks {
-            let formats = of_layers.next().unwrap_or_default();
-            let alike = |(other, of): &(&Block, &BTreeMap<Role, WeightFormat>)| **other == block && **of == formats;
-            let found = self.blocks.iter().zip(&kinds).position(|pair| alike(&pair));
+        for (layer, block) in blocks.into_iter().enumerate() {
+            let of_layer = formats.as_ref().and_then(|formats| formats.layers.get(layer)).cloned().unwrap_or_default();
+            let found = self.blocks.iter().zip(&kinds).position(|(other, of)| *other == block && *of == of_layer);
             self.layers.push(found.unwrap_or(self.blocks.len()));
             if found.is_none() {
                 self.blocks.push(block);
-                kinds.push(formats);
+                kinds.push(of_layer);
             }
         }
-        self.stored = outside.map(|(head, embedding, base)| Precision {
+        self.stored = formats.map(|formats| Precision {
             blocks: kinds,
-            embedding,
-            head,
-            vectors: base,
-            activations: base,
+            embedding: formats.embedding,
+            head: formats.head,
+            vectors: formats.vectors,
+            activations: formats.activations,
         });
     }
 

@@ -211,14 +211,20 @@ impl Preset {
         self.facts().map_or("", |facts| facts.source.as_str())
     }
 
+    /// Its configuration, as published but for what is of no use here.
+    ///
+    /// # Errors
+    /// None of a preset that passed the tests.
+    pub fn configuration(&self) -> Result<&Map<String, Value>, ConfigError> {
+        self.facts().map(|facts| &facts.config).map_err(|_| ConfigError::NotObject)
+    }
+
     /// The model.
     ///
     /// # Errors
     /// None of a preset that passed the tests: the configuration is read as any other.
     pub fn model(&self) -> Result<Model, ConfigError> {
-        let not_json = |_| ConfigError::NotObject;
-        let facts = self.facts().map_err(not_json)?;
-        from_object(&facts.name, &facts.config)
+        from_object(self.name, self.configuration()?)
     }
 }
 

@@ -9,8 +9,11 @@ mod ffn;
 mod fields;
 mod quantization;
 mod recurrent;
+#[cfg(test)]
+mod tests;
 
 pub use error::ConfigError;
+pub(super) use error::shortened;
 pub(super) use quantization::Formats;
 
 use std::io::Read;

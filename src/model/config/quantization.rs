@@ -22,8 +22,10 @@ pub(in crate::model) struct Formats {
     pub(in crate::model) head: WeightFormat,
     /// Of the embedding.
     pub(in crate::model) embedding: WeightFormat,
-    /// Of everything that is not quantised.
-    pub(in crate::model) base: DType,
+    /// Of norms and offsets.
+    pub(in crate::model) vectors: DType,
+    /// Of the residual stream.
+    pub(in crate::model) activations: DType,
 }
 
 /// What a `quantization_config` says.
@@ -59,13 +61,19 @@ pub(super) fn formats(fields: &Fields<'_>, hidden: u64, blocks: &[Block]) -> Res
     };
     let layers = blocks.iter().enumerate().map(of_block).collect();
     let head = if quantised.head && !quantised.except.contain(0, Role::Head) { quantised.format } else { plain };
-    Ok(Some(Formats { layers, head, embedding: plain, base }))
+    Ok(Some(Formats { layers, head, embedding: plain, vectors: base, activations: base }))
 }
 
 fn everywhere(hidden: u64, blocks: &[Block], base: DType) -> Formats {
     let plain = WeightFormat::plain(base);
     let of_block = |block: &Block| block.matrices(hidden).into_iter().map(|matrix| (matrix.role, plain)).collect();
-    Formats { layers: blocks.iter().map(of_block).collect(), head: plain, embedding: plain, base }
+    Formats {
+        layers: blocks.iter().map(of_block).collect(),
+        head: plain,
+        embedding: plain,
+        vectors: base,
+        activations: base,
+    }
 }
 
 const fn is_expert(role: Role) -> bool {
