@@ -137,11 +137,9 @@ fn formats_of_quantised_repositories_are_read() {
 }
 
 fn compressed(weights: Value, more: Value) -> Value {
-    let group = json!({"targets": ["Linear"], "weights": weights});
-    with(
-        json!({"quant_method": "compressed-tensors", "config_groups": {"group_0": group}, "ignore": ["lm_head"]}),
-        more,
-    )
+    let group = with(json!({"targets": ["Linear"]}), field("weights", weights));
+    let config = json!({"quant_method": "compressed-tensors", "ignore": ["lm_head"]});
+    with(with(config, field("config_groups", field("group_0", group))), more)
 }
 
 #[test]
