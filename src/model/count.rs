@@ -29,20 +29,24 @@ pub struct Parameters {
 /// Sums of one kind of layer.
 struct Sums {
     matrices: u64,
+    /// Of those, what a token goes through.
     chosen: u64,
     vectors: u64,
+    /// Parameters of experts that are not chosen for a token, their offsets included.
+    idle: u64,
 }
 
 impl Model {
     /// Counts the parameters. Sizes that are too large for any model saturate; [`Model::problems`] finds those.
     #[must_use]
     pub fn parameters(&self) -> Parameters {
-        let (mut matrices, mut chosen, mut vectors) = (0_u64, 0_u64, 0_u64);
+        let (mut matrices, mut chosen, mut vectors, mut idle) = (0_u64, 0_u64, 0_u64, 0_u64);
         for (count, block) in self.groups() {
             let sums = block.sums(self.hidden);
             matrices = matrices.saturating_add(sums.matrices.saturating_mul(count));
             chosen = chosen.saturating_add(sums.chosen.saturating_mul(count));
             vectors = vectors.saturating_add(sums.vectors.saturating_mul(count));
+            idle = idle.saturating_add(sums.idle.saturating_mul(count));
         }
         let table = self.table().elements();
         let projections: u64 = self.projections().iter().map(|matrix| matrix.elements()).fold(0, u64::saturating_add);
@@ -58,7 +62,7 @@ impl Model {
             head,
             matrices,
             vectors,
-            active: total.saturating_sub(matrices.saturating_sub(chosen)),
+            active: total.saturating_sub(idle),
             streamed: chosen.saturating_add(table).saturating_add(projections),
         }
     }
@@ -89,9 +93,11 @@ impl Model {
 
 impl Block {
     fn sums(&self, hidden: u64) -> Sums {
-        let mut sums = Sums { matrices: 0, chosen: 0, vectors: self.vectors(hidden) };
+        let mut sums = Sums { matrices: 0, chosen: 0, vectors: self.vectors(hidden), idle: 0 };
         for matrix in self.matrices(hidden) {
             let on_the_way = Matrix { copies: self.copies_per_token(matrix), ..matrix };
+            let idle = Matrix { copies: matrix.copies - on_the_way.copies, ..matrix };
+            sums.idle = sums.idle.saturating_add(idle.elements()).saturating_add(idle.bias_elements());
             sums.matrices = sums.matrices.saturating_add(matrix.elements());
             sums.chosen = sums.chosen.saturating_add(on_the_way.elements());
             sums.vectors = sums.vectors.saturating_add(matrix.bias_elements());

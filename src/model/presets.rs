@@ -224,7 +224,8 @@ impl Preset {
     /// # Errors
     /// None of a preset that passed the tests: the configuration is read as any other.
     pub fn model(&self) -> Result<Model, ConfigError> {
-        from_object(self.name, self.configuration()?)
+        let name = self.facts().map_or(self.name, |facts| facts.name.as_str());
+        from_object(name, self.configuration()?)
     }
 }
 

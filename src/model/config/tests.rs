@@ -1,7 +1,7 @@
 //! Configurations as they are published, and as nobody should publish them.
 
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::dtype::DType;
@@ -106,8 +106,12 @@ fn windows_are_where_the_family_has_them() {
     assert_eq!(error(&short), "field `layer_types[1]` is missing");
 }
 
+fn field(name: &str, value: Value) -> Value {
+    Value::Object(Map::from_iter([(name.to_owned(), value)]))
+}
+
 fn quantised(config: Value) -> Result<Model, ConfigError> {
-    read(&with(llama(), json!({"quantization_config": config})))
+    read(&with(llama(), field("quantization_config", config)))
 }
 
 fn format(config: Value, role: Role) -> WeightFormat {
@@ -133,11 +137,9 @@ fn formats_of_quantised_repositories_are_read() {
 }
 
 fn compressed(weights: Value, more: Value) -> Value {
-    let group = json!({"targets": ["Linear"], "weights": weights});
-    with(
-        json!({"quant_method": "compressed-tensors", "config_groups": {"group_0": group}, "ignore": ["lm_head"]}),
-        more,
-    )
+    let group = with(json!({"targets": ["Linear"]}), field("weights", weights));
+    let config = json!({"quant_method": "compressed-tensors", "ignore": ["lm_head"]});
+    with(with(config, field("config_groups", field("group_0", group))), more)
 }
 
 #[test]

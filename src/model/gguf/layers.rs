@@ -222,7 +222,7 @@ fn mixer(keys: &Keys<'_>, layer: &Layer<'_>, number: u64, hidden: u64) -> Result
     if layer.weight("attn_kv_a_mqa").is_some() {
         return latent(keys, layer, heads);
     }
-    let shared = || if heads == 0 { 0 } else { hidden / heads };
+    let shared = || hidden.checked_div(heads).unwrap_or(0);
     let head_dim = keys.optional("attention.key_length", number)?.unwrap_or_else(shared);
     let values = keys.optional("attention.value_length", number)?.unwrap_or(head_dim);
     if values != head_dim {
