@@ -1,7 +1,8 @@
 //! The ceilings as costs ask for them: every question is put to the profile once, and remembered.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+
+use rustc_hash::FxHashMap;
 
 use super::error::Lack;
 use super::knowledge::{Bound, Knowledge, Need, Source};
@@ -53,7 +54,7 @@ enum Spot {
 #[derive(Clone, Debug)]
 pub(super) struct Asked<'a> {
     ceilings: Ceilings<'a>,
-    answers: RefCell<HashMap<(Resource, Spot), Option<Rate>>>,
+    answers: RefCell<FxHashMap<(Resource, Spot), Option<Rate>>>,
 }
 
 impl<'a> Asked<'a> {

@@ -3,7 +3,6 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::footprint::{parameters, weights};
 use super::{Line, Plan, Split};
 use crate::dtype::DType;
 use crate::model::KvFormat;
@@ -160,7 +159,7 @@ impl Plan<'_> {
         let for_weights = budget.beside_cache(memory, self.cache(tokens) * batch as f64) - self.reserve.total();
         let share = for_weights / self.weights();
         if share > 0.0 && share < 1.0 {
-            let bits = weights(self.model, self.precision).get() * 8.0 / parameters(self.model);
+            let bits = self.model.weight_bytes(self.precision).get() * 8.0 / self.model.parameters().total as f64;
             remedies.push(Remedy::WeightBits(share * bits));
         }
         let doubled = std::iter::successors(Some(self.split.tensor.max(1)), |devices| devices.checked_mul(2)).skip(1);

@@ -4,7 +4,7 @@ mod admission;
 mod footprint;
 
 pub use admission::{Admission, Budget, BudgetError, Remedy};
-pub use footprint::{peak_activations, weights};
+pub use footprint::peak_activations;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -111,7 +111,7 @@ impl<'m> Plan<'m> {
     /// Bytes of the weights on each device.
     #[must_use]
     pub fn weights(&self) -> Bytes {
-        weights(self.model, self.precision) / (self.split.tensor.max(1) as f64 * self.split.pipeline.max(1) as f64)
+        self.model.weight_bytes(self.precision) / (self.split.tensor.max(1) as f64 * self.split.pipeline.max(1) as f64)
     }
 
     /// Bytes on each device for the cache and the states of a sequence of some tokens.
