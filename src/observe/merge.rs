@@ -145,26 +145,31 @@ fn add(merged: &mut Observation, other: &Observation, found: &mut Vec<Contradict
     }
 }
 
+/// Observations that a case is looked for among: rows of one case stand near each other, and a file may have very many rows.
+const NEAR: usize = 64;
+
 /// Puts together what is of one case: rows of one tool about the same subject that measure different things, such as llama-bench's `pp512` and `tg128`.
 #[must_use]
 pub fn cases(observations: &[Observation]) -> Vec<Merged> {
     let mut groups: Vec<Vec<Observation>> = Vec::new();
     for observation in observations {
-        let belongs = |group: &&mut Vec<Observation>| {
-            let stated = |run: &Observation| run.metrics.values().filter(|measured| measured.derived.is_none()).count();
-            let apart: usize = group.iter().map(stated).sum::<usize>() + stated(observation);
-            group.iter().all(|other| {
-                other.subject == observation.subject
-                    && !other.metrics.is_empty()
-                    && other.sources.first().map(|source| source.tool)
-                        == observation.sources.first().map(|source| source.tool)
-            }) && merge(&[group.as_slice(), std::slice::from_ref(observation)].concat())
-                .is_some_and(|merged| merged.contradictions.is_empty() && stated(&merged.observation) == apart)
-        };
-        match groups.iter_mut().find(belongs) {
+        match groups.iter_mut().rev().take(NEAR).find(|group| belongs(group, observation)) {
             Some(group) => group.push(observation.clone()),
             None => groups.push(vec![observation.clone()]),
         }
     }
     groups.iter().filter_map(|group| merge(group)).collect()
+}
+
+/// Whether an observation is of the same tool and subject as others, adds to them, and contradicts none.
+fn belongs(group: &[Observation], observation: &Observation) -> bool {
+    let tool = |run: &Observation| run.sources.first().map(|source| source.tool);
+    let stated = |run: &Observation| run.metrics.values().filter(|measured| measured.derived.is_none()).count();
+    let is_near = |other: &Observation| other.subject == observation.subject && tool(other) == tool(observation);
+    if stated(observation) == 0 || !group.first().is_some_and(is_near) {
+        return false;
+    }
+    let all = [group, std::slice::from_ref(observation)].concat();
+    let quantities: usize = all.iter().map(stated).sum();
+    merge(&all).is_some_and(|merged| merged.contradictions.is_empty() && stated(&merged.observation) == quantities)
 }

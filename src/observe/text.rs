@@ -5,7 +5,12 @@ const LONGEST: usize = 160;
 
 /// A word fit to be stored and shown.
 pub(super) fn clean(word: &str) -> String {
-    word.trim().chars().take(LONGEST).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    tame(word.trim()).chars().take(LONGEST).collect()
+}
+
+/// Text without control characters.
+pub(super) fn tame(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// The last part of a path or address; an ordinary name, and one with its owner (`meta-llama/Llama-3.1-8B`), as it is.

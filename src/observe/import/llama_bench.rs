@@ -114,7 +114,7 @@ fn subject(object: &Object<'_>) -> Result<Subject, ReadError> {
         devices,
         kv: kv.as_deref().and_then(Format::named),
         engine: Some("llama.cpp".to_owned()),
-        engine_version: object.word("build_number"),
+        engine_version: object.count("build_number")?.map(|number| number.to_string()),
         ..Subject::default()
     })
 }

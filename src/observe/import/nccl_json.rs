@@ -52,13 +52,13 @@ fn run(object: &Object<'_>) -> Result<Observation, ReadError> {
     Ok(observation)
 }
 
-/// Adds a point to the curve it belongs to: one file may hold several formats and reductions.
+/// Adds a point to the curve it belongs to: one file may hold several formats and reductions, one after the other.
 pub(super) fn add(observation: &mut Observation, one: Collective) {
     let same = |other: &&mut Collective| {
         (other.operation, other.ranks, &other.format, &other.reduction)
             == (one.operation, one.ranks, &one.format, &one.reduction)
     };
-    match observation.collectives.iter_mut().find(same) {
+    match observation.collectives.last_mut().filter(same) {
         Some(curve) => curve.points.extend(one.points),
         None => observation.collectives.push(one),
     }

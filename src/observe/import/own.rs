@@ -7,6 +7,7 @@ use crate::observe::document::{Observation, SCHEMA_MAJOR, SCHEMA_NAME};
 use crate::observe::error::ReadError;
 use crate::observe::input::Input;
 use crate::observe::metric::Quantity;
+use crate::observe::text;
 
 pub(super) const IMPORTER: Importer = Importer {
     name: "rooflab's observation",
@@ -31,6 +32,7 @@ fn read(input: &Input<'_>) -> Result<Vec<Observation>, ReadError> {
         .map(|(at, document): (&str, &Value)| {
             let mut document = document.clone();
             leave_out_unknown(&mut document);
+            tame(&mut document);
             serde_path_to_error::deserialize(document).map_err(|error| {
                 let path = error.path().to_string();
                 ReadError::at(format!("{at}.{path}"), format!("expected what `{SCHEMA_NAME}/{SCHEMA_MAJOR}` has there"))
@@ -43,5 +45,15 @@ fn read(input: &Input<'_>) -> Result<Vec<Observation>, ReadError> {
 fn leave_out_unknown(document: &mut Value) {
     if let Some(metrics) = document.get_mut("metrics").and_then(Value::as_object_mut) {
         metrics.retain(|name, _| Quantity::ALL.iter().any(|quantity| quantity.name() == name));
+    }
+}
+
+/// Removes what could play with the terminal from all text.
+fn tame(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = text::tame(text),
+        Value::Array(list) => list.iter_mut().for_each(tame),
+        Value::Object(fields) => fields.values_mut().for_each(tame),
+        _ => {}
     }
 }

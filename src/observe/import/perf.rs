@@ -38,14 +38,15 @@ pub(super) fn fill(observation: &mut Observation, object: &Object<'_>) -> Result
         }
     }
     let mean = |field| metric(object, field).map(|values| values.and_then(|values| values.mean));
-    let input = object.object("input_config")?;
+    let input = inner(object, "input_config");
+    let limit = input.as_ref().and_then(|input| setting(input, "concurrency"));
     observation.load = Load {
         requests: mean("request_count")?.filter(|count| count.fract() == 0.0).map(|count| count as u64),
         duration: mean("benchmark_duration")?,
         prompt: mean("input_sequence_length")?,
         generate: mean("output_sequence_length")?,
-        concurrency: input.as_ref().map_or(Ok(None), concurrency)?,
-        arrivals: input.as_ref().map_or(Ok(None), rate)?.map(Arrivals::PerSecond),
+        concurrency: limit.filter(|limit| limit.fract() == 0.0).map(|limit| limit as u64),
+        arrivals: input.as_ref().and_then(|input| setting(input, "request_rate")).map(Arrivals::PerSecond),
         ..Load::default()
     };
     observation.subject.model = input.as_ref().and_then(model);
@@ -88,21 +89,16 @@ fn factor(metric: &Object<'_>) -> Result<f64, ReadError> {
     })
 }
 
-/// The places where a setting stood in one version or another.
-fn settings<'a>(input: &Object<'a>) -> Result<Vec<Object<'a>>, ReadError> {
-    let stimulus = match input.object("perf_analyzer")? {
-        Some(analyzer) => analyzer.object("stimulus")?,
-        None => None,
-    };
-    Ok([Some(input.clone()), input.object("loadgen")?, stimulus].into_iter().flatten().collect())
+/// An object within, or none.
+fn inner<'a>(object: &Object<'a>, field: &str) -> Option<Object<'a>> {
+    object.object(field).ok().flatten()
 }
 
-fn concurrency(input: &Object<'_>) -> Result<Option<u64>, ReadError> {
-    settings(input)?.iter().try_fold(None, |found: Option<u64>, place| Ok(found.or(place.some("concurrency")?)))
-}
-
-fn rate(input: &Object<'_>) -> Result<Option<f64>, ReadError> {
-    settings(input)?.iter().try_fold(None, |found: Option<f64>, place| Ok(found.or(place.positive("request_rate")?)))
+/// A setting, which stood in several places. A list of several, or what is no number, says nothing of this run.
+fn setting(input: &Object<'_>, field: &str) -> Option<f64> {
+    let stimulus = inner(input, "perf_analyzer").and_then(|analyzer| inner(&analyzer, "stimulus"));
+    let places = [Some(input.clone()), inner(input, "loadgen"), stimulus];
+    places.into_iter().flatten().find_map(|place| place.positive(field).ok().flatten())
 }
 
 /// The model's name, which stood in several places.
@@ -111,10 +107,10 @@ fn model(input: &Object<'_>) -> Option<String> {
         let list = object.list(field).ok()?;
         list.first()?.as_str().map(text::name)
     };
-    let endpoint = input.object("endpoint").ok().flatten();
-    let models = input.object("models").ok().flatten();
-    let items = models.and_then(|models| models.objects("items").ok()).unwrap_or_default();
+    let endpoint = inner(input, "endpoint");
+    let items = inner(input, "models").and_then(|models| models.objects("items").ok()).unwrap_or_default();
     first(input, "model")
+        .or_else(|| input.name("model"))
         .or_else(|| first(input, "model_names"))
         .or_else(|| input.name("formatted_model_name"))
         .or_else(|| endpoint.and_then(|endpoint| first(&endpoint, "model_names")))
