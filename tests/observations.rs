@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use rooflab::dtype::DType;
 use rooflab::observe::*;
-use rooflab::units::Unit;
+use rooflab::units::{Bytes, Unit};
 
 /// What stands in the files wherever they hold what is nobody's business.
 const SECRET: &str = "s3cr3t";
@@ -108,26 +108,26 @@ fn llama_bench_in_all_its_forms() {
     use Stat::{Mean, Median, Std};
     let runs = read("llama-bench.json");
     assert_eq!(runs.len(), 4);
-    says(&runs[0], &[(PrefillRate, Mean, 17003.479_869), (PrefillTime, Mean, 0.030_111_738)]);
-    // 752941097 ns for 128 tokens, each of which is a step.
+    says(&runs[0], &[(PrefillRate, Mean, 17_003.478_452), (PrefillTime, Mean, 0.030_111_719)]);
+    // 752941096 ns for 128 tokens, each of which is a step.
     says(
         &runs[2],
         &[
             (DecodeRate, Mean, 170.000_078),
             (DecodeRate, Median, 169.986),
-            (Tpot, Mean, 0.752_941_097 / 128.0),
+            (Tpot, Mean, 0.752_941_096 / 128.0),
             (Tpot, Median, 0.753_001_842 / 128.0),
             (Tpot, Std, 500_514e-9 / 128.0),
         ],
     );
     assert_eq!(runs[2].metrics[&DecodeRate].at.as_deref(), Some("llama-bench.json[2].avg_ts"));
-    says(&runs[3], &[(TotalRate, Mean, 840.361_2), (RequestLatency, Mean, 0.761_580_28)]);
+    says(&runs[3], &[(TotalRate, Mean, 840.357_971), (RequestLatency, Mean, 0.761_580_28)]);
     let (subject, load) = (&runs[2].subject, &runs[2].load);
     assert_eq!(subject.model.as_deref(), Some("Llama-3.1-8B-Instruct-BF16"));
     assert_eq!(subject.model_kind.as_deref(), Some("llama 8B BF16"));
     assert_eq!(subject.weights.as_ref().and_then(|format| format.dtype), Some(DType::Bf16));
     assert_eq!(subject.kv.as_ref().and_then(|format| format.dtype), Some(DType::F16));
-    assert_eq!(subject.weight_bytes.map(|bytes| bytes.get()), Some(16_060_522_496.0));
+    assert_eq!(subject.weight_bytes.map(Bytes::get), Some(16_060_522_496.0));
     assert_eq!((subject.device.as_deref(), subject.devices), (Some("NVIDIA H200"), Some(1)));
     assert_eq!((load.batch, load.prompt, load.generate, load.depth), (Some(1), None, Some(128.0), Some(2048.0)));
     assert_eq!(load.prefill_chunk, Some(512));
