@@ -326,7 +326,9 @@ fn collectives_are_curves_of_times() {
 fn a_table_with_only_results_in_place_is_read() {
     let text = String::from_utf8(bytes("nccl-tests.txt")).unwrap();
     let text = text.replace("  14.10    0.07    0.13       0", "");
+    let text = text.replace("     1048576 ", "10.0.0.1:77:78 [0] NCCL INFO between the rows\n     1048576 ");
     let run = &from_bytes(text.as_bytes(), "x").unwrap()[0];
+    assert_eq!(run.collectives[0].points.len(), 3);
     assert_eq!(run.collectives[0].points[0].out_of_place, None);
     assert!(close(run.collectives[0].points[0].in_place.unwrap().time.get(), 13.96e-6));
 }

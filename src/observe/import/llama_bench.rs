@@ -138,13 +138,12 @@ fn file_stem(path: &str) -> String {
     text::clean(file.strip_suffix(".gguf").unwrap_or(file))
 }
 
-/// A kind is an architecture, a size and the format, which is what is left: `llama 8B Q4_K - Medium`.
+/// A kind is an architecture, a size and the format, which is what is left: `llama 8B Q4_K - Medium`. That one is a mixture, which is no format of the table; the bytes
+/// of the weights tell what it comes to.
 pub(super) fn weights(kind: &str) -> Option<Format> {
     let format = kind.splitn(3, ' ').nth(2)?;
     let format = format.strip_prefix("all ").or_else(|| format.strip_prefix("mostly ")).unwrap_or(format);
-    let mut named = Format::named(format)?;
-    named.dtype = named.dtype.or_else(|| format.split(' ').next().and_then(|word| word.parse().ok()));
-    Some(named)
+    Format::named(format)
 }
 
 fn load(object: &Object<'_>, prompt: f64, generated: f64) -> Result<Load, ReadError> {
@@ -170,7 +169,7 @@ mod tests {
         let dtype = |kind| weights(kind).and_then(|format| format.dtype);
         assert_eq!(dtype("llama 8B BF16"), Some(DType::Bf16));
         assert_eq!(dtype("llama 8B all F32"), Some(DType::F32));
-        assert_eq!(dtype("gpt-oss 20B MXFP4 MoE"), Some(DType::Mxfp4));
+        assert_eq!(dtype("gpt-oss 20B MXFP4 MoE"), None, "only its experts");
         assert_eq!(weights("qwen2 7B Q4_K - Medium").map(|format| format.given), Some("Q4_K - Medium".to_owned()));
         assert_eq!(dtype("qwen2 7B Q4_K - Medium"), None);
         assert_eq!(weights("llama 8B"), None);

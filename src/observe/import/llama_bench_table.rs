@@ -41,7 +41,7 @@ fn read(input: &Input<'_>) -> Result<Vec<Observation>, ReadError> {
         version.and_then(|build| build.split_once('(')).map(|(_, rest)| text::clean(rest.trim_end_matches(')')));
     let mut observations = Vec::new();
     for (line, text) in input.lines().skip(start) {
-        let Some(values) = cells(text) else { break };
+        let Some(values) = cells(text) else { continue };
         if values.iter().all(|value| value.chars().all(|c| matches!(c, '-' | ':' | ' '))) {
             continue;
         }

@@ -27,6 +27,11 @@ fn columns(line: &str) -> Option<Vec<&str>> {
     (names.first() == Some(&"size") && names.contains(&"algbw") && names.contains(&"busbw")).then_some(names)
 }
 
+/// Whether a line is a row of the table. NCCL's own messages, which begin with the name of a host, may stand between the rows.
+fn is_row(line: &str) -> bool {
+    line.split_whitespace().next().is_some_and(|size| size.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// What the headers say.
 #[derive(Default)]
 struct Head {
@@ -68,7 +73,7 @@ fn read(input: &Input<'_>) -> Result<Vec<Observation>, ReadError> {
             if let Some(found) = columns(line) {
                 names = found;
             }
-        } else if !names.is_empty() && line.trim_start().starts_with(|c: char| c.is_ascii_digit()) {
+        } else if !names.is_empty() && is_row(line) {
             let row = Row { names: &names, values: line.split_whitespace().collect(), at: input.line(number) };
             let mut curve = row.curve(&mut observation)?;
             curve.operation = head.operation;
