@@ -14,6 +14,7 @@ pub mod facts;
 pub mod fit;
 pub mod graph;
 pub mod model;
+pub mod observe;
 pub mod probe;
 pub mod profile;
 pub mod report;
