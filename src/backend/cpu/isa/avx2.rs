@@ -61,12 +61,6 @@ impl Vector for Avx2 {
     }
 
     #[inline(always)]
-    fn prefetch(from: *const f32) {
-        // SAFETY: a prefetch of any address is harmless.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
-    }
-
-    #[inline(always)]
     unsafe fn load_unaligned(from: *const f32) -> Self {
         // SAFETY: the caller's.
         Self(unsafe { _mm256_loadu_ps(from) })

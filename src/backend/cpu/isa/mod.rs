@@ -53,9 +53,6 @@ pub(super) trait Vector: Copy {
     /// The instruction set is available.
     unsafe fn add_bits(self, other: Self) -> Self;
 
-    /// Asks for the data at an address, which need not exist.
-    fn prefetch(from: *const f32);
-
     /// # Safety
     /// The instruction set is available; `WIDTH` elements can be read at `from`.
     unsafe fn load_unaligned(from: *const f32) -> Self;

@@ -67,14 +67,6 @@ impl Vector for Neon {
     }
 
     #[inline(always)]
-    fn prefetch(from: *const f32) {
-        // SAFETY: a prefetch of any address is harmless.
-        unsafe {
-            std::arch::asm!("prfm pldl1keep, [{from}]", from = in(reg) from, options(nostack, preserves_flags, readonly))
-        }
-    }
-
-    #[inline(always)]
     unsafe fn load_unaligned(from: *const f32) -> Self {
         // SAFETY: the caller's.
         Self(unsafe { vld1q_f32(from) })

@@ -52,9 +52,6 @@ impl Vector for Portable {
     }
 
     #[inline(always)]
-    fn prefetch(_: *const f32) {}
-
-    #[inline(always)]
     unsafe fn load_unaligned(from: *const f32) -> Self {
         // SAFETY: the caller's.
         Self(unsafe { from.cast::<[f32; 4]>().read_unaligned() })

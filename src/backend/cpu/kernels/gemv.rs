@@ -9,7 +9,7 @@ use half::{bf16, f16};
 
 use super::Program;
 use super::dot::wide::{self, GROUP, Int4, Wide};
-use super::dot::{NEXT_ROWS, NOTHING, Rows, multiply};
+use super::dot::{Rows, multiply};
 use super::element::{Element, PERIOD, fill_rows, near};
 use crate::backend::cpu::arena::Lanes;
 use crate::backend::cpu::isa::{Compiled, best, for_every_isa};
@@ -26,8 +26,8 @@ struct Format {
     activations: DType,
     /// Kernels of special instructions.
     special: &'static [&'static [Compiled<Multiply>]],
-    /// Kernels that widen to `f32`, for every instruction set, in several walks.
-    wide: [(&'static str, &'static [Compiled<Multiply>]); 3],
+    /// Kernels that widen to `f32`, for every instruction set, in both walks.
+    wide: [(&'static str, &'static [Compiled<Multiply>]); 2],
     /// The exact value of an activation, and of a weight in a row of some columns.
     activation: fn(*const u8, usize) -> f64,
     weight: fn(*const u8, usize, usize) -> f64,
@@ -43,17 +43,15 @@ impl Format {
     }
 }
 
-/// The walks of a dot product: rows at a time, and bytes that are asked for ahead.
+/// The walks of a dot product: without asking for weights ahead, which is faster in caches, and with it.
 macro_rules! walks {
     ($dot:ty) => {
         [
             // SAFETY, of all: the caller's; the kernel is compiled for the instruction set of `V`.
             // SAFETY: as above.
-            ("4 rows", for_every_isa!(fn(rows: &Rows) { unsafe { multiply::<$dot, 4, NOTHING>(rows) } })),
+            ("4 rows", for_every_isa!(fn(rows: &Rows) { unsafe { multiply::<$dot, AT_ONCE, false>(rows) } })),
             // SAFETY: as above.
-            ("4 rows, the next asked for", for_every_isa!(fn(rows: &Rows) { unsafe { multiply::<$dot, 4, NEXT_ROWS>(rows) } })),
-            // SAFETY: as above.
-            ("1 row, 4 kB ahead", for_every_isa!(fn(rows: &Rows) { unsafe { multiply::<$dot, 1, 4096>(rows) } })),
+            ("4 rows, ahead", for_every_isa!(fn(rows: &Rows) { unsafe { multiply::<$dot, AT_ONCE, true>(rows) } })),
         ]
     };
 }
@@ -62,13 +60,9 @@ macro_rules! walks {
 #[cfg(target_arch = "x86_64")]
 macro_rules! avx512 {
     ($name:literal, $feature:tt, $dot:ty) => {
-        [
-            avx512!($name, $feature, "4 rows", $dot, 4, NOTHING),
-            avx512!($name, $feature, "4 rows, the next asked for", $dot, 4, NEXT_ROWS),
-            avx512!($name, $feature, "1 row, 4 kB ahead", $dot, 1, 4096),
-        ]
+        [avx512!($name, $feature, "4 rows", $dot, false), avx512!($name, $feature, "4 rows, ahead", $dot, true)]
     };
-    ($name:literal, $feature:tt, $walk:literal, $dot:ty, $rows:literal, $ahead:expr) => {
+    ($name:literal, $feature:tt, $walk:literal, $dot:ty, $ahead:literal) => {
         Compiled {
             isa: concat!($name, ", ", $walk),
             available: || crate::backend::cpu::isa::has_avx512() && std::arch::is_x86_feature_detected!($feature),
@@ -77,7 +71,7 @@ macro_rules! avx512 {
                 #[target_feature(enable = $feature)]
                 unsafe fn compiled(rows: &Rows) {
                     // SAFETY: the caller's; this function has the instruction set enabled.
-                    unsafe { multiply::<$dot, $rows, { $ahead }>(rows) }
+                    unsafe { multiply::<$dot, AT_ONCE, $ahead>(rows) }
                 }
                 compiled as Multiply
             },
@@ -88,13 +82,13 @@ macro_rules! avx512 {
 #[cfg(target_arch = "x86_64")]
 mod special {
     use super::super::dot::{vnni, x86};
-    use super::{Compiled, Multiply, NEXT_ROWS, NOTHING, Rows, multiply};
+    use super::{AT_ONCE, Compiled, Multiply, Rows, multiply};
 
-    pub(super) static BF16: [Compiled<Multiply>; 3] = avx512!("AVX-512 BF16 dot", "avx512bf16", x86::Bf16Dot<2>);
-    pub(super) static INT8: [Compiled<Multiply>; 3] = avx512!("AVX-512 VNNI, 16-bit", "avx512vnni", vnni::Int8);
-    pub(super) static INT4_LOOKUP: [Compiled<Multiply>; 3] =
+    pub(super) static BF16: [Compiled<Multiply>; 2] = avx512!("AVX-512 BF16 dot", "avx512bf16", x86::Bf16Dot<2>);
+    pub(super) static INT8: [Compiled<Multiply>; 2] = avx512!("AVX-512 VNNI, 16-bit", "avx512vnni", vnni::Int8);
+    pub(super) static INT4_LOOKUP: [Compiled<Multiply>; 2] =
         avx512!("AVX-512 lookup and BF16 dot", "avx512bf16", x86::Int4Dot);
-    pub(super) static INT4: [Compiled<Multiply>; 3] = avx512!("AVX-512 VNNI, 16-bit", "avx512vnni", vnni::Int4);
+    pub(super) static INT4: [Compiled<Multiply>; 2] = avx512!("AVX-512 VNNI, 16-bit", "avx512vnni", vnni::Int4);
 }
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -207,8 +201,8 @@ fn fill_vector<T: Element>(vector: &mut [u8]) {
 
 /// The seed of the vector, the same on all lanes.
 const VECTOR: Seed = Seed(900);
-/// Rows come in multiples of this.
-const ROWS: u64 = 4;
+/// Rows that are multiplied at a time, and that come in multiples of it.
+const AT_ONCE: usize = 4;
 
 /// A matrix–vector product on its lanes' memory: the rows, their scales, the vector, the vector prepared, and the results.
 pub(in crate::backend::cpu) struct Gemv {
@@ -252,10 +246,14 @@ impl Gemv {
             return Err(BackendError::unsupported(format!("there is no kernel for {weights} times {activations}")));
         };
         let Sizes { rows, columns, parts } = sizes;
-        if rows == 0 || parts == 0 || columns == 0 || !rows.is_multiple_of(parts * ROWS) || !columns.is_multiple_of(256)
+        if rows == 0
+            || parts == 0
+            || columns == 0
+            || !rows.is_multiple_of(parts * AT_ONCE as u64)
+            || !columns.is_multiple_of(256)
         {
             return Err(BackendError::unsupported(format!(
-                "{rows} rows of {columns} are not {parts} times a multiple of {ROWS} rows, of a multiple of 256"
+                "{rows} rows of {columns} are not {parts} times a multiple of {AT_ONCE} rows, of a multiple of 256"
             )));
         }
         let special = format.special.iter().copied().flatten().filter(|kernel| (kernel.available)());

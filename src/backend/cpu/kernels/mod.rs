@@ -33,6 +33,31 @@ fn prefetch<T>(from: *const T) {
     let _ = from;
 }
 
+/// The same, into the second-level cache only.
+#[inline(always)]
+fn prefetch_second<T>(from: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch of any address is harmless.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(from.cast());
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        std::arch::asm!("prfm pldl2keep, [{from}]", from = in(reg) from, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let _ = from;
+}
+
+/// Asks for what a stream of bytes comes to after an address, in two stages: into the second-level cache early, because more can be on its way there, and
+/// from there into the first, because arithmetic that waits for its operands holds up the loads behind it.
+#[inline(always)]
+fn prefetch_stream<T>(from: *const T) {
+    prefetch_second(from.wrapping_byte_add(4096));
+    prefetch(from.wrapping_byte_add(1024));
+}
+
 /// A kernel that every lane runs on its own memory.
 pub(super) trait Program: Sync {
     /// The implementations, described.

@@ -8,15 +8,47 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::backend::cpu::arena::Lanes;
 use crate::backend::cpu::isa::{Vector, portable::Portable};
-use crate::backend::cpu::kernels::Program;
+use crate::backend::cpu::kernels::{Program, prefetch, prefetch_stream};
 use crate::backend::cpu::microarch::Microarchitecture;
 use crate::backend::{BackendError, CycleLimit};
 use crate::data::{Seed, unit_f32};
 use crate::resource::{Access, Stores, StreamOp};
 
 /// How a pass walks its arrays: at how many places at once (some memory controllers and prefetchers prefer several), by how many vectors at
-/// each place per turn of the loop, and how many elements ahead it asks for data (0: it leaves that to the hardware).
-const WALKS: [(usize, usize, usize); 5] = [(1, 16, 0), (2, 8, 0), (4, 4, 0), (2, 2, 0), (1, 2, 512)];
+/// each place per turn of the loop, and what it asks for ahead.
+const WALKS: [(usize, usize, Ahead); 6] = [
+    (1, 16, Ahead::Nothing),
+    (2, 8, Ahead::Nothing),
+    (4, 4, Ahead::Nothing),
+    (2, 2, Ahead::Nothing),
+    (1, 2, Ahead::Near),
+    (4, 2, Ahead::Staged),
+];
+
+/// What a walk asks for before it needs it.
+#[derive(Clone, Copy)]
+enum Ahead {
+    /// That is left to the hardware.
+    Nothing,
+    /// What comes [`NEAR`] bytes later, into the first-level cache.
+    Near,
+    /// What [`prefetch_stream`] asks for.
+    Staged,
+}
+
+/// Bytes.
+const NEAR: usize = 2048;
+
+impl Ahead {
+    #[inline(always)]
+    fn ask(self, at: *const f32) {
+        match self {
+            Self::Nothing => {}
+            Self::Near => prefetch(at.wrapping_byte_add(NEAR)),
+            Self::Staged => prefetch_stream(at),
+        }
+    }
+}
 
 /// Parts by which each place of a walk lags behind the one before it. Without it places are a power of two apart, where memory keeps them in the
 /// same bank: two places 256 MiB apart read at 24 GB/s where 33 were to be had.
@@ -74,10 +106,10 @@ unsafe fn passes<V: Vector, const OP: u8, const NT: bool, const WALK: usize>(arr
                 for stream in 0..streams {
                     for vector in 0..per_stream {
                         let at = begin[stream] + start + vector * V::WIDTH;
-                        if ahead > 0 && OP != WRITE {
-                            V::prefetch(first.wrapping_add(at + ahead));
+                        if OP != WRITE {
+                            ahead.ask(first.wrapping_add(at));
                             if OP >= ADD {
-                                V::prefetch(second.wrapping_add(at + ahead));
+                                ahead.ask(second.wrapping_add(at));
                             }
                         }
                         if OP == READ {
@@ -224,6 +256,7 @@ macro_rules! kernels {
                     2 => Some(choose!(2)),
                     3 => Some(choose!(3)),
                     4 => Some(choose!(4)),
+                    5 => Some(choose!(5)),
                     _ => None,
                 }
             }
@@ -329,8 +362,12 @@ impl Stream {
         let passes: Vec<Passes> = (0..WALKS.len()).filter_map(|walk| (kernels.select)(access, walk)).collect();
         let name = |(streams, vectors, ahead)| {
             let places = if streams == 1 { "1 stream".to_owned() } else { format!("{streams} streams") };
-            let prefetch = if ahead > 0 { format!(", prefetch {ahead} ahead") } else { String::new() };
-            format!("{}, {places} by {vectors} vectors{prefetch}", kernels.isa)
+            let ahead = match ahead {
+                Ahead::Nothing => String::new(),
+                Ahead::Near => format!(", {} kB ahead", NEAR / 1024),
+                Ahead::Staged => ", ahead".to_owned(),
+            };
+            format!("{}, {places} by {vectors} vectors{ahead}", kernels.isa)
         };
         let names = WALKS.map(name);
         Ok(Self {

@@ -10,7 +10,7 @@ use half::{bf16, f16};
 
 use super::super::dot::wide::{self, Widen};
 use super::super::element::{Element, PERIOD, near};
-use super::super::{Program, prefetch};
+use super::super::{Program, prefetch_stream};
 use super::{DIM, GROUP, dot, weights};
 use crate::backend::cpu::arena::Lanes;
 use crate::backend::cpu::isa::{Compiled, Vector, best, exp, for_every_isa};
@@ -35,12 +35,12 @@ struct Cache {
     results: *mut f32,
 }
 
-/// Attends to a cache. Keys and values are asked for `AHEAD` bytes ahead, or left to the hardware.
+/// Attends to a cache. `AHEAD` asks for the keys and values that come next; past the end of its keys, a block asks for those of the block that follows.
 ///
 /// # Safety
 /// The vector's instruction set is available; everything lies where `cache` says.
 #[inline(always)]
-unsafe fn attend<V: Vector, F: Widen, const SCALED: bool, const AHEAD: usize>(cache: &Cache) {
+unsafe fn attend<V: Vector, F: Widen, const SCALED: bool, const AHEAD: bool>(cache: &Cache) {
     /// Vectors of results that are summed at a time, for each head of the group.
     const VECTORS: usize = 4;
     let row = DIM * F::BYTES;
@@ -54,9 +54,8 @@ unsafe fn attend<V: Vector, F: Widen, const SCALED: bool, const AHEAD: usize>(ca
         for first in (0..cache.context).step_by(BLOCK) {
             for position in 0..BLOCK {
                 let key = cache.keys.add((first + position) * row);
-                if AHEAD > 0 {
-                    // Past its end, this is the beginning of the next block, which comes after this block's values.
-                    ask_for(key.wrapping_add(AHEAD), row);
+                if AHEAD {
+                    ask_ahead(key, row);
                 }
                 let mut products = [V::splat(0.0); GROUP];
                 for at in (0..DIM).step_by(V::WIDTH) {
@@ -111,8 +110,8 @@ unsafe fn attend<V: Vector, F: Widen, const SCALED: bool, const AHEAD: usize>(ca
                 }
                 for position in 0..BLOCK {
                     let value = cache.values.add((first + position) * row + part * F::BYTES);
-                    if AHEAD > 0 && part == 0 {
-                        ask_for(value.wrapping_add(AHEAD), row);
+                    if AHEAD && part == 0 {
+                        ask_ahead(value, row);
                     }
                     let mut values = [V::splat(0.0); VECTORS];
                     for (vector, lane) in values.iter_mut().enumerate() {
@@ -141,11 +140,11 @@ unsafe fn attend<V: Vector, F: Widen, const SCALED: bool, const AHEAD: usize>(ca
     }
 }
 
-/// Asks for some bytes.
+/// Asks for what comes after a row.
 #[inline(always)]
-fn ask_for(from: *const u8, bytes: usize) {
+fn ask_ahead(row: *const u8, bytes: usize) {
     for line in (0..bytes).step_by(64) {
-        prefetch(from.wrapping_add(line));
+        prefetch_stream(row.wrapping_add(line));
     }
 }
 
@@ -158,7 +157,7 @@ type Attend = unsafe fn(&Cache);
 struct Format {
     kv: DType,
     bytes: usize,
-    attend: [(&'static str, &'static [Compiled<Attend>]); 3],
+    attend: [(&'static str, &'static [Compiled<Attend>]); 2],
     scaled: bool,
     fill: fn(&mut [u8], Seed),
     reference: fn(&Reference<'_>, &[f32]) -> Vec<f64>,
@@ -231,11 +230,9 @@ macro_rules! cache_format {
             attend: [
                 // SAFETY, of all: the caller's; the kernel is compiled for the instruction set of `V`.
                 // SAFETY: as above.
-                ("", for_every_isa!(fn(cache: &Cache) { unsafe { attend::<V, $widen, $scaled, 0>(cache) } })),
+                ("", for_every_isa!(fn(cache: &Cache) { unsafe { attend::<V, $widen, $scaled, false>(cache) } })),
                 // SAFETY: as above.
-                (", 2 kB ahead", for_every_isa!(fn(cache: &Cache) { unsafe { attend::<V, $widen, $scaled, 2048>(cache) } })),
-                // SAFETY: as above.
-                (", 4 kB ahead", for_every_isa!(fn(cache: &Cache) { unsafe { attend::<V, $widen, $scaled, 4096>(cache) } })),
+                (", ahead", for_every_isa!(fn(cache: &Cache) { unsafe { attend::<V, $widen, $scaled, true>(cache) } })),
             ],
             scaled: $scaled,
             fill: Of::<$element>::fill,

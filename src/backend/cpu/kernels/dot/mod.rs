@@ -2,7 +2,7 @@
 //!
 //! Weights are read once and in order, from as many rows at a time as registers allow, so that activations are loaded once for all of them.
 
-use super::prefetch;
+use super::prefetch_stream;
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod vnni;
@@ -62,34 +62,29 @@ pub(super) struct Rows {
     pub(super) results: *mut f32,
 }
 
-/// What a product asks for before it needs it.
-pub(super) const NOTHING: usize = 0;
-/// The same place of the rows that come next.
-pub(super) const NEXT_ROWS: usize = 1;
-
-/// Multiplies `AT_ONCE` rows at a time with one vector. It asks for weights `AHEAD` bytes ahead, unless that is [`NOTHING`] or [`NEXT_ROWS`].
+/// Multiplies `AT_ONCE` rows at a time with one vector. They lie far apart, so that each is the head of a stream through memory; `AHEAD` asks for what
+/// these streams come to next.
 ///
 /// # Safety
 /// The instruction set of the dot product is available; rows come in multiples of `AT_ONCE`, columns of `CHUNK`; everything lies where `rows` says.
 #[inline(always)]
-pub(super) unsafe fn multiply<D: Dot<Result = f32>, const AT_ONCE: usize, const AHEAD: usize>(rows: &Rows) {
+pub(super) unsafe fn multiply<D: Dot<Result = f32>, const AT_ONCE: usize, const AHEAD: bool>(rows: &Rows) {
     let &Rows { weights, stride, columns, prepared, results, .. } = rows;
+    let apart = rows.rows / AT_ONCE;
     // SAFETY: the caller's; a prefetch of any address is harmless.
     unsafe {
         D::prepare(rows.activations, columns, prepared);
-        let mut first = 0;
-        while first < rows.rows {
+        for first in 0..apart {
             let start = weights.add(first * stride);
-            let ahead = if AHEAD == NEXT_ROWS { AT_ONCE * stride } else { AHEAD };
             let mut bytes = 0;
             let mut sums = [D::zero(); AT_ONCE];
             let mut at = 0;
             while at < columns {
                 for (row, sums) in sums.iter_mut().enumerate() {
-                    let row = start.add(row * stride);
-                    if AHEAD != NOTHING {
+                    let row = start.add(row * apart * stride);
+                    if AHEAD {
                         for line in (0..D::BYTES).step_by(64) {
-                            prefetch(row.wrapping_add(bytes + line + ahead));
+                            prefetch_stream(row.wrapping_add(bytes + line));
                         }
                     }
                     *sums = D::step(*sums, row, columns, at, prepared);
@@ -98,9 +93,8 @@ pub(super) unsafe fn multiply<D: Dot<Result = f32>, const AT_ONCE: usize, const 
                 bytes += D::BYTES;
             }
             for (row, sums) in sums.into_iter().enumerate() {
-                results.add(first + row).write(D::finish(sums, prepared, columns));
+                results.add(first + row * apart).write(D::finish(sums, prepared, columns));
             }
-            first += AT_ONCE;
         }
     }
 }
