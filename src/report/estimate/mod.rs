@@ -25,12 +25,12 @@ pub fn estimate(document: &Document, by: By) -> Vec<Block> {
     }
     blocks.push(Block::blank());
     blocks.extend(memory::memory(&document.estimate, &document.scenario));
-    let accounts: [(&str, fn(&Answer) -> &crate::estimate::Account); 2] =
-        [("decode", |answer| &answer.decode), ("prefill", |answer| &answer.prefill)];
-    for (title, of) in accounts {
-        blocks.push(Block::blank());
-        blocks.extend(account::account(title, of(&document.estimate), document.against.as_ref().map(of), by));
-    }
+    let estimate = &document.estimate;
+    let against = document.against.as_ref();
+    blocks.push(Block::blank());
+    blocks.extend(account::account("decode", &estimate.decode, against.map(|answer| &answer.decode), by));
+    blocks.push(Block::blank());
+    blocks.extend(account::account("prefill", &estimate.prefill, against.map(|answer| &answer.prefill), by));
     blocks.push(Block::blank());
     blocks.extend(served::served(&answers));
     blocks.extend(account::assumptions([&document.estimate.decode, &document.estimate.prefill]));

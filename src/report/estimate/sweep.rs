@@ -3,7 +3,7 @@
 use super::super::block::{Block, Cell, Group, Row as TableRow, Table, Tone};
 use super::served::rate;
 use crate::estimate::{Dimension, Point, Row};
-use crate::units::{Unit, human};
+use crate::units::{Seconds, Unit, human};
 
 /// The points as a table.
 #[must_use]
@@ -64,8 +64,8 @@ fn fields_of(point: &Point) -> [String; 8] {
         point.memory.get().to_string(),
         point.fits.to_string(),
         point.largest_batch.map_or_else(String::new, |batch| batch.to_string()),
-        number(point.ttft.map(|time| time.get())),
-        number(point.tpot.map(|time| time.get())),
+        number(point.ttft.map(Seconds::get)),
+        number(point.tpot.map(Seconds::get)),
         number(point.throughput),
         number(point.throughput_per_user),
         String::new(),
