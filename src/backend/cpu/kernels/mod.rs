@@ -33,6 +33,23 @@ fn prefetch<T>(from: *const T) {
     let _ = from;
 }
 
+/// Asks for the data at an address, which need not exist, but only into the second-level cache, because it is not wanted soon.
+#[inline(always)]
+fn prefetch_far<T>(from: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch of any address is harmless.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(from.cast());
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        std::arch::asm!("prfm pldl2keep, [{from}]", from = in(reg) from, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let _ = from;
+}
+
 /// A kernel that every lane runs on its own memory.
 pub(super) trait Program: Sync {
     /// The implementations, described.
