@@ -8,7 +8,7 @@ use half::bf16;
 use super::super::Program;
 use super::super::element::{Element, near};
 use super::super::gemm::step::Step;
-use super::super::gemm::tile::tile;
+use super::super::gemm::tile::{asked, tile};
 use super::{DIM, GROUP, dot, weights};
 use crate::backend::cpu::arena::Lanes;
 use crate::backend::cpu::isa::{Vector, exp};
@@ -110,7 +110,9 @@ pub(in super::super) unsafe fn attend<V, S, const ROWS: usize, const VECTORS: us
                         for row in (0..rows).step_by(ROWS) {
                             let (a, b) = (queries.add(row * (words + 16)), packed_keys.add((block + column) * words));
                             let to = scores.add(row * KEYS_AT_ONCE + column);
-                            tile::<S, ROWS, VECTORS>(words, a, b, to, KEYS_AT_ONCE, false);
+                            let next =
+                                b.wrapping_add(COLUMNS * words).cast::<u8>().wrapping_add(row / ROWS * asked(words));
+                            tile::<S, ROWS, VECTORS, COLUMNS>(words, a, b, next, to, KEYS_AT_ONCE, false);
                         }
                     }
                     for row in 0..rows {
@@ -135,12 +137,21 @@ pub(in super::super) unsafe fn attend<V, S, const ROWS: usize, const VECTORS: us
                         for column in (0..DIM).step_by(COLUMNS) {
                             // Panels of values: all positions of some columns lie together.
                             let b = packed_values.add(column * padded(context) / S::GROUP + block / S::GROUP * COLUMNS);
+                            let next = b.wrapping_add(COLUMNS * padded(context) / S::GROUP).cast();
                             let to = results.add(row * DIM + column);
                             if height == ROWS {
-                                tile::<S, ROWS, VECTORS>(keys / S::GROUP, packed, b, to, DIM, true);
+                                tile::<S, ROWS, VECTORS, COLUMNS>(keys / S::GROUP, packed, b, next, to, DIM, true);
                             } else {
                                 // The scores are not needed any more, and wide enough.
-                                tile::<S, ROWS, VECTORS>(keys / S::GROUP, packed, b, scores, COLUMNS, false);
+                                tile::<S, ROWS, VECTORS, COLUMNS>(
+                                    keys / S::GROUP,
+                                    packed,
+                                    b,
+                                    next,
+                                    scores,
+                                    COLUMNS,
+                                    false,
+                                );
                                 for row in 0..height {
                                     for column in 0..COLUMNS {
                                         *to.add(row * DIM + column) += *scores.add(row * COLUMNS + column);

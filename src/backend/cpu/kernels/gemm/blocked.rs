@@ -3,12 +3,12 @@
 
 use super::engine::Block;
 use super::step::Step;
-use super::tile::tile;
+use super::tile::{asked, tile};
 
 /// Sizes of the blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Blocking {
-    /// Words of k: a panel of weights this deep stays in the first-level cache. A multiple of 16.
+    /// Most words of k: the deeper, the less often all of C is passed over. A multiple of 16.
     pub(super) k: usize,
     /// Rows of activations: a block of them stays in the second-level cache.
     pub(super) m: usize,
@@ -49,11 +49,14 @@ impl Blocking {
 #[inline(always)]
 pub(super) unsafe fn product<S: Step, const ROWS: usize, const VECTORS: usize, const COLUMNS: usize>(block: &Block) {
     const { assert!(COLUMNS == VECTORS * S::WIDTH, "a tile is as wide as its vectors") };
+    const { assert!(VECTORS <= 4, "there are narrower tiles of one to three vectors") };
     let (a, b, c) = (block.a.cast::<S::Element>(), block.b.cast::<S::Element>(), block.c.cast::<S::Sum>());
     let blocking = block.blocking;
     let words = block.k / S::GROUP;
     // Whole tiles, so that only the last block has an edge.
     let rows = (blocking.m / ROWS).max(1) * ROWS;
+    // No shallow rest, which would cost as much of a pass over C as the others.
+    let depth = words.div_ceil(words.div_ceil(blocking.k)).next_multiple_of(16);
     // SAFETY: panels, tiles and the scratch lie where the sizes say, which are the caller's.
     unsafe {
         let packed_a = block.scratch.cast::<S::Word>();
@@ -62,8 +65,8 @@ pub(super) unsafe fn product<S: Step, const ROWS: usize, const VECTORS: usize, c
         let edge = packed_b.cast::<u8>().add(edge_at.next_multiple_of(ALIGNMENT)).cast::<S::Sum>();
         for first_n in (0..block.n).step_by(blocking.n) {
             let n = blocking.n.min(block.n - first_n);
-            for first_k in (0..words).step_by(blocking.k) {
-                let k = blocking.k.min(words - first_k);
+            for first_k in (0..words).step_by(depth) {
+                let k = depth.min(words - first_k);
                 for j in (0..n).step_by(COLUMNS) {
                     let from = b.add((first_n + j) * block.k + first_k * S::GROUP);
                     S::pack::<COLUMNS, true>(from, block.k, COLUMNS.min(n - j), k, packed_b.add(j * k));
@@ -86,13 +89,22 @@ pub(super) unsafe fn product<S: Step, const ROWS: usize, const VECTORS: usize, c
                         let width = COLUMNS.min(n - j);
                         for (index, i) in (0..m).step_by(ROWS).enumerate() {
                             let (a, b) = (packed_a.add(index * panel), packed_b.add(j * k));
+                            // The next panel of weights comes from far away: these tiles ask for it piece by piece.
+                            let next = b.wrapping_add(COLUMNS * k).cast::<u8>().wrapping_add(index * asked(k));
                             let c = c.add((first_m + i) * block.stride + first_n + j);
                             let height = ROWS.min(m - i);
-                            if height == ROWS && width == COLUMNS {
-                                tile::<S, ROWS, VECTORS>(k, a, b, c, block.stride, first_k > 0);
+                            let whole = height == ROWS && width.is_multiple_of(S::WIDTH);
+                            let (to, stride, add) =
+                                if whole { (c, block.stride, first_k > 0) } else { (edge, COLUMNS, false) };
+                            match width.div_ceil(S::WIDTH) {
+                                1 => tile::<S, ROWS, 1, COLUMNS>(k, a, b, next, to, stride, add),
+                                2 => tile::<S, ROWS, 2, COLUMNS>(k, a, b, next, to, stride, add),
+                                3 if VECTORS > 3 => tile::<S, ROWS, 3, COLUMNS>(k, a, b, next, to, stride, add),
+                                _ => tile::<S, ROWS, VECTORS, COLUMNS>(k, a, b, next, to, stride, add),
+                            }
+                            if whole {
                                 continue;
                             }
-                            tile::<S, ROWS, VECTORS>(k, a, b, edge, COLUMNS, false);
                             for row in 0..height {
                                 for column in 0..width {
                                     let (from, to) =

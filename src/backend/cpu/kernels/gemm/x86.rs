@@ -490,6 +490,15 @@ pub(super) static ENGINES: &[Engine] = &[
         "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c"
     ),
     engine!(
+        "AVX-512 FMA, 8×48 tile",
+        F32Avx512,
+        has_avx512,
+        8,
+        3,
+        48,
+        "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c"
+    ),
+    engine!(
         "AVX-512 FMA, 14×16 tile",
         F64Avx512,
         has_avx512,
@@ -517,12 +526,30 @@ pub(super) static ENGINES: &[Engine] = &[
         "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c"
     ),
     engine!(
+        "widened to f32, AVX-512 FMA, 8×48 tile",
+        WideAvx512,
+        has_avx512,
+        8,
+        3,
+        48,
+        "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c"
+    ),
+    engine!(
         "AVX-512 VNNI, 14×32 tile",
         VnniAvx512,
         has_vnni,
         14,
         2,
         32,
+        "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c"
+    ),
+    engine!(
+        "AVX-512 VNNI, 8×48 tile",
+        VnniAvx512,
+        has_vnni,
+        8,
+        3,
+        48,
         "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c"
     ),
     engine!("AVX-VNNI, 6×16 tile", VnniAvx2, has_avx_vnni, 6, 2, 16, "avx2,fma,f16c,avxvnni"),
