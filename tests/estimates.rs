@@ -103,8 +103,9 @@ fn what_does_not_fit_says_by_how_much_and_what_would() {
     let out = output("estimate -m llama-3.1-70b -f rtx-4090");
     insta::assert_snapshot!("too-large", out);
     assert!(out.contains("does not fit, by ") && out.contains("`--tp 8`"), "{out}");
-    let long = output(&format!("{SMALL} -b 100 --prompt 16k"));
-    assert!(long.contains("no more than 14 sequences; or"), "{long}");
+    let many = output(&format!("{SMALL} -b 60"));
+    let remedies = "no more than 30 sequences; or no more than 656 tokens each; or a cache of fp8_e4m3; or weights of ";
+    assert!(many.contains(remedies), "{many}");
 }
 
 #[test]
@@ -145,10 +146,10 @@ fn sweeps_are_tables_lines_and_documents() {
     // Some points fail, and say why; where all do, the sweep does.
     let csv = output(&format!("{SERVER} --sweep context=1k,1M --format csv"));
     let last = csv.lines().last().unwrap();
-    assert!(last.starts_with("1000000,,") && last.contains("is beyond the 32768 tokens"), "{csv}");
+    assert!(last.starts_with("1000000,,") && last.contains("is beyond the 131072 tokens"), "{csv}");
     let (code, _, err) = rooflab(&Home::new(), &format!("{SERVER} --sweep context=1M,2M"));
     assert_eq!(code, 2);
-    assert!(err.contains("`context` 1000000 is beyond the 32768 tokens"), "{err}");
+    assert!(err.contains("`context` 1000000 is beyond the 131072 tokens"), "{err}");
 }
 
 /// What of a value contradicts a schema, by as much of JSON Schema as the types generate.

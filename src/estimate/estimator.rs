@@ -222,7 +222,11 @@ impl<'a> Estimator<'a> {
         Plan {
             block: scenario.block.max(1),
             allocation: scenario.allocation,
-            split: Split { tensor: scenario.layout.tensor, pipeline: scenario.layout.pipeline },
+            split: Split {
+                tensor: scenario.layout.tensor,
+                pipeline: scenario.layout.pipeline,
+                expert: scenario.layout.expert,
+            },
             reserve: Reserve { activations, ..Reserve::default() },
             ..Plan::new(model, precision, kv)
         }
