@@ -37,8 +37,8 @@ impl CliError {
             causes.push(error.to_string());
             next = error.source();
         }
-        // Errors that say what their source says already would say it twice.
-        causes.dedup();
+        // Errors that end with what their source says already would say it twice.
+        causes.dedup_by(|cause, before| before.ends_with(cause.as_str()));
         Self::Message { message: message.into(), causes, hint: None }
     }
 

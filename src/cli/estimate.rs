@@ -33,7 +33,7 @@ pub(crate) fn run(context: &mut Context, arguments: &args::Estimate) -> Result<A
     let estimator = request.estimator(&costing, &profile);
     let format = if context.json { Format::Json } else { arguments.format };
     if !request.requirements.is_empty() {
-        return candidates::search(context, &request, &costing, &profile, format);
+        return candidates::search(context, arguments, &request, &costing, &profile, format);
     }
     if !arguments.sweep.is_empty() {
         let points = combinations(&arguments.sweep).map_err(|error| CliError::new(error.to_string()))?;

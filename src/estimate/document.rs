@@ -113,9 +113,11 @@ pub struct Answer {
     pub served: ServedFacts,
     /// Throughput against latency, where it was asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     pub frontier: Vec<FrontierPoint>,
     /// Drafts by length, where a draft model was given.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     pub drafts: Vec<Draft>,
     /// What a million tokens cost, where power or price was given.
     #[serde(skip_serializing_if = "Option::is_none")]

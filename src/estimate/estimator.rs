@@ -164,7 +164,11 @@ impl<'a> Estimator<'a> {
         let wanted = match scenario.load {
             Load::Batch(batch) => batch.div_ceil(replicas),
             // In a loop, what does not fit waits.
-            Load::Closed(_) | Load::Open(_) => 1,
+            Load::Closed(concurrency) => {
+                let most = plan.largest_batch(self.memory, budget, tokens).unwrap_or(MOST_SEQUENCES);
+                concurrency.div_ceil(replicas).min(most).max(1)
+            }
+            Load::Open(_) => 1,
         };
         let admission = plan.admit(self.memory, budget, wanted, tokens);
         let largest = admission.largest_batch.unwrap_or(MOST_SEQUENCES).saturating_mul(replicas).min(MOST_SEQUENCES);
@@ -218,7 +222,11 @@ impl<'a> Estimator<'a> {
         Plan {
             block: scenario.block.max(1),
             allocation: scenario.allocation,
-            split: Split { tensor: scenario.layout.tensor, pipeline: scenario.layout.pipeline },
+            split: Split {
+                tensor: scenario.layout.tensor,
+                pipeline: scenario.layout.pipeline,
+                expert: scenario.layout.expert,
+            },
             reserve: Reserve { activations, ..Reserve::default() },
             ..Plan::new(model, precision, kv)
         }

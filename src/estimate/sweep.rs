@@ -85,6 +85,9 @@ pub enum SweepError {
     /// A range goes down, or its step does not go up.
     #[error("the range `{0}` does not go up")]
     Range(String),
+    /// A dimension has two lists.
+    #[error("`{0}` is swept twice: give all its values at once, such as `{0}=1,2,4`")]
+    Twice(Dimension),
     /// Too many values.
     #[error("`{0}` has more than {MOST_POINTS} values")]
     TooMany(String),
@@ -150,6 +153,11 @@ fn value(text: &str) -> Result<u64, SweepError> {
 
 /// Every combination of the sweeps' values, the last dimension fastest. One empty combination where there is no sweep.
 pub fn combinations(sweeps: &[Sweep]) -> Result<Vec<Vec<(Dimension, u64)>>, SweepError> {
+    for (index, sweep) in sweeps.iter().enumerate() {
+        if sweeps[..index].iter().any(|other| other.dimension == sweep.dimension) {
+            return Err(SweepError::Twice(sweep.dimension));
+        }
+    }
     let count = sweeps.iter().try_fold(1_usize, |count, sweep| count.checked_mul(sweep.values.len()));
     if count.is_none_or(|count| count > MOST_POINTS) {
         let all = sweeps.iter().map(|sweep| sweep.dimension.word()).collect::<Vec<_>>();
@@ -214,8 +222,10 @@ mod tests {
         assert_eq!(points.len(), 6);
         assert_eq!(points[1], [(Dimension::Batch, 1), (Dimension::Context, 20)]);
         assert_eq!(combinations(&[]).unwrap(), [[]]);
-        let wide: Sweep = "batch=1-2000".parse().unwrap();
-        assert!(combinations(&[wide.clone(), wide]).is_err());
+        let wide = |text: &str| text.parse::<Sweep>().unwrap();
+        let [batches, prompts] = ["batch=1-2000", "prompt=1-2000"].map(wide);
+        assert_eq!(combinations(&[batches.clone(), prompts]), Err(SweepError::TooMany("batch × prompt".to_owned())));
+        assert_eq!(combinations(&[batches.clone(), batches]), Err(SweepError::Twice(Dimension::Batch)));
     }
 
     proptest! {

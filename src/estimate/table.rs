@@ -7,7 +7,7 @@ use super::scenario::Scenario;
 use super::serving::Metrics;
 use super::subject::Placed;
 use super::sweep::Dimension;
-use crate::graph::Layout;
+use crate::graph::{Layout, Step};
 use crate::units::{Bytes, Seconds};
 
 /// A point of a sweep.
@@ -28,6 +28,8 @@ pub struct Point {
     pub fits: bool,
     /// The most sequences of this length that do.
     pub largest_batch: Option<u64>,
+    /// One decode step of the account's sequences, at the account's context.
+    pub step: Seconds,
     /// Mean time to the first token; none where requests are not answered.
     pub ttft: Option<Seconds>,
     /// Time per token after the first.
@@ -67,7 +69,9 @@ impl Estimator<'_> {
             Served::Steady(metrics) => Some(metrics),
             Served::Saturated { .. } | Served::TooMany { .. } => None,
         };
+        let step = Step::decode(scenario.sequences(engine.admitted()), scenario.decode_context());
         Ok(Point {
+            step: here.cost(&step)?.time,
             memory: admission.lines.iter().map(|line| line.bytes).sum(),
             fits: admission.over.is_none(),
             largest_batch: admission.largest_batch,

@@ -109,8 +109,12 @@ impl Block {
     #[must_use]
     pub const fn copies_per_token(&self, matrix: Matrix) -> u64 {
         match (&self.ffn, matrix.role) {
-            (FeedForward::Experts(experts), Role::ExpertGate | Role::ExpertUp | Role::ExpertDown) => {
-                if experts.per_token < matrix.copies { experts.per_token } else { matrix.copies }
+            (FeedForward::Experts(experts), role) if role.is_of_experts() => {
+                if experts.per_token < matrix.copies {
+                    experts.per_token
+                } else {
+                    matrix.copies
+                }
             }
             _ => matrix.copies,
         }

@@ -55,6 +55,14 @@ pub enum Role {
     SharedScale,
 }
 
+impl Role {
+    /// Whether it is that of a matrix of which every expert has its own.
+    #[must_use]
+    pub const fn is_of_experts(self) -> bool {
+        matches!(self, Self::ExpertGate | Self::ExpertUp | Self::ExpertDown)
+    }
+}
+
 /// Matrices of one shape and role in a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Matrix {

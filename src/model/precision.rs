@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Model;
 use super::format::{Precision, WeightFormat};
 use super::layer::Block;
-use super::matrix::Role;
+use super::matrix::{Matrix, Role};
 use super::names::is_gguf_type;
 use crate::dtype::DType;
 use crate::units::Bytes;
@@ -40,6 +40,12 @@ impl Precision {
         Self::everywhere(model, format, plain, plain, activations, activations)
     }
 
+    /// Bytes of all copies of a matrix in a layer of some kind, with the vectors that are added.
+    fn bytes(&self, kind: usize, matrix: Matrix) -> Bytes {
+        let one = self.of(kind, matrix.role).bytes(matrix.outputs, matrix.inputs);
+        one * matrix.copies as f64 + Bytes(matrix.bias_elements() as f64 * self.vectors.bytes_per_element())
+    }
+
     /// A format for the matrices of layers, one for those that engines leave alone, and one for the tables.
     pub(super) fn everywhere(
         model: &Model,
@@ -72,10 +78,7 @@ impl Model {
     pub fn weight_bytes(&self, precision: &Precision) -> Bytes {
         let vectors = |elements: u64| Bytes(elements as f64 * precision.vectors.bytes_per_element());
         let layers = self.groups().enumerate().map(|(kind, (count, block))| {
-            let matrices = block.matrices(self.hidden).into_iter().map(|matrix| {
-                let one = precision.of(kind, matrix.role).bytes(matrix.outputs, matrix.inputs);
-                one * matrix.copies as f64 + vectors(matrix.bias_elements())
-            });
+            let matrices = block.matrices(self.hidden).into_iter().map(|matrix| precision.bytes(kind, matrix));
             (matrices.sum::<Bytes>() + vectors(block.vectors(self.hidden))) * count as f64
         });
         let table = self.table();
@@ -90,6 +93,16 @@ impl Model {
             vectors(self.vectors_outside_of_layers()),
         ];
         layers.chain(projections).chain(outside).sum()
+    }
+
+    /// Bytes of the experts among them: what devices that share the experts need not all keep.
+    #[must_use]
+    pub fn expert_bytes(&self, precision: &Precision) -> Bytes {
+        let layers = self.groups().enumerate().map(|(kind, (count, block))| {
+            let experts = block.matrices(self.hidden).into_iter().filter(|matrix| matrix.role.is_of_experts());
+            experts.map(|matrix| precision.bytes(kind, matrix)).sum::<Bytes>() * count as f64
+        });
+        layers.sum()
     }
 }
 

@@ -170,11 +170,18 @@ fn devices_share_what_can_be_shared() {
     let qwen = QWEN.model();
     let precision = uniform(HALF, &qwen);
     let cache = |tensor, pipeline| {
-        Plan { split: Split { tensor, pipeline }, ..Plan::new(&qwen, &precision, KV) }.cache(16).get() / 16.0
+        Plan { split: Split { tensor, pipeline, expert: 1 }, ..Plan::new(&qwen, &precision, KV) }.cache(16).get() / 16.0
     };
     // Four heads of keys and values: shared by four devices, repeated beyond.
     assert_eq!([1, 2, 4, 8].map(|tensor| cache(tensor, 1)), [57_344.0, 28_672.0, 14_336.0, 14_336.0]);
     assert_eq!(cache(1, 4), 14_336.0);
+    // Experts are shared; attention, router, norms and tables are repeated. mistralai/Mixtral-8x7B-v0.1: 3 matrices of 8 experts in 32 layers.
+    let mixtral = find_preset("mixtral-8x7b").unwrap().model().unwrap();
+    let formats = uniform(HALF, &mixtral);
+    let weights = |expert| {
+        Plan { split: Split { expert, ..Split::default() }, ..Plan::new(&mixtral, &formats, KV) }.weights().get()
+    };
+    assert_eq!(weights(1) - weights(8), 2.0 * 32.0 * 7.0 * 3.0 * 4096.0 * 14_336.0);
     let latent = LatentAttention {
         heads: 128,
         q_lora_rank: Some(1536),
@@ -187,7 +194,7 @@ fn devices_share_what_can_be_shared() {
     let deepseek = Model::new("deepseek", 7168, 129_280, vec![(61, block)]);
     let precision = uniform(HALF, &deepseek);
     for tensor in [1, 8] {
-        let plan = Plan { split: Split { tensor, pipeline: 1 }, ..Plan::new(&deepseek, &precision, KV) };
+        let plan = Plan { split: Split { tensor, ..Split::default() }, ..Plan::new(&deepseek, &precision, KV) };
         assert_eq!(plan.cache(16).get(), 16.0 * 61.0 * 576.0 * 2.0);
     }
 }
@@ -250,7 +257,7 @@ proptest! {
                 }
                 Remedy::WeightBits(bits) => prop_assert!(bits > 0.0 && bits < 16.0),
                 Remedy::Devices(tensor) => {
-                    let plan = Plan { split: Split { tensor, pipeline: 1 }, ..plan };
+                    let plan = Plan { split: Split { tensor, ..Split::default() }, ..plan };
                     prop_assert!(plan.admit(memory, budget, batch, tokens).over.is_none());
                 }
             }
@@ -265,7 +272,7 @@ proptest! {
     ) {
         let model = layers(hidden, hidden, &[(layers_, heads(kv_heads, head_dim, Some(tokens)))]);
         let precision = uniform(HALF, &model);
-        let split = Split { tensor, pipeline: tensor };
+        let split = Split { tensor, pipeline: tensor, expert: tensor };
         let plan = Plan { block, split, ..Plan::new(&model, &precision, KV) };
         let admission = plan.admit(Bytes(memory), Budget::OfTotal(0.9), batch, tokens);
         prop_assert!(admission.lines.iter().all(|line| line.bytes.get() >= 0.0));

@@ -9,14 +9,16 @@ use rooflab::report::{self, Candidate, Verdict};
 use rooflab::units::Bytes;
 
 use super::request::Request;
+use super::{show, write_json};
 use crate::cli::Answer;
-use crate::cli::args::estimate::Format;
+use crate::cli::args::estimate::{self as args, Format};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 
 /// Tries every format with every combination of the sweeps, and every number of requests in flight that may pay.
 pub(super) fn search(
     context: &mut Context,
+    arguments: &args::Estimate,
     request: &Request,
     costing: &Costing<'_>,
     profile: &Profile,
@@ -68,8 +70,8 @@ pub(super) fn search(
     });
     let candidates: Vec<Candidate> = best.into_iter().chain(others).collect();
     match format {
-        Format::Json => context.write_json(&candidates)?,
-        Format::Table => context.show(&report::candidates(&candidates))?,
+        Format::Json => write_json(context, arguments, &candidates)?,
+        Format::Table => show(context, arguments, &report::candidates(&candidates))?,
         Format::Csv => return Err(CliError::new("`--require` has no `--format csv`").with_hint("use `--format json`")),
     }
     Ok(if has_one { Answer::Yes } else { Answer::No })

@@ -67,6 +67,15 @@ pub struct Split {
     pub tensor: u64,
     /// Stages that share the layers, taken as equally large.
     pub pipeline: u64,
+    /// Devices that share the experts; all else is repeated on each.
+    pub expert: u64,
+}
+
+impl Default for Split {
+    /// One device.
+    fn default() -> Self {
+        Self { tensor: 1, pipeline: 1, expert: 1 }
+    }
 }
 
 /// What is kept beside weights and cache.
@@ -103,7 +112,7 @@ impl<'m> Plan<'m> {
             state: precision.activations,
             block: BLOCK,
             allocation: Allocation::Capped,
-            split: Split { tensor: 1, pipeline: 1 },
+            split: Split { tensor: 1, pipeline: 1, expert: 1 },
             reserve: Reserve { activations: Bytes(0.0), workspace: Bytes(0.0), context: Bytes(0.0) },
         }
     }
@@ -111,7 +120,13 @@ impl<'m> Plan<'m> {
     /// Bytes of the weights on each device.
     #[must_use]
     pub fn weights(&self) -> Bytes {
-        self.model.weight_bytes(self.precision) / (self.split.tensor.max(1) as f64 * self.split.pipeline.max(1) as f64)
+        let Split { tensor, pipeline, expert } = self.split;
+        let elsewhere = match expert {
+            0 | 1 => Bytes(0.0),
+            devices => self.model.expert_bytes(self.precision) * (1.0 - 1.0 / devices as f64),
+        };
+        let kept = self.model.weight_bytes(self.precision) - elsewhere;
+        kept / (tensor.max(1) as f64 * pipeline.max(1) as f64)
     }
 
     /// Bytes on each device for the cache and the states of a sequence of some tokens.

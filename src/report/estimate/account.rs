@@ -18,7 +18,7 @@ pub enum By {
     Resource,
 }
 
-/// Rows below this share of the time are summed up in one.
+/// Rows below this share of the time are summed up in one; not communication, which has its row wherever devices exchange data.
 const SMALL: f64 = 0.005;
 
 /// A step's account, beside that of another profile.
@@ -64,7 +64,8 @@ fn grouped(account: &Account, name: impl Fn(&Entry) -> &'static str) -> Vec<Row>
         }
     }
     sums.sort_by(|a, b| b.1.time.get().total_cmp(&a.1.time.get()));
-    let (long, short): (Vec<_>, Vec<_>) = sums.into_iter().partition(|(_, entry)| entry.share >= SMALL);
+    let is_listed = |entry: &Entry| entry.share >= SMALL || entry.part == Part::Communication;
+    let (long, short): (Vec<_>, Vec<_>) = sums.into_iter().partition(|(_, entry)| is_listed(entry));
     let mut rows: Vec<Row> =
         long.iter().map(|(name, entry)| row(name, Some(entry.count), entry.time, entry.share, Some(entry))).collect();
     let rest: Seconds = short.iter().map(|(_, entry)| entry.time).sum();

@@ -89,6 +89,7 @@ fn drafts(answer: &Answer) -> Option<Block> {
         .map(|draft| Row {
             label: match draft.length {
                 0 => "no draft".to_owned(),
+                1 => "1 draft token".to_owned(),
                 length => format!("{length} draft tokens"),
             },
             cells: vec![
