@@ -70,26 +70,36 @@ impl Model {
     /// Bytes of all weights in some formats. A head that is the embedding is stored once, in the embedding's format.
     #[must_use]
     pub fn weight_bytes(&self, precision: &Precision) -> Bytes {
-        let vectors = |elements: u64| Bytes(elements as f64 * precision.vectors.bytes_per_element());
-        let layers = self.groups().enumerate().map(|(kind, (count, block))| {
-            let matrices = block.matrices(self.hidden).into_iter().map(|matrix| {
-                let one = precision.of(kind, matrix.role).bytes(matrix.outputs, matrix.inputs);
-                one * matrix.copies as f64 + vectors(matrix.bias_elements())
-            });
-            (matrices.sum::<Bytes>() + vectors(block.vectors(self.hidden))) * count as f64
+        let matrices: Bytes = self.stored_matrices(precision).into_iter().map(|(_, _, bytes)| bytes).sum();
+        let of_layers = self.groups().map(|(count, block)| {
+            let biases = block.matrices(self.hidden).into_iter().map(|matrix| matrix.bias_elements() as f64);
+            (biases.sum::<f64>() + block.vectors(self.hidden) as f64) * count as f64
+        });
+        let vectors = of_layers.sum::<f64>() + self.vectors_outside_of_layers() as f64;
+        matrices + Bytes(vectors * precision.vectors.bytes_per_element())
+    }
+
+    /// The matrices that are stored, those of equal layers and all experts together: role, format and bytes.
+    pub(super) fn stored_matrices(&self, precision: &Precision) -> Vec<(Role, WeightFormat, Bytes)> {
+        let layers = self.groups().enumerate().flat_map(|(kind, (count, block))| {
+            block.matrices(self.hidden).into_iter().map(move |matrix| {
+                let format = precision.of(kind, matrix.role);
+                let one = format.bytes(matrix.outputs, matrix.inputs);
+                (matrix.role, format, one * matrix.copies as f64 * count as f64)
+            })
         });
         let table = self.table();
         let activations = WeightFormat::plain(precision.activations);
-        let positions = activations.bytes(self.learned_positions, self.hidden);
-        let projections = self.projections().into_iter().map(|matrix| activations.bytes(matrix.outputs, matrix.inputs));
-        let head = if self.tied_embeddings { Bytes(0.0) } else { precision.head.bytes(table.outputs, table.inputs) };
-        let outside = [
-            precision.embedding.bytes(table.outputs, table.inputs),
-            head,
-            positions,
-            vectors(self.vectors_outside_of_layers()),
-        ];
-        layers.chain(projections).chain(outside).sum()
+        let outside = |role, format: WeightFormat, outputs, inputs| (role, format, format.bytes(outputs, inputs));
+        let mut all: Vec<(Role, WeightFormat, Bytes)> = layers.collect();
+        all.push(outside(Role::Embedding, precision.embedding, table.outputs, table.inputs));
+        if !self.tied_embeddings {
+            all.push(outside(Role::Head, precision.head, table.outputs, table.inputs));
+        }
+        all.push(outside(Role::Embedding, activations, self.learned_positions, self.hidden));
+        let projections = self.projections().into_iter();
+        all.extend(projections.map(|matrix| outside(matrix.role, activations, matrix.outputs, matrix.inputs)));
+        all
     }
 }
 
