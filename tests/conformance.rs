@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use rooflab::dtype::DType;
 use rooflab::estimate::cost::{Bound, Costing, Floor, Launching, Options, Source, ridge_point};
 use rooflab::estimate::link::{Link, all_reduce_at_bus_bandwidth, bus_bandwidth};
-use rooflab::estimate::memory::{Allocation, Budget, Plan};
+use rooflab::estimate::memory::{Allocation, Budget, Plan, Policy};
 use rooflab::estimate::serving::{Engine, Request, StaticBatch, Untimed, static_batch};
 use rooflab::estimate::speculation::{Draft, Speculation, drafts};
 use rooflab::estimate::{Estimator, Placed, Scenario, Subject};
@@ -588,10 +588,16 @@ fn weights_of(name: &str) -> f64 {
     model.weight_bytes(&Precision::uniform(&model, HALF)).get()
 }
 
+/// A model's memory on one device.
+fn planned<'a>(model: &'a Model, precision: &'a Precision, policy: Policy) -> Plan<'a> {
+    let subject = Subject { model, precision, kv: KV, routing: Routing::default() };
+    Plan::new(subject, Layout::default(), policy).unwrap()
+}
+
 fn cache_of(name: &str, allocation: Allocation, batch: u64, tokens: u64) -> f64 {
     let model = model(name);
     let precision = Precision::uniform(&model, HALF);
-    Plan { allocation, ..Plan::new(&model, &precision, KV) }.cache(tokens).get() * batch as f64
+    planned(&model, &precision, Policy { allocation, ..Policy::default() }).cache(tokens).get() * batch as f64
 }
 
 /// The floor of some operations on an A100.
@@ -609,7 +615,7 @@ fn predicted() -> Floor {
 fn llamas_in_80_gb(each: f64) -> f64 {
     let model = model("llama-7b");
     let precision = Precision::uniform(&model, HALF);
-    let plan = Plan { block: 1, ..Plan::new(&model, &precision, KV) };
+    let plan = planned(&model, &precision, Policy { block: 1, ..Policy::default() });
     let tokens = (each / model.kv_bytes_per_token(KV).get()) as u64;
     plan.largest_batch(Bytes(80e9), Budget::OfTotal(1.0), tokens).unwrap() as f64
 }
@@ -714,7 +720,7 @@ fn keys_and_values(of: impl Fn(&Operator) -> f64 + Copy) -> f64 {
 fn qwens(of: impl Fn(&Plan<'_>) -> f64) -> f64 {
     let model = model("qwen2.5-7b");
     let precision = Precision::uniform(&model, HALF);
-    of(&Plan { block: 128, ..Plan::new(&model, &precision, KV) })
+    of(&planned(&model, &precision, Policy { block: 128, ..Policy::default() }))
 }
 
 fn qwens_in(memory: f64, fraction: f64) -> f64 {
@@ -736,7 +742,11 @@ fn exchanged(layout: Layout) -> Option<f64> {
     let precision = Precision::uniform(&model, BF16);
     let profile = sheet("nvidia-h100-sxm");
     let link = Link::new(Seconds(5e-6), BytesPerSecond(450e9)).unwrap();
-    let costing = Costing::new(profile, None, Options { launching: Some(Launching::Eager), link: Some(link) });
+    let costing = Costing::new(
+        profile,
+        None,
+        Options { launching: Some(Launching::Eager), link: Some(link), ..Options::default() },
+    );
     let subject = Subject { model: &model, precision: &precision, kv: KV, routing: Routing::default() };
     let estimator = Estimator { subject, costing: &costing, memory: Bytes(profile.device.memory as f64) };
     let estimate = estimator.estimate(&Scenario { layout, ..Scenario::default() }).unwrap();

@@ -114,11 +114,10 @@ fn drafted(
     costing: &Costing<'_>,
 ) -> Result<Vec<estimate::speculation::Draft>, CliError> {
     let scenario: &Scenario = &request.scenario;
-    let (subject, small) = (estimator.subject, draft.subject());
-    let layout = &scenario.layout;
+    let small = draft.subject();
     let refused = |error: rooflab::graph::LayoutError| CliError::new(error.to_string());
-    let large = estimate::Placed::new(&subject, costing, layout).map_err(refused)?;
-    let small = estimate::Placed::new(&small, costing, layout).map_err(refused)?;
+    let large = estimator.place(scenario).map_err(refused)?;
+    let small = estimate::Placed::new(&small, costing, &scenario.layout).map_err(refused)?;
     let sequences = match scenario.load {
         estimate::Load::Batch(count) | estimate::Load::Closed(count) => count,
         estimate::Load::Open(_) => 1,
@@ -223,6 +222,7 @@ fn refused(error: &estimate::EstimateError) -> CliError {
     let message = CliError::new(error.to_string());
     match error {
         EstimateError::Cost(CostError::NoLink) => message.with_hint("for example `--link 450GB/s,5us`"),
+        EstimateError::Cost(CostError::NoHostLink { .. }) => message.with_hint("for example `--host-link 25GB/s,10us`"),
         EstimateError::Cost(CostError::Missing { .. }) => message
             .with_hint("`rooflab probe` measures what is missing; `rooflab profile show` says what a profile has"),
         EstimateError::Context { .. } => message.with_hint("shorten `--prompt`, `--generate` or `--context`"),

@@ -49,7 +49,7 @@ pub(crate) fn weights_of(model: &Model, name: Option<&str>) -> Result<(String, P
             let format: WeightFormat = name.parse().map_err(|error| CliError::new(format!("{error}")))?;
             (name.to_owned(), Precision::uniform(model, format))
         }
-        (None, Some(stored)) => ("as stored".to_owned(), stored.clone()),
+        (None, Some(stored)) => (format!("{} (as stored)", model.formats_in_words(stored)), stored.clone()),
         (None, None) => {
             let half = rooflab::dtype::DType::Bf16;
             (half.name().to_owned(), Precision::uniform(model, WeightFormat::plain(half)))

@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::cost::{Assumption, Bound, Costing, Knowledge, Share};
+use super::cost::{Assumption, Bound, Costing, Knowledge, Need, OperatorCost, Share, StepCost, Transfer};
 use super::subject::StagedCost;
 use crate::graph::{Part, Sequences, Step};
-use crate::units::Seconds;
+use crate::units::{Bytes, Seconds};
 
 /// A step's account.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -25,6 +25,9 @@ pub struct Account {
     pub mfu: Option<f64>,
     /// Memory bandwidth utilisation: the time of its weights and cache at the bandwidth of main memory, over its time.
     pub mbu: Option<f64>,
+    /// What comes from outside of the device's memory, where some of the model lies there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fetched: Option<Fetched>,
     /// The time by operators, the longest first; it sums up to the whole.
     pub operators: Vec<Entry>,
     /// The time by what it is spent on.
@@ -44,7 +47,24 @@ pub struct FloorOf {
     pub compute: Seconds,
     /// All weights and cached keys and values, once, out of main memory.
     pub memory: Seconds,
+    /// The weights' part of that.
+    pub weights: Seconds,
+    /// The cache's part of that.
+    pub cache: Seconds,
     /// How the worse-known of the two figures is known.
+    pub knowledge: Knowledge,
+}
+
+/// What comes from outside of the devices' memory: one device of each stage, all stages together.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Fetched {
+    /// How much.
+    pub bytes: Bytes,
+    /// How long that takes by itself.
+    pub time: Seconds,
+    /// How much of that time the step is longer for it.
+    pub exposed: Seconds,
+    /// How the rate of the link is known.
     pub knowledge: Knowledge,
 }
 
@@ -79,14 +99,17 @@ impl Account {
             floor: floor.map(|floor| FloorOf {
                 time: floor.time(),
                 compute: floor.compute,
-                memory: floor.memory,
+                memory: floor.memory(),
+                weights: floor.weights,
+                cache: floor.cache,
                 knowledge: floor.knowledge,
             }),
             mfu: floor.map(|floor| floor.mfu(cost.time)),
             mbu: floor.map(|floor| floor.mbu(cost.time)),
+            fetched: fetched(cost),
             operators: entries(cost),
-            by_bound: shares(cost, super::cost::StepCost::by_bound, Some(Bound::Communication)),
-            by_knowledge: shares(cost, super::cost::StepCost::by_knowledge, None),
+            by_bound: shares(cost, StepCost::by_bound, Some(Bound::Communication)),
+            by_knowledge: shares(cost, StepCost::by_knowledge, None),
             assumptions: assumptions(cost, costing),
         }
     }
@@ -95,24 +118,14 @@ impl Account {
 /// The operators of all stages; those of the same part, bound and knowledge together.
 fn entries(cost: &StagedCost) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
-    for operator in cost.stages.iter().flat_map(|stage| &stage.operators) {
-        let alike = |entry: &&mut Entry| {
-            (entry.part, entry.bound, entry.knowledge) == (operator.part, operator.bound, operator.knowledge)
-        };
-        let time = operator.total();
-        match entries.iter_mut().find(alike) {
+    for one in cost.stages.iter().flat_map(of_stage) {
+        let key = |entry: &Entry| (entry.part, entry.bound, entry.knowledge);
+        match entries.iter_mut().find(|entry| key(entry) == key(&one)) {
             Some(entry) => {
-                entry.count = entry.count.saturating_add(operator.count);
-                entry.time = entry.time + time;
+                entry.count = entry.count.saturating_add(one.count);
+                entry.time = entry.time + one.time;
             }
-            None => entries.push(Entry {
-                part: operator.part,
-                count: operator.count,
-                time,
-                share: 0.0,
-                bound: operator.bound,
-                knowledge: operator.knowledge,
-            }),
+            None => entries.push(one),
         }
     }
     for entry in &mut entries {
@@ -122,10 +135,23 @@ fn entries(cost: &StagedCost) -> Vec<Entry> {
     entries
 }
 
+/// The operators of a stage, and what the stage waits for from outside.
+fn of_stage(stage: &StepCost) -> impl Iterator<Item = Entry> {
+    let operators = stage.operators.iter().map(|operator| {
+        let OperatorCost { part, count, bound, knowledge, .. } = *operator;
+        Entry { part, count, time: operator.total(), share: 0.0, bound, knowledge }
+    });
+    let transfer = stage.transfer.iter().map(|transfer| {
+        let Need { of: bound, knowledge, .. } = transfer.need;
+        Entry { part: Part::Transfer, count: 1, time: transfer.exposed, share: 0.0, bound, knowledge }
+    });
+    operators.chain(transfer)
+}
+
 /// Shares of all stages together; the time in which parts wait for one another belongs to one of them, or is shared out.
 fn shares<T: Copy + PartialEq>(
     cost: &StagedCost,
-    of_stage: impl Fn(&super::cost::StepCost) -> Vec<Share<T>>,
+    of_stage: impl Fn(&StepCost) -> Vec<Share<T>>,
     waiting: Option<T>,
 ) -> Vec<Share<T>> {
     let mut shares: Vec<Share<T>> = Vec::new();
@@ -149,15 +175,31 @@ fn shares<T: Copy + PartialEq>(
     shares
 }
 
+/// The assumptions of all stages; like ones together. The time in which parts wait for one another rests on what the parts rest on.
 fn assumptions(cost: &StagedCost, costing: &Costing<'_>) -> Vec<Assumption> {
+    let through = cost.time - cost.waiting;
+    let scale = if through.get() > 0.0 { cost.time / through } else { 0.0 };
     let mut assumptions: Vec<Assumption> = Vec::new();
     for assumption in cost.stages.iter().flat_map(|stage| costing.assumptions(stage)) {
-        match assumptions.iter_mut().find(|known| known.text == assumption.text) {
-            Some(known) => known.time = known.time + assumption.time,
-            None => assumptions.push(assumption),
-        }
+        let time = assumption.time * scale;
+        Assumption { time, share: share(time, cost.time), ..assumption }.join(&mut assumptions);
     }
+    assumptions.sort_by(|a, b| b.time.get().total_cmp(&a.time.get()));
     assumptions
+}
+
+/// What all stages fetch from outside of their devices' memory.
+fn fetched(cost: &StagedCost) -> Option<Fetched> {
+    let of_stage = |stage: &StepCost| {
+        let Transfer { bytes, need, exposed } = stage.transfer?;
+        Some(Fetched { bytes, time: need.time, exposed, knowledge: need.knowledge })
+    };
+    cost.stages.iter().filter_map(of_stage).reduce(|a, b| Fetched {
+        bytes: a.bytes + b.bytes,
+        time: a.time + b.time,
+        exposed: a.exposed + b.exposed,
+        knowledge: a.knowledge.max(b.knowledge),
+    })
 }
 
 fn share(part: Seconds, whole: Seconds) -> f64 {

@@ -8,6 +8,7 @@ use super::account::Account;
 use super::energy::PerMillion;
 use super::estimator::{Estimate, Served};
 use super::memory::{Admission, Allocation, Budget};
+use super::offload::Offload;
 use super::scenario::{Load, Scenario};
 use super::serving::{FrontierPoint, Metrics};
 use super::speculation::Draft;
@@ -84,6 +85,9 @@ pub struct ScenarioFacts {
     pub block: u64,
     /// What layers with a window keep in memory.
     pub allocation: Allocation,
+    /// What lies outside of the device's memory, where anything does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offload: Option<Offload>,
 }
 
 /// How requests come.
@@ -210,6 +214,7 @@ impl From<&Scenario> for ScenarioFacts {
             budget: scenario.budget,
             block: scenario.block,
             allocation: scenario.allocation,
+            offload: Some(scenario.offload).filter(|offload| !offload.is_none()),
         }
     }
 }

@@ -2,14 +2,15 @@
 
 use super::account::Account;
 use super::cost::{CostError, Costing};
-use super::memory::{Admission, BudgetError, Plan, Reserve, Split, peak_activations};
+use super::memory::{Admission, BudgetError, Plan, Policy, Reserve, peak_activations};
+use super::offload::OffloadError;
 use super::scenario::{Load, Scenario};
 use super::serving::{
     ClosedLoop, Engine, FrontierPoint, Metrics, Open, OpenLoop, ServingError, closed_loop, frontier, open_loop,
     static_batch,
 };
 use super::subject::{Placed, Subject};
-use crate::graph::{Layout, LayoutError, Sequences, Step};
+use crate::graph::{LayoutError, Sequences, Step};
 use crate::units::Bytes;
 
 /// A model on a kind of device.
@@ -93,6 +94,9 @@ pub enum EstimateError {
     /// The share of memory is none.
     #[error(transparent)]
     Budget(#[from] BudgetError),
+    /// A share of what is offloaded is none.
+    #[error(transparent)]
+    Offload(#[from] OffloadError),
     /// The model was not made for so long a context.
     #[error("`{field}` {tokens} is beyond the {most} tokens that `{model}` was made for")]
     Context {
@@ -111,12 +115,12 @@ pub enum EstimateError {
 const MOST_SEQUENCES: u64 = 1 << 20;
 
 impl<'a> Estimator<'a> {
-    /// The model on the devices of a layout, to be asked for the times of steps.
+    /// The model on the devices of a scenario, to be asked for the times of steps.
     ///
     /// # Errors
     /// If the model cannot be divided like that.
-    pub fn place(&self, layout: &Layout) -> Result<Placed<'a>, LayoutError> {
-        Placed::new(&self.subject, self.costing, layout)
+    pub fn place(&self, scenario: &Scenario) -> Result<Placed<'a>, LayoutError> {
+        Ok(Placed::new(&self.subject, self.costing, &scenario.layout)?.with_offload(scenario.offload))
     }
 
     /// The estimate of a scenario.
@@ -124,7 +128,7 @@ impl<'a> Estimator<'a> {
     /// # Errors
     /// If a number of the scenario cannot be calculated with, or the profile lacks what a step needs. That something does not fit into memory is no error.
     pub fn estimate(&self, scenario: &Scenario) -> Result<Estimate, EstimateError> {
-        let placed = self.place(&scenario.layout)?;
+        let placed = self.place(scenario)?;
         self.estimate_placed(scenario, &placed)
     }
 
@@ -158,7 +162,7 @@ impl<'a> Estimator<'a> {
             Load::Batch(sequences) | Load::Closed(sequences) => sequences,
             Load::Open(_) => 1,
         };
-        let plan = self.plan(scenario, in_flight.div_ceil(replicas));
+        let plan = self.plan(scenario, in_flight.div_ceil(replicas))?;
         let tokens = scenario.full_length();
         let budget = scenario.budget.checked()?;
         let wanted = match scenario.load {
@@ -203,7 +207,7 @@ impl<'a> Estimator<'a> {
     /// # Errors
     /// As for [`Estimator::estimate`].
     pub fn frontier(&self, scenario: &Scenario) -> Result<Vec<FrontierPoint>, EstimateError> {
-        let placed = self.place(&scenario.layout)?;
+        let placed = self.place(scenario)?;
         let (_, engine) = self.admit(scenario)?;
         if engine.admitted() == 0 {
             return Ok(Vec::new());
@@ -211,25 +215,21 @@ impl<'a> Estimator<'a> {
         Ok(frontier(&placed, &engine, &scenario.request)?)
     }
 
-    fn plan(&self, scenario: &Scenario, sequences: u64) -> Plan<'a> {
-        let Subject { model, precision, kv, .. } = self.subject;
+    fn plan(&self, scenario: &Scenario, sequences: u64) -> Result<Plan<'a>, EstimateError> {
+        let Subject { model, precision, .. } = self.subject;
         let prompts = match scenario.load {
             Load::Batch(_) => sequences,
             Load::Closed(_) | Load::Open(_) => 1,
         };
         let tokens = scenario.request.prompt.saturating_mul(prompts).min(scenario.chunk.unwrap_or(u64::MAX));
         let activations = peak_activations(model, precision.activations, tokens.max(sequences), sequences);
-        Plan {
-            block: scenario.block.max(1),
+        let policy = Policy {
+            block: scenario.block,
             allocation: scenario.allocation,
-            split: Split {
-                tensor: scenario.layout.tensor,
-                pipeline: scenario.layout.pipeline,
-                expert: scenario.layout.expert,
-            },
             reserve: Reserve { activations, ..Reserve::default() },
-            ..Plan::new(model, precision, kv)
-        }
+            offload: scenario.offload.checked()?,
+        };
+        Ok(Plan::new(self.subject, scenario.layout, policy)?)
     }
 
     fn check_context(&self, scenario: &Scenario) -> Result<(), EstimateError> {

@@ -10,6 +10,7 @@ pub mod energy;
 mod estimator;
 pub mod link;
 pub mod memory;
+pub mod offload;
 mod scenario;
 pub mod search;
 pub mod serving;
@@ -18,7 +19,7 @@ mod subject;
 mod sweep;
 mod table;
 
-pub use account::{Account, Entry, FloorOf};
+pub use account::{Account, Entry, Fetched, FloorOf};
 pub use document::{Answer, Document, Hardware, LoadFacts, ModelFacts, SCHEMA, ScenarioFacts, ServedFacts, schema};
 pub use estimator::{Estimate, EstimateError, Estimator, Served};
 pub use scenario::{Load, Scenario};

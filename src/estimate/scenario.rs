@@ -1,6 +1,7 @@
 //! What is to be estimated: the load, the devices that share it, and the memory they may use.
 
 use super::memory::{Allocation, Budget};
+use super::offload::Offload;
 use super::serving::{Engine, Request};
 use super::sweep::Dimension;
 use crate::graph::Layout;
@@ -27,6 +28,8 @@ pub struct Scenario {
     pub block: u64,
     /// What layers with a window keep in memory.
     pub allocation: Allocation,
+    /// What lies outside of the devices' memory.
+    pub offload: Offload,
 }
 
 /// How requests come.
@@ -53,6 +56,7 @@ impl Default for Scenario {
             budget: Budget::OfTotal(0.9),
             block: 16,
             allocation: Allocation::Capped,
+            offload: Offload::default(),
         }
     }
 }

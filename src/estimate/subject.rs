@@ -1,6 +1,7 @@
 //! What runs on which devices: a model in its formats, lowered for a layout, with the times of its steps.
 
 use super::cost::{CostError, Costing, Floor, StepCost};
+use super::offload::Offload;
 use super::serving::{StepTimes, Untimed};
 use crate::graph::{Layout, LayoutError, Lowering, Routing, Sequences, Step};
 use crate::model::{KvFormat, Model, Precision};
@@ -24,6 +25,7 @@ pub struct Subject<'a> {
 pub struct Placed<'a> {
     costing: &'a Costing<'a>,
     stages: Vec<Lowering>,
+    offload: Offload,
 }
 
 /// A step on the devices of a layout.
@@ -48,23 +50,30 @@ impl<'a> Placed<'a> {
     /// If the model cannot be divided like that.
     pub fn new(subject: &Subject<'_>, costing: &'a Costing<'a>, layout: &Layout) -> Result<Self, LayoutError> {
         let Subject { model, precision, kv, routing } = *subject;
-        Ok(Self { costing, stages: Lowering::sharded(model, precision, kv, routing, layout)? })
+        let stages = Lowering::sharded(model, precision, kv, routing, layout)?;
+        Ok(Self { costing, stages, offload: Offload::default() })
+    }
+
+    /// The same with some of it outside of the devices' memory.
+    #[must_use]
+    pub fn with_offload(self, offload: Offload) -> Self {
+        Self { offload, ..self }
     }
 
     /// The cost of a step. With several stages, its sequences go through them in as many parts as there are stages, as far as there are sequences: the first part
     /// takes the time of all stages, and each further one that of the slowest.
     ///
     /// # Errors
-    /// A ceiling or a link is missing.
+    /// A ceiling or a link is missing, that to the host too where something is offloaded.
     pub fn cost(&self, step: &Step) -> Result<StagedCost, CostError> {
         let sequences = step.sequences.iter().map(|group| group.count).max().unwrap_or(0);
         let parts = sequences.min(self.stages.len() as u64).max(1);
         let part = part_of(step, parts);
-        let stages = self
-            .stages
-            .iter()
-            .map(|stage| self.costing.graph(&stage.lower(&part)))
-            .collect::<Result<Vec<StepCost>, _>>()?;
+        let of_stage = |stage: &Lowering| {
+            let graph = stage.lower(&part);
+            self.offload.onto(&graph, self.costing.graph(&graph)?, self.costing)
+        };
+        let stages = self.stages.iter().map(of_stage).collect::<Result<Vec<StepCost>, _>>()?;
         let through: Seconds = stages.iter().map(|stage| stage.time).sum();
         let slowest = stages.iter().map(|stage| stage.time.get()).fold(0.0, f64::max);
         let waiting = Seconds(slowest * (parts - 1) as f64);
@@ -77,8 +86,7 @@ impl<'a> Placed<'a> {
 fn floor(stages: &[StepCost], parts: u64) -> Option<Floor> {
     let floors: Vec<Floor> = stages.iter().map(|stage| stage.floor).collect::<Option<_>>()?;
     let slowest = floors.into_iter().reduce(|a, b| if b.time() > a.time() { b } else { a })?;
-    let parts = parts as f64;
-    Some(Floor { compute: slowest.compute * parts, memory: slowest.memory * parts, ..slowest })
+    Some(slowest.times(parts as f64))
 }
 
 /// The largest of some equal parts of a step's sequences.

@@ -62,7 +62,7 @@ impl Estimator<'_> {
     ) -> Result<Point, EstimateError> {
         let (_, here) = match placed.take().filter(|(layout, _)| *layout == scenario.layout) {
             Some(known) => placed.insert(known),
-            None => placed.insert((scenario.layout, self.place(&scenario.layout)?)),
+            None => placed.insert((scenario.layout, self.place(scenario)?)),
         };
         let (admission, engine) = self.admit(scenario)?;
         let metrics: Option<Metrics> = match self.serve(scenario, here, &engine)? {

@@ -17,8 +17,8 @@ pub(super) struct Heads {
     head_dim: u64,
     kv: KvFormat,
     /// Bytes of a cached token.
-    token: Bytes,
-    window: Option<u64>,
+    pub(super) token: Bytes,
+    pub(super) window: Option<u64>,
     dtype: DType,
     /// Learned logits beside the scores.
     pub(super) sinks: Bytes,

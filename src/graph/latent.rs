@@ -22,7 +22,7 @@ pub(super) struct Latent {
     values: f64,
     kv: KvFormat,
     /// Bytes of a cached token.
-    token: Bytes,
+    pub(super) token: Bytes,
     dtype: DType,
     /// The upward projection, with one row.
     pub(super) expand: Operator,

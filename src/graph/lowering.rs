@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::layer::{Device, Layer};
-use super::plan::Plan;
+use super::plan::{Cache, Plan};
 use super::shard::{Layout, LayoutError, data, pipeline, tensor};
 use super::{Graph, Routing, Step, ends};
 use crate::model::{Block, KvFormat, Model, Precision};
@@ -81,6 +81,12 @@ impl Lowering {
     #[must_use]
     pub fn weights(&self) -> Bytes {
         self.plan.weights()
+    }
+
+    /// What a device keeps of each of its sequences between tokens.
+    #[must_use]
+    pub fn caches(&self) -> Vec<Cache> {
+        self.plan.caches().collect()
     }
 
     /// The operators of a step on a device.

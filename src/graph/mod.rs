@@ -28,6 +28,7 @@ mod tests;
 
 pub use lowering::{Lowering, lower};
 pub use operator::{Collective, Graph, Kind, Operator, Part, ROWS_OF_A_TILE};
+pub use plan::Cache;
 pub use routing::{Routing, SkewError};
 pub use shard::{Layout, LayoutError};
 pub use step::{Sequences, Step};

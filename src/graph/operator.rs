@@ -69,6 +69,8 @@ pub enum Part {
     Sampling,
     /// Devices exchange data.
     Communication,
+    /// Weights or cached keys and values come from outside of the device's memory. No operator of a graph: a step has it where some of them lie there.
+    Transfer,
 }
 
 /// What an operator does, as the ceilings are asked for it.
@@ -201,6 +203,7 @@ impl Part {
             Self::Residual => "residual",
             Self::Sampling => "sampling",
             Self::Communication => "communication",
+            Self::Transfer => "transfer",
         }
     }
 }

@@ -44,6 +44,19 @@ pub(super) enum Rows {
     Pairs(usize),
 }
 
+/// What equal layers of a device keep of a sequence between its tokens.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cache {
+    /// How many layers there are.
+    pub layers: u64,
+    /// Bytes that a token adds to one of them.
+    pub token: Bytes,
+    /// Tokens that the layer looks back on, where not all.
+    pub window: Option<u64>,
+    /// Bytes of the layer's state, however many tokens there are.
+    pub state: Bytes,
+}
+
 /// Operators in order, and the choices of experts among them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Plan {
@@ -65,6 +78,19 @@ impl Plan {
         };
         let operators = self.operators.iter().map(|planned| of(&planned.work) * planned.count as f64);
         operators.sum::<Bytes>() + self.tables
+    }
+
+    /// What layers keep of a sequence.
+    pub(super) fn caches(&self) -> impl Iterator<Item = Cache> {
+        self.operators.iter().filter_map(|planned| {
+            let none = Cache { layers: planned.count, token: Bytes(0.0), window: None, state: Bytes(0.0) };
+            match &planned.work {
+                Work::Attention(heads) => Some(Cache { token: heads.token, window: heads.window, ..none }),
+                Work::Latent(latent) => Some(Cache { token: latent.token, ..none }),
+                Work::Recurrence(recurrence) => Some(Cache { state: recurrence.state, ..none }),
+                Work::Rows(..) | Work::Experts(_) => None,
+            }
+        })
     }
 
     /// Adds operators, to equal ones if there are any.

@@ -13,7 +13,7 @@ pub(super) struct Recurrence {
     /// For one token.
     pub(super) token: Operator,
     /// Bytes that a sequence keeps.
-    state: Bytes,
+    pub(super) state: Bytes,
 }
 
 impl Layer<'_> {

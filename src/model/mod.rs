@@ -19,6 +19,7 @@ mod places;
 mod precision;
 mod presets;
 mod safetensors;
+mod words;
 
 pub use check::Problem;
 pub use config::{ConfigError, from_config, read_config};

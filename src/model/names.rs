@@ -87,6 +87,17 @@ impl WeightFormat {
     }
 }
 
+impl WeightFormat {
+    /// The name that it is read by; that of its elements where it has none.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let dense = Self { sparsity: None, ..*self };
+        let known = WEIGHTS.iter().find(|(_, format)| *format == dense).and_then(|(names, _)| names.first());
+        let name = known.copied().unwrap_or_else(|| self.element.name());
+        format!("{name}{}", if self.sparsity.is_some() { SPARSE } else { "" })
+    }
+}
+
 impl FromStr for WeightFormat {
     type Err = UnknownFormat;
 
@@ -170,6 +181,10 @@ mod tests {
         for name in KvFormat::known_names() {
             assert!(name.parse::<KvFormat>().is_ok(), "{name}");
         }
+        for name in WeightFormat::known_names() {
+            assert_eq!(name.parse::<WeightFormat>().unwrap().name(), name);
+        }
+        assert_eq!("bf16+2:4".parse::<WeightFormat>().unwrap().name(), "bf16+2:4");
         let error = "w5a16".parse::<WeightFormat>().unwrap_err().to_string();
         assert!(error.starts_with("`w5a16` is no format of weights; known are bf16, "), "{error}");
         assert!("q4_k_m".parse::<WeightFormat>().is_err(), "a mixture is known from a file only");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Model;
 use super::format::{Precision, WeightFormat};
 use super::layer::Block;
-use super::matrix::{Matrix, Role};
+use super::matrix::Role;
 use super::names::is_gguf_type;
 use crate::dtype::DType;
 use crate::units::Bytes;
@@ -40,12 +40,6 @@ impl Precision {
         Self::everywhere(model, format, plain, plain, activations, activations)
     }
 
-    /// Bytes of all copies of a matrix in a layer of some kind, with the vectors that are added.
-    fn bytes(&self, kind: usize, matrix: Matrix) -> Bytes {
-        let one = self.of(kind, matrix.role).bytes(matrix.outputs, matrix.inputs);
-        one * matrix.copies as f64 + Bytes(matrix.bias_elements() as f64 * self.vectors.bytes_per_element())
-    }
-
     /// A format for the matrices of layers, one for those that engines leave alone, and one for the tables.
     pub(super) fn everywhere(
         model: &Model,
@@ -76,33 +70,36 @@ impl Model {
     /// Bytes of all weights in some formats. A head that is the embedding is stored once, in the embedding's format.
     #[must_use]
     pub fn weight_bytes(&self, precision: &Precision) -> Bytes {
-        let vectors = |elements: u64| Bytes(elements as f64 * precision.vectors.bytes_per_element());
-        let layers = self.groups().enumerate().map(|(kind, (count, block))| {
-            let matrices = block.matrices(self.hidden).into_iter().map(|matrix| precision.bytes(kind, matrix));
-            (matrices.sum::<Bytes>() + vectors(block.vectors(self.hidden))) * count as f64
+        let matrices: Bytes = self.stored_matrices(precision).into_iter().map(|(_, _, bytes)| bytes).sum();
+        let of_layers = self.groups().map(|(count, block)| {
+            let biases = block.matrices(self.hidden).into_iter().map(|matrix| matrix.bias_elements() as f64);
+            (biases.sum::<f64>() + block.vectors(self.hidden) as f64) * count as f64
+        });
+        let vectors = of_layers.sum::<f64>() + self.vectors_outside_of_layers() as f64;
+        matrices + Bytes(vectors * precision.vectors.bytes_per_element())
+    }
+
+    /// The matrices that are stored, those of equal layers and all experts together: role, format and bytes.
+    pub(super) fn stored_matrices(&self, precision: &Precision) -> Vec<(Role, WeightFormat, Bytes)> {
+        let layers = self.groups().enumerate().flat_map(|(kind, (count, block))| {
+            block.matrices(self.hidden).into_iter().map(move |matrix| {
+                let format = precision.of(kind, matrix.role);
+                let one = format.bytes(matrix.outputs, matrix.inputs);
+                (matrix.role, format, one * matrix.copies as f64 * count as f64)
+            })
         });
         let table = self.table();
         let activations = WeightFormat::plain(precision.activations);
-        let positions = activations.bytes(self.learned_positions, self.hidden);
-        let projections = self.projections().into_iter().map(|matrix| activations.bytes(matrix.outputs, matrix.inputs));
-        let head = if self.tied_embeddings { Bytes(0.0) } else { precision.head.bytes(table.outputs, table.inputs) };
-        let outside = [
-            precision.embedding.bytes(table.outputs, table.inputs),
-            head,
-            positions,
-            vectors(self.vectors_outside_of_layers()),
-        ];
-        layers.chain(projections).chain(outside).sum()
-    }
-
-    /// Bytes of the experts among them: what devices that share the experts need not all keep.
-    #[must_use]
-    pub fn expert_bytes(&self, precision: &Precision) -> Bytes {
-        let layers = self.groups().enumerate().map(|(kind, (count, block))| {
-            let experts = block.matrices(self.hidden).into_iter().filter(|matrix| matrix.role.is_of_experts());
-            experts.map(|matrix| precision.bytes(kind, matrix)).sum::<Bytes>() * count as f64
-        });
-        layers.sum()
+        let outside = |role, format: WeightFormat, outputs, inputs| (role, format, format.bytes(outputs, inputs));
+        let mut all: Vec<(Role, WeightFormat, Bytes)> = layers.collect();
+        all.push(outside(Role::Embedding, precision.embedding, table.outputs, table.inputs));
+        if !self.tied_embeddings {
+            all.push(outside(Role::Head, precision.head, table.outputs, table.inputs));
+        }
+        all.push(outside(Role::Embedding, activations, self.learned_positions, self.hidden));
+        let projections = self.projections().into_iter();
+        all.extend(projections.map(|matrix| outside(matrix.role, activations, matrix.outputs, matrix.inputs)));
+        all
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use rooflab::estimate::Sweep;
+use rooflab::estimate::offload::Share;
 use rooflab::units::parse_size;
 
 /// Estimate memory, time to first token, time per token and throughput of a model on a device.
@@ -13,6 +14,7 @@ use rooflab::units::parse_size;
   rooflab estimate -m qwen2.5-0.5b                                on this machine, as it was measured
   rooflab estimate -m llama-3.1-70b -f h200 --weights fp8 --tp 2 --link 450GB/s,5us
   rooflab estimate -m qwen2.5-7b -f rtx-4090 --weights w4a16 -b 8 --prompt 2k --generate 512
+  rooflab estimate -m qwen2.5-14b -f rtx-4090 --offload weights=0.4 --host-link 25GB/s,10us
   rooflab estimate -m qwen2.5-7b -f h100-sxm --concurrency 64 --require ttft<500ms,tpot<25ms
   rooflab estimate -m qwen2.5-7b -f h100-sxm --sweep batch=1-256*2 --sweep context=1k-128k*4 --format csv")]
 pub(crate) struct Estimate {
@@ -85,6 +87,18 @@ pub(crate) struct Estimate {
     /// The link between devices, as bandwidth and latency: `450GB/s,5us`.
     #[arg(long, value_name = "BANDWIDTH,LATENCY")]
     pub(crate) link: Option<String>,
+
+    /// Keep a share of the weights or of the cache in the host's memory, or on a disk: `weights=0.3`, `kv=0.5`, or both with a comma between.
+    #[arg(long, value_name = "WHAT=SHARE", value_delimiter = ',')]
+    pub(crate) offload: Vec<Share>,
+
+    /// The link that offloaded bytes come over, as bandwidth and latency: `25GB/s,10us`. Without it, the link to the host as the profile has it.
+    #[arg(long, value_name = "BANDWIDTH,LATENCY", requires = "offload")]
+    pub(crate) host_link: Option<String>,
+
+    /// Count transfers of offloaded bytes as done between computing. Without it, they overlap with it.
+    #[arg(long, requires = "offload")]
+    pub(crate) offload_serial: bool,
 
     /// Share of the device's memory that may be used, as vLLM and SGLang count it.
     #[arg(long, default_value_t = 0.9, value_name = "SHARE", conflicts_with = "free_memory")]

@@ -39,7 +39,7 @@ pub(super) fn search(
     let evaluate = |(index, _, scenario): &(usize, Vec<(Dimension, u64)>, Scenario)| -> Result<Metrics, String> {
         let subject = request.subject_in(&request.formats[*index].1);
         let estimator = Estimator { subject, costing, memory };
-        let placed = estimator.place(&scenario.layout).map_err(|error| error.to_string())?;
+        let placed = estimator.place(scenario).map_err(|error| error.to_string())?;
         let (_, engine) = estimator.admit(scenario).map_err(|error| error.to_string())?;
         match estimator.serve(scenario, &placed, &engine).map_err(|error| error.to_string())? {
             Served::Steady(metrics) => Ok(metrics),

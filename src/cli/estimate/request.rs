@@ -4,6 +4,7 @@ use rooflab::estimate::cost::Options;
 use rooflab::estimate::energy::Rates;
 use rooflab::estimate::link::Link;
 use rooflab::estimate::memory::{Allocation, Budget};
+use rooflab::estimate::offload::Offload;
 use rooflab::estimate::search::{Requirement, parse_requirements};
 use rooflab::estimate::{Load, Scenario, Subject, Sweep, serving};
 use rooflab::graph::{Layout, Routing};
@@ -55,8 +56,8 @@ impl Request {
             kv,
             kv_name,
             routing,
-            scenario: scenario(arguments),
-            options: Options { launching: None, link: arguments.link.as_deref().map(link).transpose()? },
+            scenario: scenario(arguments)?,
+            options: options(arguments)?,
             requirements,
             sweeps: arguments.sweep.clone(),
             draft,
@@ -111,24 +112,35 @@ fn draft(context: &Context, text: &str, arguments: &args::Estimate) -> Result<Dr
     Ok(Draft { model, precision, kv, acceptance })
 }
 
+/// What the profile does not say.
+fn options(arguments: &args::Estimate) -> Result<Options, CliError> {
+    let read = |flag, text: &Option<String>| text.as_deref().map(|text| link(flag, text)).transpose();
+    Ok(Options {
+        launching: None,
+        link: read("--link", &arguments.link)?,
+        host_link: read("--host-link", &arguments.host_link)?,
+    })
+}
+
 /// `450GB/s,5us`, in any order.
-fn link(text: &str) -> Result<Link, CliError> {
-    let error = || CliError::new(format!("`--link {text}` is not a bandwidth and a latency, such as `450GB/s,5us`"));
+fn link(flag: &str, text: &str) -> Result<Link, CliError> {
+    let error = || CliError::new(format!("`{flag} {text}` is not a bandwidth and a latency, such as `450GB/s,5us`"));
     let (first, second) = text.split_once(',').ok_or_else(error)?;
     let (rate, latency) = if first.trim_end().ends_with("/s") { (first, second) } else { (second, first) };
     let rate = rate.trim().strip_suffix("/s").ok_or_else(error)?;
     let bandwidth = BytesPerSecond(parse_size(rate).map_err(|_| error())? as f64);
     let latency: Seconds = parse_duration(latency.trim()).map_err(|_| error())?;
-    Link::new(latency, bandwidth).map_err(|error| CliError::new(error.to_string()))
+    Link::new(latency, bandwidth).map_err(|error| CliError::new(format!("`{flag} {text}`: {error}")))
 }
 
-fn scenario(arguments: &args::Estimate) -> Scenario {
+fn scenario(arguments: &args::Estimate) -> Result<Scenario, CliError> {
     let load = match (arguments.concurrency, arguments.rate) {
         (Some(concurrency), _) => Load::Closed(concurrency),
         (None, Some(rate)) => Load::Open(rate),
         (None, None) => Load::Batch(arguments.batch),
     };
-    Scenario {
+    let offload = Offload::of(&arguments.offload, arguments.offload_serial);
+    Ok(Scenario {
         request: serving::Request { prompt: arguments.prompt, output: arguments.generate },
         load,
         context: arguments.context,
@@ -137,6 +149,7 @@ fn scenario(arguments: &args::Estimate) -> Scenario {
         budget: arguments.free_memory.map_or(Budget::OfTotal(arguments.memory), Budget::OfFree),
         block: arguments.block,
         allocation: if arguments.uniform_cache { Allocation::EveryLayerAlike } else { Allocation::Capped },
+        offload: offload.map_err(|error| CliError::new(error.to_string()))?,
         ..Scenario::default()
-    }
+    })
 }

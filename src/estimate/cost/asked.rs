@@ -24,15 +24,17 @@ pub(super) struct Rate {
     pub(super) resource: Resource,
     /// Where.
     pub(super) at: Place,
-    /// Whether it was asked for because another resource, which it stands for, has no rate.
-    pub(super) stands_in: bool,
+    /// What was wanted, where that has no rate and the resource stands for it.
+    pub(super) stands_for: Option<Resource>,
 }
 
 impl Rate {
     /// How long some bytes or operations take.
     pub(super) fn need(self, of: Bound, amount: f64) -> Need {
-        let from = Source::Ceiling { resource: self.resource, at: self.at };
-        let knowledge = if self.stands_in { self.knowledge.max(Knowledge::Substituted) } else { self.knowledge };
+        let Self { resource, at, stands_for, .. } = self;
+        let from = Source::Ceiling { resource, at, stands_for };
+        let substituted = self.knowledge.max(Knowledge::Substituted);
+        let knowledge = if stands_for.is_some() { substituted } else { self.knowledge };
         Need { of, time: Seconds(amount / self.value), from, knowledge }
     }
 
@@ -97,7 +99,7 @@ impl<'a> Asked<'a> {
         {
             return self.put(resource, Place::Anywhere);
         }
-        Some(Rate { value: known.value, knowledge: Knowledge::from(&known.how), resource, at, stands_in: false })
+        Some(Rate { value: known.value, knowledge: Knowledge::from(&known.how), resource, at, stands_for: None })
     }
 
     fn why_missing(&self, resource: Resource, at: Place) -> String {
@@ -113,7 +115,7 @@ impl<'a> Asked<'a> {
         if own.is_ok() {
             return own;
         }
-        let stands_in = |rate: Rate| Rate { stands_in: true, ..rate };
+        let stands_in = |rate: Rate| Rate { stands_for: Some(best), ..rate };
         others.iter().find_map(|&other| self.rate(other, at).ok()).map_or(own, |rate| Ok(stands_in(rate)))
     }
 

@@ -34,6 +34,12 @@ pub enum CostError {
     /// Devices exchange data, and nobody said over what.
     #[error("the devices exchange data, but nothing is known of the link between them: give it with `--link`")]
     NoLink,
+    /// Some of the model lies outside of the device's memory, and nothing is known of the link to there.
+    #[error("some of the model is offloaded, but {why}: give the link with `--host-link`")]
+    NoHostLink {
+        /// Why not.
+        why: String,
+    },
     /// An amount of work is not one.
     #[error("`{part:?}` has a `{field}` of {value}: it must be 0 or above, and finite")]
     NotAnAmount {

@@ -17,30 +17,45 @@ use crate::units::{Bytes, Flops, Seconds};
 pub struct Floor {
     /// All operations of products and attention, at the peak of their formats.
     pub compute: Seconds,
-    /// All weights and cached keys and values, each once, out of main memory. Activations are not counted: they may stay in a cache.
-    pub memory: Seconds,
+    /// All weights, each once, out of main memory.
+    pub weights: Seconds,
+    /// All cached keys and values, each once, out of main memory. Activations are not counted: they may stay in a cache.
+    pub cache: Seconds,
     /// How the worse-known of the two figures is known.
     pub knowledge: Knowledge,
 }
 
 impl Floor {
-    /// The floor of some operations and bytes at a peak (operations per second) and a bandwidth (bytes per second).
+    /// The floor of some operations and bytes of weights at a peak (operations per second) and a bandwidth (bytes per second).
     #[must_use]
-    pub fn of(flops: Flops, bytes: Bytes, peak: f64, bandwidth: f64) -> Self {
-        let (compute, memory) = (Seconds(flops.get() / peak), Seconds(bytes.get() / bandwidth));
-        Self { compute, memory, knowledge: Knowledge::Given }
+    pub fn of(flops: Flops, weights: Bytes, peak: f64, bandwidth: f64) -> Self {
+        let (compute, weights) = (Seconds(flops.get() / peak), Seconds(weights.get() / bandwidth));
+        Self { compute, weights, cache: Seconds(0.0), knowledge: Knowledge::Given }
+    }
+
+    /// The time of all bytes.
+    #[must_use]
+    pub fn memory(&self) -> Seconds {
+        self.weights + self.cache
+    }
+
+    /// The same so many times.
+    #[must_use]
+    pub fn times(&self, count: f64) -> Self {
+        let Self { compute, weights, cache, knowledge } = *self;
+        Self { compute: compute * count, weights: weights * count, cache: cache * count, knowledge }
     }
 
     /// No step takes less: operations and bytes overlap at best.
     #[must_use]
     pub fn time(&self) -> Seconds {
-        if self.is_compute_bound() { self.compute } else { self.memory }
+        if self.is_compute_bound() { self.compute } else { self.memory() }
     }
 
     /// Whether operations take at least as long as bytes.
     #[must_use]
     pub fn is_compute_bound(&self) -> bool {
-        self.compute >= self.memory
+        self.compute >= self.memory()
     }
 
     /// Model FLOPs utilisation of a step that takes some time: the share of it that its operations would take at peak. Above 1, an input is wrong.
@@ -52,7 +67,7 @@ impl Floor {
     /// Memory bandwidth utilisation: the share of the time that weights and cache would take at the bandwidth of main memory.
     #[must_use]
     pub fn mbu(&self, time: Seconds) -> f64 {
-        self.memory / time
+        self.memory() / time
     }
 }
 
@@ -137,9 +152,10 @@ impl SpeedOfLight {
         }
         match &self.read {
             Ok(read) if lacks.is_empty() => {
-                let bytes = graph.total(|operator| operator.weights + operator.kv);
-                let memory = Seconds(bytes.get() / read.value);
-                Ok(Floor { compute: Seconds(compute), memory, knowledge: knowledge.max(read.knowledge) })
+                let time = |bytes: Bytes| Seconds(bytes.get() / read.value);
+                let (weights, cache) = (graph.total(|operator| operator.weights), graph.total(|operator| operator.kv));
+                let knowledge = knowledge.max(read.knowledge);
+                Ok(Floor { compute: Seconds(compute), weights: time(weights), cache: time(cache), knowledge })
             }
             read => {
                 lacks.extend(read.as_ref().err().cloned());

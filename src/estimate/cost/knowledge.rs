@@ -99,14 +99,16 @@ pub enum Bound {
     Activations,
     /// Exchanging data with other devices.
     Communication,
+    /// Fetching weights or cache from outside of the device's memory.
+    Host,
     /// Starting kernels, and waiting for all workers to finish.
     Overhead,
 }
 
 impl Bound {
     /// Every bound.
-    pub const ALL: [Self; 6] =
-        [Self::Compute, Self::Weights, Self::Kv, Self::Activations, Self::Communication, Self::Overhead];
+    pub const ALL: [Self; 7] =
+        [Self::Compute, Self::Weights, Self::Kv, Self::Activations, Self::Communication, Self::Host, Self::Overhead];
 
     /// The word it is written as.
     #[must_use]
@@ -117,6 +119,7 @@ impl Bound {
             Self::Kv => "kv",
             Self::Activations => "activations",
             Self::Communication => "communication",
+            Self::Host => "host",
             Self::Overhead => "overhead",
         }
     }
@@ -157,9 +160,13 @@ pub enum Source {
         resource: Resource,
         /// Where on its axis.
         at: Place,
+        /// What was wanted, where the resource only stands for it.
+        stands_for: Option<Resource>,
     },
     /// The link between devices, as the user gave it.
     Link,
+    /// The link to the host or a disk, as the user gave it.
+    HostLink,
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod asked;
 mod assumption;
 mod error;
 mod floor;
+mod host;
 mod knowledge;
 mod needs;
 mod overlap;
@@ -14,10 +15,11 @@ pub use error::{CostError, Lack};
 pub use floor::{Floor, ridge_batch, ridge_point};
 pub use knowledge::{Bound, Knowledge, Need, Source};
 pub use overlap::Launching;
-pub use step::{OperatorCost, Share, StepCost};
+pub use step::{OperatorCost, Share, StepCost, Transfer};
 
 use asked::Asked;
 use floor::SpeedOfLight;
+use host::Host;
 use needs::Refusal;
 use overlap::Overlap;
 
@@ -35,6 +37,8 @@ pub struct Options {
     pub launching: Option<Launching>,
     /// The link to other devices.
     pub link: Option<Link>,
+    /// The link to the host's memory, or to a disk; where it is not given, to the host as it was measured.
+    pub host_link: Option<Link>,
 }
 
 /// A device that steps are costed on.
@@ -54,6 +58,7 @@ pub struct Costing<'a> {
     light: SpeedOfLight,
     overlap: Overlap,
     link: Option<Link>,
+    host: Host,
 }
 
 impl<'a> Costing<'a> {
@@ -71,7 +76,12 @@ impl<'a> Costing<'a> {
             DeviceKind::Cpu => Launching::Barrier,
             DeviceKind::Gpu | DeviceKind::Npu | DeviceKind::Simulated => Launching::Eager,
         });
-        Self { profile: &profile.name, asked, light, overlap: Overlap { launching, launch }, link: options.link }
+        let host = match options.host_link {
+            Some(link) => Host::Given(link),
+            None if profile.device.kind == DeviceKind::Cpu => Host::Itself,
+            None => Host::Measured,
+        };
+        Self { profile: &profile.name, asked, light, overlap: Overlap { launching, launch }, link: options.link, host }
     }
 
     /// The cost of an operator in a step that streams some bytes of weights and caches before it comes back to the same ones.
@@ -114,7 +124,8 @@ impl<'a> Costing<'a> {
         let kernels = operators.iter().map(|operator| operator.count as f64).sum();
         let exposed = self.overlap.exposed(device, kernels);
         let floor = self.floor(graph).ok();
-        Ok(StepCost { time: device + exposed, operators, exposed, overhead: self.overlap.knowledge(), floor })
+        let overhead = self.overlap.knowledge();
+        Ok(StepCost { time: device + exposed, operators, exposed, overhead, transfer: None, floor })
     }
 
     /// The speed of light of a step, by the maker's figures where there are any: the longer of all operations at peak and all weights and caches at the

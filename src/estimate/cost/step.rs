@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::floor::Floor;
 use super::knowledge::{Bound, Knowledge, Need};
 use crate::graph::Part;
-use crate::units::Seconds;
+use crate::units::{Bytes, Seconds};
 
 /// What an operator costs.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,8 +38,21 @@ pub struct StepCost {
     pub exposed: Seconds,
     /// How the overhead of starting kernels is known; none where it is not, and counted as nothing.
     pub overhead: Option<Knowledge>,
+    /// What it fetches from outside of the device's memory, if anything.
+    pub transfer: Option<Transfer>,
     /// The least time that the hardware's figures allow, where there are figures for all its formats.
     pub floor: Option<Floor>,
+}
+
+/// What a step fetches from outside of the device's memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Transfer {
+    /// How much.
+    pub bytes: Bytes,
+    /// How long that takes by itself.
+    pub need: Need,
+    /// How much of that time the step is longer for it.
+    pub exposed: Seconds,
 }
 
 /// A part of a step's time.
@@ -116,6 +129,9 @@ impl StepCost {
         }
         if let Some(kind) = of_overhead {
             add(kind, overhead);
+        }
+        if let Some(transfer) = &self.transfer {
+            add(of(&transfer.need), transfer.exposed.get());
         }
         let share = |time: f64| if self.time.get() > 0.0 { time / self.time.get() } else { 0.0 };
         let some = times.into_iter().filter(|(_, time)| *time > 0.0);

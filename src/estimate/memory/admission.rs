@@ -3,8 +3,10 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Line, Plan, Split};
+use super::{Line, Plan};
 use crate::dtype::DType;
+use crate::estimate::subject::Subject;
+use crate::graph::Layout;
 use crate::model::KvFormat;
 use crate::units::Bytes;
 
@@ -31,6 +33,9 @@ pub enum BudgetError {
 pub struct Admission {
     /// Where the memory of each device goes.
     pub lines: Vec<Line>,
+    /// What each device has outside of its memory, where some of the model lies there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outside: Vec<Line>,
     /// What the cache may take on each device; below 0, not even the weights fit.
     pub cache_budget: Bytes,
     /// By how much the cache is over its budget.
@@ -98,7 +103,7 @@ impl Plan<'_> {
     /// What the cache may take on a device with some memory; below 0, not even the weights fit.
     #[must_use]
     pub fn cache_budget(&self, memory: Bytes, budget: Budget) -> Bytes {
-        budget.of_cache(memory, self.weights() + self.reserve.total())
+        budget.of_cache(memory, self.weights() + self.policy.reserve.total())
     }
 
     /// The most sequences of some tokens that fit; none where any number does.
@@ -146,26 +151,32 @@ impl Plan<'_> {
             remedies.extend(longest_context.filter(|&tokens| tokens > 0).map(Remedy::Context));
             remedies.extend(self.remedies(memory, budget, batch, tokens));
         }
-        Admission { lines: self.lines(batch, tokens), cache_budget, over, largest_batch, longest_context, remedies }
+        let (lines, outside) = (self.lines(batch, tokens), self.outside(batch, tokens));
+        Admission { lines, outside, cache_budget, over, largest_batch, longest_context, remedies }
     }
 
     /// Changes of formats and of the number of devices.
     fn remedies(&self, memory: Bytes, budget: Budget, batch: u64, tokens: u64) -> Vec<Remedy> {
-        let fits = |plan: &Self| plan.cache(tokens) * batch as f64 <= plan.cache_budget(memory, budget);
+        let fits = |subject: Subject<'_>, layout: Layout| {
+            let fits = |plan: &Plan<'_>| plan.cache(tokens) * batch as f64 <= plan.cache_budget(memory, budget);
+            Plan::new(subject, layout, self.policy).is_ok_and(|plan| fits(&plan))
+        };
+        let Self { subject, layout, .. } = *self;
         let mut remedies = Vec::new();
-        let narrower = NARROWER.into_iter().filter(|kv| kv.format().bits < self.kv.element.format().bits);
-        remedies
-            .extend(narrower.into_iter().find(|&kv| fits(&Self { kv: KvFormat::plain(kv), ..*self })).map(Remedy::Kv));
-        let for_weights = budget.beside_cache(memory, self.cache(tokens) * batch as f64) - self.reserve.total();
+        let narrower = |kv: &DType| kv.format().bits < subject.kv.element.format().bits;
+        let kv = NARROWER.into_iter().filter(narrower);
+        let mut kv = kv.filter(|&kv| fits(Subject { kv: KvFormat::plain(kv), ..subject }, layout));
+        remedies.extend(kv.next().map(Remedy::Kv));
+        let for_weights = budget.beside_cache(memory, self.cache(tokens) * batch as f64) - self.policy.reserve.total();
         let share = for_weights / self.weights();
         if share > 0.0 && share < 1.0 {
-            let bits = self.model.weight_bytes(self.precision).get() * 8.0 / self.model.parameters().total as f64;
-            remedies.push(Remedy::WeightBits(share * bits));
+            let bits = subject.model.weight_bytes(subject.precision).get() * 8.0;
+            remedies.push(Remedy::WeightBits(share * bits / subject.model.parameters().total as f64));
         }
-        let doubled = std::iter::successors(Some(self.split.tensor.max(1)), |devices| devices.checked_mul(2)).skip(1);
+        let doubled = std::iter::successors(Some(layout.tensor.max(1)), |devices| devices.checked_mul(2)).skip(1);
         let enough = doubled
             .take_while(|&devices| devices <= MOST_DEVICES)
-            .find(|&tensor| fits(&Self { split: Split { tensor, ..self.split }, ..*self }));
+            .find(|&tensor| fits(subject, Layout { tensor, ..layout }));
         remedies.extend(enough.map(Remedy::Devices));
         remedies
     }

@@ -1,8 +1,9 @@
-//! What caches and activations take on a device that shares a model with others.
+//! What caches and activations take on a device.
 
-use super::{Allocation, Plan};
+use super::{Allocation, Policy};
 use crate::dtype::DType;
-use crate::model::{Attention, Block, Dense, FeedForward, Mixer, Model, Recurrent};
+use crate::graph::{Cache, Lowering};
+use crate::model::{Attention, Dense, FeedForward, Mixer, Model, Recurrent};
 use crate::units::Bytes;
 
 /// Bytes of a logit: they are computed in f32.
@@ -44,27 +45,30 @@ fn spread(ffn: &FeedForward) -> f64 {
     }
 }
 
-impl Plan<'_> {
-    /// Bytes of a layer's cache or state on each device that shares it, for a sequence of some tokens.
-    pub(super) fn layer(&self, block: &Block, tokens: u64) -> Bytes {
-        let tensor = self.split.tensor.max(1);
-        let kept = match self.allocation {
-            Allocation::Capped => block.visible_tokens(tokens),
-            Allocation::EveryLayerAlike => tokens,
-        };
-        let share = match &block.mixer {
-            Mixer::Attention(Attention { kv_heads, .. }) => {
-                kv_heads.div_ceil(tensor) as f64 / (*kv_heads).max(1) as f64
-            }
-            _ => 1.0,
-        };
-        let cached = block.kv_bytes_per_token(self.kv) * (self.in_blocks(kept) * share);
-        cached + block.state_bytes(self.state, self.precision.activations) / tensor as f64
+/// What a device of a stage keeps.
+#[derive(Clone, Debug)]
+pub(super) struct Stage {
+    /// Bytes of its weights.
+    pub(super) weights: Bytes,
+    caches: Vec<Cache>,
+}
+
+impl Stage {
+    pub(super) fn new(lowering: &Lowering) -> Self {
+        Self { weights: lowering.weights(), caches: lowering.caches() }
     }
 
-    /// Tokens of the blocks that some tokens need.
-    fn in_blocks(&self, tokens: u64) -> f64 {
-        let block = self.block.max(1);
-        tokens.div_ceil(block) as f64 * block as f64
+    /// Bytes of the caches and states of a sequence of some tokens.
+    pub(super) fn cache(&self, tokens: u64, policy: &Policy) -> Bytes {
+        let block = policy.block.max(1);
+        let in_blocks = |tokens: u64| tokens.div_ceil(block) as f64 * block as f64;
+        let of_layers = |cache: &Cache| {
+            let kept = match (policy.allocation, cache.window) {
+                (Allocation::Capped, Some(window)) => tokens.min(window),
+                (Allocation::Capped, None) | (Allocation::EveryLayerAlike, _) => tokens,
+            };
+            (cache.token * in_blocks(kept) + cache.state) * cache.layers as f64
+        };
+        self.caches.iter().map(of_layers).sum()
     }
 }

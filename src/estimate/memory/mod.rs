@@ -6,48 +6,56 @@ mod footprint;
 pub use admission::{Admission, Budget, BudgetError, Remedy};
 pub use footprint::peak_activations;
 
+use footprint::Stage;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::dtype::DType;
-use crate::model::{KvFormat, Model, Precision};
+use super::offload::Offload;
+use super::subject::Subject;
+use crate::graph::{Layout, LayoutError, Lowering};
 use crate::units::Bytes;
 
-/// What is kept in memory, and how.
+/// What is kept in the memory of each device: weights and caches as lowering divides them, by a policy for the rest.
 ///
 /// ```
 /// # use rooflab::dtype::DType;
+/// # use rooflab::estimate::Subject;
 /// # use rooflab::estimate::memory::*;
+/// # use rooflab::graph::{Layout, Routing};
 /// # use rooflab::model::*;
 /// # use rooflab::units::Bytes;
 /// let attention = Attention { heads: 8, kv_heads: 2, head_dim: 64, ..Attention::default() };
 /// let ffn = FeedForward::Dense(Dense { intermediate: 1024, gated: true, bias: false });
 /// let block = Block { mixer: Mixer::Attention(attention), ffn, norm: Norm::Rms, norms: 2 };
 /// let model = Model::new("small", 512, 32_000, vec![(4, block)]);
-/// let half = WeightFormat::plain(DType::Bf16);
-/// let precision =
-///     Precision { blocks: Vec::new(), embedding: half, head: half, vectors: DType::Bf16, activations: DType::Bf16 };
-/// let plan = Plan::new(&model, &precision, KvFormat::plain(DType::Bf16));
+/// let precision = Precision::uniform(&model, WeightFormat::plain(DType::Bf16));
+/// let kv = KvFormat::plain(DType::Bf16);
+/// let subject = Subject { model: &model, precision: &precision, kv, routing: Routing::default() };
+/// let plan = Plan::new(subject, Layout::default(), Policy::default())?;
+/// assert_eq!(plan.weights(), model.weight_bytes(&precision));
 /// assert_eq!(plan.cache(1000), Bytes::new(4 * 2 * 2 * 64 * 2 * 1008));
+/// # Ok::<(), rooflab::graph::LayoutError>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Plan<'m> {
-    /// The model.
-    pub model: &'m Model,
-    /// The formats of its weights.
-    pub precision: &'m Precision,
-    /// The format of its cache.
-    pub kv: KvFormat,
-    /// The format of recurrent states.
-    pub state: DType,
+    subject: Subject<'m>,
+    layout: Layout,
+    policy: Policy,
+    stages: Vec<Stage>,
+}
+
+/// How an engine keeps caches, and what is kept beside them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Policy {
     /// Tokens of a block of the cache: a sequence has whole blocks.
     pub block: u64,
     /// What layers with a window keep.
     pub allocation: Allocation,
-    /// Devices that share the model.
-    pub split: Split,
     /// What is kept beside weights and cache.
     pub reserve: Reserve,
+    /// What is kept outside of the device's memory.
+    pub offload: Offload,
 }
 
 /// What layers with a window keep.
@@ -58,24 +66,6 @@ pub enum Allocation {
     Capped,
     /// All tokens, as engines do that page every layer alike.
     EveryLayerAlike,
-}
-
-/// Devices that share a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Split {
-    /// Devices that share every matrix. Heads of keys and values are shared as far as there are any, then repeated; latent caches are repeated.
-    pub tensor: u64,
-    /// Stages that share the layers, taken as equally large.
-    pub pipeline: u64,
-    /// Devices that share the experts; all else is repeated on each.
-    pub expert: u64,
-}
-
-impl Default for Split {
-    /// One device.
-    fn default() -> Self {
-        Self { tensor: 1, pipeline: 1, expert: 1 }
-    }
 }
 
 /// What is kept beside weights and cache.
@@ -98,48 +88,42 @@ pub struct Line {
     pub bytes: Bytes,
 }
 
-/// Tokens of a block where nothing else is said, as in vLLM.
-const BLOCK: u64 = 16;
+impl Default for Policy {
+    /// Blocks of 16 tokens, as in vLLM; layers with a window keep no more than that; nothing is kept beside, and nothing elsewhere.
+    fn default() -> Self {
+        Self { block: 16, allocation: Allocation::Capped, reserve: Reserve::default(), offload: Offload::default() }
+    }
+}
 
 impl<'m> Plan<'m> {
-    /// A model on one device, its cache in blocks of 16 tokens, layers with a window keeping no more than that, and nothing beside.
-    #[must_use]
-    pub const fn new(model: &'m Model, precision: &'m Precision, kv: KvFormat) -> Self {
-        Self {
-            model,
-            precision,
-            kv,
-            state: precision.activations,
-            block: BLOCK,
-            allocation: Allocation::Capped,
-            split: Split { tensor: 1, pipeline: 1, expert: 1 },
-            reserve: Reserve { activations: Bytes(0.0), workspace: Bytes(0.0), context: Bytes(0.0) },
-        }
+    /// A model on the devices of a layout.
+    ///
+    /// # Errors
+    /// If the model cannot be divided like that.
+    pub fn new(subject: Subject<'m>, layout: Layout, policy: Policy) -> Result<Self, LayoutError> {
+        let Subject { model, precision, kv, routing } = subject;
+        let lowered = Lowering::sharded(model, precision, kv, routing, &layout)?;
+        Ok(Self { subject, layout, policy, stages: lowered.iter().map(Stage::new).collect() })
     }
 
-    /// Bytes of the weights on each device.
+    /// Bytes of the weights in the memory of a device of the stage with the most.
     #[must_use]
     pub fn weights(&self) -> Bytes {
-        let Split { tensor, pipeline, expert } = self.split;
-        let elsewhere = match expert {
-            0 | 1 => Bytes(0.0),
-            devices => self.model.expert_bytes(self.precision) * (1.0 - 1.0 / devices as f64),
-        };
-        let kept = self.model.weight_bytes(self.precision) - elsewhere;
-        kept / (tensor.max(1) as f64 * pipeline.max(1) as f64)
+        self.all_weights() * self.policy.offload.weights_here()
     }
 
-    /// Bytes on each device for the cache and the states of a sequence of some tokens.
+    /// Bytes in the memory of a device for the cache and the states of a sequence of some tokens, in the stage with the most.
+    ///
+    /// That need not be the stage with the most weights. Taking both as one stage's is at most a layer's difference, on the safe side.
     #[must_use]
     pub fn cache(&self, tokens: u64) -> Bytes {
-        let layers = self.model.groups().map(|(count, block)| self.layer(block, tokens) * count as f64);
-        layers.sum::<Bytes>() / self.split.pipeline.max(1) as f64
+        self.all_cache(tokens) * self.policy.offload.cache_here()
     }
 
     /// Where the memory of each device goes with some sequences of some tokens.
     #[must_use]
     pub fn lines(&self, batch: u64, tokens: u64) -> Vec<Line> {
-        let Reserve { activations, workspace, context } = self.reserve;
+        let Reserve { activations, workspace, context } = self.policy.reserve;
         vec![
             Line { what: "weights", bytes: self.weights() },
             Line { what: "cache", bytes: self.cache(tokens) * batch as f64 },
@@ -148,6 +132,31 @@ impl<'m> Plan<'m> {
             Line { what: "context", bytes: context },
         ]
     }
+
+    /// What each device has outside of its memory with some sequences of some tokens; empty where nothing is.
+    #[must_use]
+    pub fn outside(&self, batch: u64, tokens: u64) -> Vec<Line> {
+        let Offload { weights, kv, .. } = self.policy.offload;
+        let lines = [
+            Line { what: "weights", bytes: self.all_weights() * weights },
+            Line { what: "cache", bytes: self.all_cache(tokens) * (kv * batch as f64) },
+        ];
+        lines.into_iter().filter(|line| line.bytes.get() > 0.0).collect()
+    }
+
+    /// Weights of a device, wherever they lie.
+    fn all_weights(&self) -> Bytes {
+        largest(self.stages.iter().map(|stage| stage.weights))
+    }
+
+    /// The cache of a sequence on a device, wherever it lies.
+    fn all_cache(&self, tokens: u64) -> Bytes {
+        largest(self.stages.iter().map(|stage| stage.cache(tokens, &self.policy)))
+    }
+}
+
+fn largest(sizes: impl Iterator<Item = Bytes>) -> Bytes {
+    Bytes(sizes.map(Bytes::get).fold(0.0, f64::max))
 }
 
 impl Reserve {

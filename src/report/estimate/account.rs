@@ -1,8 +1,8 @@
 //! A step's account as a table: the least time, the estimate, and where it goes.
 
 use super::super::block::{Block, Cell, Group, Row, Table, Tone};
-use crate::estimate::cost::{Bound, Knowledge};
-use crate::estimate::{Account, Entry};
+use crate::estimate::cost::{Assumption, Bound, Knowledge};
+use crate::estimate::{Account, Entry, Fetched, FloorOf};
 use crate::graph::Part;
 use crate::model::Role;
 use crate::units::{Seconds, Unit, human, percent};
@@ -44,6 +44,8 @@ pub(super) fn account(title: &str, account: &Account, against: Option<&Account>,
     let right = vec![true, true, true, false, false];
     let table = Table { columns, right, groups: vec![Group { title: format!("{title}, {context}"), rows }] };
     let mut blocks = vec![Block::Table(table), total(account)];
+    blocks.extend(above_floor(account));
+    blocks.extend(fetched(account));
     blocks.extend(against.map(|other| beside(account, other)));
     blocks
 }
@@ -125,6 +127,7 @@ const fn layer(part: Part) -> &'static str {
         Part::Matrix(_) | Part::Activation | Part::Routing | Part::Combine => "feed-forward",
         Part::Norm | Part::Quantization | Part::Residual => "norms and residuals",
         Part::Communication => "communication",
+        Part::Transfer => "transfer",
     }
 }
 
@@ -132,13 +135,8 @@ const fn layer(part: Part) -> &'static str {
 fn total(account: &Account) -> Block {
     let mut cells = vec![Cell::new(format!("estimate {}", account.time), Tone::Strong)];
     if let Some(floor) = account.floor {
-        let bound = if floor.compute >= floor.memory { "arithmetic" } else { "memory" };
-        cells.push(Cell::plain(format!(
-            "  floor {} ({bound}, {}): {:.2}×",
-            floor.time,
-            floor.knowledge.word(),
-            account.time / floor.time
-        )));
+        let ratio = account.time / floor.time;
+        cells.push(Cell::plain(format!("  {} × {ratio:.2}", floor_line(&floor))));
     }
     let utilisation = [("MBU", account.mbu), ("MFU", account.mfu)];
     for (name, share) in utilisation.into_iter().filter_map(|(name, share)| Some((name, share?))) {
@@ -150,34 +148,87 @@ fn total(account: &Account) -> Block {
     Block::Line(cells)
 }
 
-/// What the other profile says, and where it differs most.
-fn beside(account: &Account, other: &Account) -> Block {
-    let of = |account: &Account, bound: Bound| {
-        account.by_bound.iter().find(|share| share.of == bound).map_or(0.0, |share| share.time.get())
-    };
-    let mut differences: Vec<(Bound, f64)> =
-        Bound::ALL.iter().map(|&bound| (bound, of(account, bound) - of(other, bound))).collect();
-    differences.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
-    let shown: Vec<String> = differences
-        .iter()
-        .filter(|(_, seconds)| seconds.abs() > SMALL * account.time.get())
-        .map(|(bound, seconds)| format!("{}{} {bound}", if *seconds > 0.0 { "+" } else { "−" }, Seconds(seconds.abs())))
-        .collect();
-    let text = format!("against {}: {:.2}×  {}", other.time, account.time / other.time, shown.join(", "));
-    Block::line(text, Tone::Plain)
+/// The least time, in its parts.
+fn floor_line(floor: &FloorOf) -> String {
+    let (time, known) = (floor.time, floor.knowledge.word());
+    if is_arithmetic(floor) {
+        format!("floor {time} (arithmetic, {known})")
+    } else {
+        format!("floor {time} = weights {} + cache {} (memory, {known})", floor.weights, floor.cache)
+    }
 }
 
-/// What the accounts rest on, each once.
-pub(super) fn assumptions(accounts: [&Account; 2]) -> Vec<Block> {
-    let mut said: Vec<&str> = Vec::new();
-    for assumption in accounts.iter().flat_map(|account| &account.assumptions) {
-        if !said.contains(&assumption.text.as_str()) {
-            said.push(&assumption.text);
+fn is_arithmetic(floor: &FloorOf) -> bool {
+    floor.compute >= floor.memory
+}
+
+/// What separates the estimate from the least time. The differences add up to that of the two.
+fn above_floor(account: &Account) -> Option<Block> {
+    let floor = account.floor.filter(|floor| floor.time.get() > 0.0)?;
+    let of = |bound| match bound {
+        Bound::Compute if is_arithmetic(&floor) => floor.compute.get(),
+        Bound::Weights if !is_arithmetic(&floor) => floor.weights.get(),
+        Bound::Kv if !is_arithmetic(&floor) => floor.cache.get(),
+        _ => 0.0,
+    };
+    let text = format!("above the floor by {}: {}", account.time - floor.time, differences(account, of));
+    Some(Block::line(text, Tone::Plain))
+}
+
+/// What comes from outside of the device's memory.
+fn fetched(account: &Account) -> Option<Block> {
+    let Fetched { bytes, time, exposed, knowledge } = account.fetched?;
+    let bytes = human(bytes.get(), Unit::Byte);
+    let text =
+        format!("{bytes} from outside of the device's memory in {time} ({knowledge}), {exposed} of it waited for");
+    Some(Block::line(text, Tone::Plain))
+}
+
+/// What the other profile says, and where it differs most.
+fn beside(account: &Account, other: &Account) -> Block {
+    let differences = differences(account, |bound| spent_on(other, bound));
+    Block::line(format!("against {}: {:.2}×  {differences}", other.time, account.time / other.time), Tone::Plain)
+}
+
+/// Seconds that are spent on something.
+fn spent_on(account: &Account, bound: Bound) -> f64 {
+    account.by_bound.iter().find(|share| share.of == bound).map_or(0.0, |share| share.time.get())
+}
+
+/// What an account spends more or less on than another, the largest difference first; small ones are left out.
+fn differences(account: &Account, other: impl Fn(Bound) -> f64) -> String {
+    let mut differences: Vec<(Bound, f64)> =
+        Bound::ALL.iter().map(|&bound| (bound, spent_on(account, bound) - other(bound))).collect();
+    differences.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
+    let shown = differences.iter().filter(|(_, seconds)| seconds.abs() > SMALL * account.time.get());
+    let sign = |seconds: f64| if seconds > 0.0 { "+" } else { "−" };
+    let words = shown.map(|(bound, seconds)| format!("{}{} {bound}", sign(*seconds), Seconds(seconds.abs())));
+    words.collect::<Vec<String>>().join(", ")
+}
+
+/// What the accounts rest on, each once, with the share of each account's time; the largest first.
+pub(super) fn assumptions(accounts: &[(&str, &Account)]) -> Vec<Block> {
+    let mut sums: Vec<(Assumption, Vec<f64>)> = Vec::new();
+    for (index, (_, account)) in accounts.iter().enumerate() {
+        for assumption in &account.assumptions {
+            let known = sums.iter().position(|(known, _)| known.is_like(assumption)).unwrap_or_else(|| {
+                sums.push((assumption.clone(), vec![0.0; accounts.len()]));
+                sums.len() - 1
+            });
+            sums[known].0.add_resources(&assumption.resources);
+            sums[known].1[index] += assumption.share;
         }
     }
-    if said.is_empty() {
+    if sums.is_empty() {
         return Vec::new();
     }
-    let lines = said.iter().map(|text| Block::line(format!("  {text}"), Tone::Dim));
-    [Block::blank(), Block::line("it rests on", Tone::Plain)].into_iter().chain(lines).collect()
+    let largest = |shares: &[f64]| shares.iter().copied().fold(0.0, f64::max);
+    sums.sort_by(|a, b| largest(&b.1).total_cmp(&largest(&a.1)));
+    let line = |(assumption, shares): &(Assumption, Vec<f64>)| {
+        let shares = shares.iter().zip(accounts).filter(|(share, _)| **share > 0.0);
+        let shares: Vec<String> = shares.map(|(share, (name, _))| format!("{} of {name}", percent(*share))).collect();
+        let shares = if shares.is_empty() { String::new() } else { format!("{}: ", shares.join(", ")) };
+        Block::line(format!("  {shares}{assumption}"), Tone::Dim)
+    };
+    [Block::blank(), Block::line("it rests on", Tone::Plain)].into_iter().chain(sums.iter().map(line)).collect()
 }

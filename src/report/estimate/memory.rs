@@ -27,7 +27,15 @@ pub(super) fn memory(answer: &Answer, scenario: &ScenarioFacts) -> Vec<Block> {
     let title = if answer.hardware.devices > 1 { "memory of a device" } else { "memory" };
     let table =
         Table { columns, right: vec![true, true, false], groups: vec![Group { title: title.to_owned(), rows }] };
-    vec![Block::Table(table), verdict(answer)]
+    [Block::Table(table), verdict(answer)].into_iter().chain(outside(answer)).collect()
+}
+
+/// What lies outside of the device's memory.
+fn outside(answer: &Answer) -> Option<Block> {
+    let lines = &answer.memory.outside;
+    let words: Vec<String> =
+        lines.iter().map(|line| format!("{} of {}", human(line.bytes.get(), Unit::Byte), line.what)).collect();
+    (!words.is_empty()).then(|| Block::line(format!("outside of it: {}", words.join(", ")), Tone::Plain))
 }
 
 fn share(bytes: Bytes, total: Bytes) -> String {

@@ -8,7 +8,7 @@ mod sweep;
 
 use super::block::{Block, Tone};
 use crate::estimate::{Answer, Document, Hardware, LoadFacts};
-use crate::units::{Unit, human};
+use crate::units::{Unit, human, percent};
 
 pub use account::By;
 pub use candidates::{Candidate, Verdict, candidates};
@@ -33,7 +33,7 @@ pub fn estimate(document: &Document, by: By) -> Vec<Block> {
     blocks.extend(account::account("prefill", &estimate.prefill, against.map(|answer| &answer.prefill), by));
     blocks.push(Block::blank());
     blocks.extend(served::served(&answers));
-    blocks.extend(account::assumptions([&document.estimate.decode, &document.estimate.prefill]));
+    blocks.extend(account::assumptions(&[("decode", &estimate.decode), ("prefill", &estimate.prefill)]));
     blocks
 }
 
@@ -72,7 +72,10 @@ fn load_line(document: &Document) -> String {
     let sizes = [("tp", scenario.tp), ("pp", scenario.pp), ("ep", scenario.ep), ("dp", scenario.dp)];
     let layout: Vec<String> =
         sizes.iter().filter(|(_, size)| *size > 1).map(|(name, size)| format!(" · {name} {size}")).collect();
-    format!("{load} of {} tokens, {} generated{}", scenario.prompt, scenario.generate, layout.concat())
+    let offloaded = |(name, share): (&str, f64)| format!(" · {} of {name} offloaded", percent(share));
+    let shares = scenario.offload.map_or_else(Vec::new, |of| vec![("weights", of.weights), ("the cache", of.kv)]);
+    let offload: String = shares.into_iter().filter(|(_, share)| *share > 0.0).map(offloaded).collect();
+    format!("{load} of {} tokens, {} generated{}{offload}", scenario.prompt, scenario.generate, layout.concat())
 }
 
 fn hardware_line(hardware: &Hardware) -> String {

@@ -20,6 +20,7 @@ pub fn rows(rows: &[Row]) -> Vec<Block> {
                 Cell::plain(human(point.memory.get(), Unit::Byte).to_string()),
                 fits,
                 or_none(point.largest_batch.map(|batch| batch.to_string())),
+                Cell::plain(point.step.to_string()),
                 or_none(point.ttft.map(|time| time.to_string())),
                 or_none(point.tpot.map(|time| time.to_string())),
                 or_none(point.throughput.map(rate)),
@@ -28,9 +29,10 @@ pub fn rows(rows: &[Row]) -> Vec<Block> {
         }
     };
     let rows = rows.iter().map(|row| TableRow { label: label(&row.at), cells: cells(row) }).collect();
-    let columns =
-        ["memory", "", "largest batch", "TTFT", "TPOT", "tokens/s", "for each user"].map(str::to_owned).to_vec();
-    let right = vec![true, false, true, true, true, true, true];
+    let columns = ["memory", "", "largest batch", "step", "TTFT", "TPOT", "tokens/s", "for each user"]
+        .map(str::to_owned)
+        .to_vec();
+    let right = vec![true, false, true, true, true, true, true, true];
     vec![Block::Table(Table { columns, right, groups: vec![Group { title: "sweep".to_owned(), rows }] })]
 }
 
@@ -41,14 +43,14 @@ pub fn csv(rows: &[Row]) -> String {
     if let Some(first) = rows.first() {
         let names: Vec<&str> = first.at.iter().map(|(dimension, _)| dimension.word()).collect();
         text += &names.join(",");
-        text += ",memory_bytes,fits,largest_batch,ttft_s,tpot_s,tokens_per_s,tokens_per_s_user,error\n";
+        text += ",memory_bytes,fits,largest_batch,step_s,ttft_s,tpot_s,tokens_per_s,tokens_per_s_user,error\n";
     }
     for row in rows {
         let mut fields: Vec<String> = row.at.iter().map(|(_, value)| value.to_string()).collect();
         match &row.outcome {
             Ok(point) => fields.extend(fields_of(point)),
             Err(error) => {
-                fields.extend(std::iter::repeat_n(String::new(), 7));
+                fields.extend(std::iter::repeat_n(String::new(), 8));
                 fields.push(format!("\"{}\"", error.to_string().replace('"', "\"\"")));
             }
         }
@@ -58,12 +60,13 @@ pub fn csv(rows: &[Row]) -> String {
     text
 }
 
-fn fields_of(point: &Point) -> [String; 8] {
+fn fields_of(point: &Point) -> [String; 9] {
     let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
     [
         point.memory.get().to_string(),
         point.fits.to_string(),
         point.largest_batch.map_or_else(String::new, |batch| batch.to_string()),
+        point.step.get().to_string(),
         number(point.ttft.map(Seconds::get)),
         number(point.tpot.map(Seconds::get)),
         number(point.throughput),

@@ -109,11 +109,13 @@ fn roof(asked: &Asked<'_>, operator: &Operator, streamed: Bytes, needs: &mut Vec
 /// How fast a matrix is read while it is multiplied with. The probe goes round in one matrix, so that a small one comes from a cache: it is asked for a
 /// matrix of all that a step streams. But on a device that a small matrix does not fill, its own size is the slower one. The slower counts.
 fn vector_rate(asked: &Asked<'_>, weights: &WeightFormat, matrix: Bytes, streamed: Bytes) -> Result<Rate, Lack> {
+    let of = |weights_format| Resource::Gemv { weights: weights_format, activations: weights.activations };
     let (format, stands_in) = measured_as(weights);
-    let resource = Resource::Gemv { weights: format, activations: weights.activations };
+    let resource = of(format);
     let own = asked.rate(resource, Place::Bytes(matrix.get()))?;
     let far = if streamed > matrix { asked.rate(resource, Place::Bytes(streamed.get()))? } else { own };
-    Ok(Rate { stands_in, ..far.slower(own) })
+    let stands_for = stands_in.then(|| of(weights.element));
+    Ok(Rate { stands_for, ..far.slower(own) })
 }
 
 /// The rate of products of a shape.
