@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use rooflab::dtype::DType;
+use rooflab::estimate::Subject;
 use rooflab::estimate::memory::*;
+use rooflab::graph::{Layout, LayoutError, Routing};
 use rooflab::model::*;
 use rooflab::units::Bytes;
 
@@ -30,10 +32,24 @@ fn heads(kv_heads: u64, head_dim: u64, window: Option<u64>) -> Attention {
     Attention { heads: kv_heads, kv_heads, head_dim, window, ..Attention::default() }
 }
 
+fn divided<'m>(
+    model: &'m Model,
+    precision: &'m Precision,
+    layout: Layout,
+    policy: Policy,
+) -> Result<Plan<'m>, LayoutError> {
+    Plan::new(Subject { model, precision, kv: KV, routing: Routing::default() }, layout, policy)
+}
+
+/// On one device.
+fn planned<'m>(model: &'m Model, precision: &'m Precision, policy: Policy) -> Plan<'m> {
+    divided(model, precision, Layout::default(), policy).unwrap()
+}
+
 /// Bytes of the cache of some sequences of some tokens.
 fn cache(model: &Model, allocation: Allocation, batch: u64, tokens: u64) -> f64 {
     let precision = uniform(HALF, model);
-    let plan = Plan { allocation, ..Plan::new(model, &precision, KV) };
+    let plan = planned(model, &precision, Policy { allocation, ..Policy::default() });
     plan.cache(tokens).get() * batch as f64
 }
 
@@ -93,7 +109,7 @@ fn largest_batches_of_the_npu() {
     // C48: blocks of 128 tokens; 1024 tokens in and 1024 out.
     let qwen = QWEN.model();
     let precision = uniform(HALF, &qwen);
-    let plan = Plan { block: 128, ..Plan::new(&qwen, &precision, KV) };
+    let plan = planned(&qwen, &precision, Policy { block: 128, ..Policy::default() });
     assert_eq!(plan.cache(1).get(), 7_340_032.0);
     for (memory, fraction, right) in [
         (64e9, 1.0, 415),
@@ -124,7 +140,7 @@ fn largest_batches_of_a_llama_on_80_gb() {
         )],
     );
     let precision = uniform(HALF, &llama);
-    let plan = Plan { block: 1, ..Plan::new(&llama, &precision, KV) };
+    let plan = planned(&llama, &precision, Policy { block: 1, ..Policy::default() });
     assert_eq!(plan.weights().get(), 2.0 * 6_738_415_616.0);
     let fits = |bytes: f64| plan.largest_batch(Bytes(80e9), Budget::OfTotal(1.0), (bytes / 524_288.0) as u64).unwrap();
     assert_eq!((fits(400e6), fits(350e6)), (166, 190));
@@ -135,7 +151,7 @@ fn policies_take_their_fraction_of_different_things() {
     let qwen = QWEN.model();
     let precision = uniform(HALF, &qwen);
     let reserve = Reserve { activations: Bytes(2e9), workspace: Bytes(1e9), context: Bytes(5e8) };
-    let plan = Plan { reserve, ..Plan::new(&qwen, &precision, KV) };
+    let plan = planned(&qwen, &precision, Policy { reserve, ..Policy::default() });
     let beside = 15_231_233_024.0 + 3.5e9;
     assert_eq!(plan.cache_budget(Bytes(80e9), Budget::OfTotal(0.9)).get(), 72e9 - beside);
     assert_eq!(plan.cache_budget(Bytes(80e9), Budget::OfFree(0.9)).get(), (80e9 - beside) * 0.9);
@@ -150,7 +166,7 @@ fn policies_take_their_fraction_of_different_things() {
 fn what_does_not_fit_says_by_how_much_and_what_would() {
     let qwen = QWEN.model();
     let precision = uniform(HALF, &qwen);
-    let plan = Plan::new(&qwen, &precision, KV);
+    let plan = planned(&qwen, &precision, Policy::default());
     // Not even the weights.
     let small = plan.admit(Bytes(10e9), Budget::OfTotal(1.0), 1, 1000);
     assert_eq!((small.largest_batch, small.longest_context), (Some(0), Some(0)));
@@ -170,10 +186,11 @@ fn devices_share_what_can_be_shared() {
     let qwen = QWEN.model();
     let precision = uniform(HALF, &qwen);
     let cache = |tensor, pipeline| {
-        Plan { split: Split { tensor, pipeline }, ..Plan::new(&qwen, &precision, KV) }.cache(16).get() / 16.0
+        let layout = Layout { tensor, pipeline, ..Layout::default() };
+        divided(&qwen, &precision, layout, Policy::default()).unwrap().cache(16).get() / 16.0
     };
     // Four heads of keys and values: shared by four devices, repeated beyond.
-    assert_eq!([1, 2, 4, 8].map(|tensor| cache(tensor, 1)), [57_344.0, 28_672.0, 14_336.0, 14_336.0]);
+    assert_eq!([1, 2, 4, 28].map(|tensor| cache(tensor, 1)), [57_344.0, 28_672.0, 14_336.0, 14_336.0]);
     assert_eq!(cache(1, 4), 14_336.0);
     let latent = LatentAttention {
         heads: 128,
@@ -187,9 +204,37 @@ fn devices_share_what_can_be_shared() {
     let deepseek = Model::new("deepseek", 7168, 129_280, vec![(61, block)]);
     let precision = uniform(HALF, &deepseek);
     for tensor in [1, 8] {
-        let plan = Plan { split: Split { tensor, pipeline: 1 }, ..Plan::new(&deepseek, &precision, KV) };
+        let layout = Layout { tensor, ..Layout::default() };
+        let plan = divided(&deepseek, &precision, layout, Policy::default()).unwrap();
         assert_eq!(plan.cache(16).get(), 16.0 * 61.0 * 576.0 * 2.0);
     }
+}
+
+#[test]
+fn a_device_keeps_what_lowering_gives_it() {
+    let formats = |model: &Model| model.stored.clone().unwrap_or_else(|| uniform(HALF, model));
+    for preset in presets() {
+        let model = preset.model().unwrap();
+        let precision = formats(&model);
+        let (found, right) = (planned(&model, &precision, Policy::default()).weights(), model.weight_bytes(&precision));
+        assert!((found / right - 1.0).abs() < 1e-9, "{}: {found:?} instead of {right:?}", preset.name);
+    }
+    // Experts are shared, and all else is copied.
+    let model = find_preset("deepseek-v3").unwrap().model().unwrap();
+    let precision = formats(&model);
+    let at = |expert| {
+        let layout = Layout { expert, ..Layout::default() };
+        divided(&model, &precision, layout, Policy::default()).unwrap().weights().get()
+    };
+    let (copied, eight) = (2.0 * at(2) - at(1), at(8));
+    assert!(copied > 0.0 && (eight - copied - (at(1) - copied) / 8.0).abs() < 1e-6 * eight);
+    // 28 layers on three devices: the first has ten of them and the table of tokens.
+    let qwen = QWEN.model();
+    let precision = uniform(HALF, &qwen);
+    let layout = Layout { pipeline: 3, ..Layout::default() };
+    let three = divided(&qwen, &precision, layout, Policy::default()).unwrap();
+    assert_eq!(three.cache(16).get(), 10.0 / 28.0 * 57_344.0 * 16.0);
+    assert!(three.weights() > qwen.weight_bytes(&precision) / 3.0);
 }
 
 #[test]
@@ -209,9 +254,9 @@ fn states_do_not_grow_with_the_context() {
     let block = Block { mixer: Mixer::Recurrent(recurrent), ffn: FeedForward::None, norm: Norm::Rms, norms: 1 };
     let model = Model::new("mamba", 250, 1000, vec![(10, block)]);
     let precision = uniform(HALF, &model);
-    let plan = Plan { state: DType::F32, ..Plan::new(&model, &precision, KV) };
+    let plan = planned(&model, &precision, Policy::default());
     assert_eq!(plan.cache(1), plan.cache(1_000_000));
-    assert_eq!(plan.cache(1).get(), 10.0 * (4.0 * 8000.0 + 2.0 * 1800.0));
+    assert_eq!(plan.cache(1).get(), 10.0 * 2.0 * (8000.0 + 1800.0));
     assert_eq!(plan.longest_context(Bytes(1e9), Budget::OfTotal(1.0), 4), None);
 }
 
@@ -230,7 +275,7 @@ proptest! {
     ) {
         let qwen = QWEN.model();
         let precision = uniform(HALF, &qwen);
-        let plan = Plan { block, ..Plan::new(&qwen, &precision, KV) };
+        let plan = planned(&qwen, &precision, Policy { block, ..Policy::default() });
         let budget = if of_free { Budget::OfFree(fraction) } else { Budget::OfTotal(fraction) };
         let memory = Bytes(memory);
         let fits = |batch, tokens| plan.admit(memory, budget, batch, tokens).over.is_none();
@@ -245,12 +290,15 @@ proptest! {
                 Remedy::Batch(batch) => prop_assert!(fits(batch, tokens)),
                 Remedy::Context(tokens) => prop_assert!(fits(batch, tokens)),
                 Remedy::Kv(kv) => {
-                    let plan = Plan { kv: KvFormat::plain(kv), ..plan };
+                    let kv = KvFormat::plain(kv);
+                    let subject = Subject { model: &qwen, precision: &precision, kv, routing: Routing::default() };
+                    let plan = Plan::new(subject, Layout::default(), Policy { block, ..Policy::default() }).unwrap();
                     prop_assert!(plan.admit(memory, budget, batch, tokens).over.is_none());
                 }
                 Remedy::WeightBits(bits) => prop_assert!(bits > 0.0 && bits < 16.0),
                 Remedy::Devices(tensor) => {
-                    let plan = Plan { split: Split { tensor, pipeline: 1 }, ..plan };
+                    let layout = Layout { tensor, ..Layout::default() };
+                    let plan = divided(&qwen, &precision, layout, Policy { block, ..Policy::default() }).unwrap();
                     prop_assert!(plan.admit(memory, budget, batch, tokens).over.is_none());
                 }
             }
@@ -265,8 +313,10 @@ proptest! {
     ) {
         let model = layers(hidden, hidden, &[(layers_, heads(kv_heads, head_dim, Some(tokens)))]);
         let precision = uniform(HALF, &model);
-        let split = Split { tensor, pipeline: tensor };
-        let plan = Plan { block, split, ..Plan::new(&model, &precision, KV) };
+        let layout = Layout { tensor, pipeline: tensor, ..Layout::default() };
+        let policy = Policy { block, ..Policy::default() };
+        let Ok(plan) = divided(&model, &precision, layout, policy).or_else(|_| divided(&model, &precision, Layout::default(), policy))
+        else { return Ok(()) };
         let admission = plan.admit(Bytes(memory), Budget::OfTotal(0.9), batch, tokens);
         prop_assert!(admission.lines.iter().all(|line| line.bytes.get() >= 0.0));
         prop_assert!(peak_activations(&model, DType::F16, tokens, batch).get() >= 0.0);
