@@ -8,3 +8,4 @@ mod floors;
 mod laws;
 mod lower;
 mod memory;
+mod offload;

@@ -12,7 +12,7 @@ use rooflab::units::parse_size;
 #[command(after_help = "Examples:
   rooflab estimate -m mistral-7b -f rtx-4090                      a model on a product's datasheet
   rooflab estimate -m qwen2.5-0.5b                                on this machine, as it was measured
-  rooflab estimate -m llama-3.1-70b -f h200 --weights fp8 --tp 2 --link 450GB/s,5us
+  rooflab estimate -m llama-3.1-70b -f h200-sxm --weights fp8 --tp 2 --link 450GB/s,5us
   rooflab estimate -m qwen2.5-7b -f rtx-4090 --weights w4a16 -b 8 --prompt 2k --generate 512
   rooflab estimate -m qwen2.5-14b -f rtx-4090 --offload weights=0.4 --host-link 25GB/s,10us
   rooflab estimate -m qwen2.5-7b -f h100-sxm --concurrency 64 --require ttft<500ms,tpot<25ms

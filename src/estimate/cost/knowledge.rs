@@ -150,6 +150,15 @@ pub struct Need {
     pub knowledge: Knowledge,
 }
 
+impl Need {
+    /// The need that decides a time: the longest; of equally long ones, the one that is known worst.
+    #[must_use]
+    pub fn decisive(needs: &[Self]) -> Option<&Self> {
+        let longer = |a: &Self, b: &Self| b.time > a.time || (b.time >= a.time && b.knowledge > a.knowledge);
+        needs.iter().reduce(|a, b| if longer(a, b) { b } else { a })
+    }
+}
+
 /// Where a rate comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -45,7 +45,7 @@ impl Overlap {
     /// The time of one execution. Within a kernel, arithmetic and every kind of traffic overlap: the longest need decides. Kernels, exchanges of data and
     /// barriers follow one another: their times add up.
     pub(super) fn operator(&self, needs: &[Need]) -> Combined {
-        let longest = needs.iter().reduce(|a, b| if b.time > a.time { b } else { a });
+        let longest = Need::decisive(needs);
         let device = longest.map_or(Seconds(0.0), |need| need.time);
         let overhead = match self.launching {
             Launching::Barrier => self.launch.map_or(Seconds(0.0), |launch| launch.time),
@@ -83,6 +83,16 @@ mod tests {
 
     fn need(of: Bound, time: f64) -> Need {
         Need { of, time: Seconds(time), from: Source::Link, knowledge: Knowledge::Measured }
+    }
+
+    #[test]
+    fn of_equally_long_needs_the_worst_known_decides() {
+        let known = need(Bound::Weights, 1.0);
+        let stands_in = Need { knowledge: Knowledge::Substituted, ..known };
+        for needs in [[known, stands_in], [stands_in, known]] {
+            assert_eq!(Need::decisive(&needs), Some(&stands_in));
+        }
+        assert_eq!(Need::decisive(&[]), None);
     }
 
     #[test]

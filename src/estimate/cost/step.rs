@@ -76,7 +76,7 @@ impl OperatorCost {
     /// The need that decides its time.
     #[must_use]
     pub fn decisive(&self) -> Option<&Need> {
-        self.needs.iter().reduce(|a, b| if b.time > a.time { b } else { a })
+        Need::decisive(&self.needs)
     }
 }
 

@@ -136,7 +136,7 @@ fn total(account: &Account) -> Block {
     let mut cells = vec![Cell::new(format!("estimate {}", account.time), Tone::Strong)];
     if let Some(floor) = account.floor {
         let ratio = account.time / floor.time;
-        cells.push(Cell::plain(format!("  {} × {ratio:.2}", floor_line(&floor))));
+        cells.push(Cell::plain(format!("  {}: {ratio:.2}×", floor_line(&floor))));
     }
     let utilisation = [("MBU", account.mbu), ("MFU", account.mfu)];
     for (name, share) in utilisation.into_iter().filter_map(|(name, share)| Some((name, share?))) {
@@ -171,7 +171,9 @@ fn above_floor(account: &Account) -> Option<Block> {
         Bound::Kv if !is_arithmetic(&floor) => floor.cache.get(),
         _ => 0.0,
     };
-    let text = format!("above the floor by {}: {}", account.time - floor.time, differences(account, of));
+    let differences = differences(account, of);
+    let colon = if differences.is_empty() { "" } else { ": " };
+    let text = format!("above the floor by {}{colon}{differences}", account.time - floor.time);
     Some(Block::line(text, Tone::Plain))
 }
 
