@@ -106,6 +106,12 @@ fn makers_figures_alone_are_labelled_and_reach_no_less_than_the_floor() {
     let said = |what: &str| assumptions.iter().any(|assumption| assumption.to_string().contains(what));
     assert!(said("1,008 GB/s") || said("datasheet"));
     assert!(said("overhead.launch"), "{assumptions:?}");
+    // Each once, with all that it stands for; no time rests on two.
+    for (index, assumption) in assumptions.iter().enumerate() {
+        assert!(assumptions[..index].iter().all(|other| !other.is_like(assumption)), "{assumptions:?}");
+    }
+    let shares: f64 = assumptions.iter().map(|assumption| assumption.share).sum();
+    assert!(shares <= 1.0 + 1e-9, "{shares}");
     assert!(assumptions.windows(2).all(|pair| pair[0].time.get() >= pair[1].time.get()));
 }
 
