@@ -133,7 +133,8 @@ fn shares_add_up() {
 fn starting_kernels_costs_what_the_way_of_starting_them_does() {
     let device = super::device::Laws { launch: 1e-3, ..LAWS }.measured(DeviceKind::Gpu);
     let graph = MISTRAL.decode(HALF, 1, 1000);
-    let time = |launching| Costing::new(&device, None, Options { launching, link: None, host_link: None }).graph(&graph).unwrap();
+    let time =
+        |launching| Costing::new(&device, None, Options { launching, ..Options::default() }).graph(&graph).unwrap();
     let kernels: f64 = graph.operators.iter().map(|operator| operator.count as f64).sum();
     let free = time(Some(Launching::Graph { kernel: Seconds(0.0) }));
     close(time(Some(Launching::Barrier)).time.get(), free.time.get() + kernels * 1e-3, 1e-9);
