@@ -106,6 +106,12 @@ fn makers_figures_alone_are_labelled_and_reach_no_less_than_the_floor() {
     let said = |what: &str| assumptions.iter().any(|assumption| assumption.to_string().contains(what));
     assert!(said("1,008 GB/s") || said("datasheet"));
     assert!(said("overhead.launch"), "{assumptions:?}");
+    // Each once, with all that it stands for; no time rests on two.
+    for (index, assumption) in assumptions.iter().enumerate() {
+        assert!(assumptions[..index].iter().all(|other| !other.is_like(assumption)), "{assumptions:?}");
+    }
+    let shares: f64 = assumptions.iter().map(|assumption| assumption.share).sum();
+    assert!(shares <= 1.0 + 1e-9, "{shares}");
     assert!(assumptions.windows(2).all(|pair| pair[0].time.get() >= pair[1].time.get()));
 }
 
@@ -127,9 +133,8 @@ fn shares_add_up() {
 fn starting_kernels_costs_what_the_way_of_starting_them_does() {
     let device = super::device::Laws { launch: 1e-3, ..LAWS }.measured(DeviceKind::Gpu);
     let graph = MISTRAL.decode(HALF, 1, 1000);
-    let time = |launching| {
-        Costing::new(&device, None, Options { launching, link: None, host_link: None }).graph(&graph).unwrap()
-    };
+    let time =
+        |launching| Costing::new(&device, None, Options { launching, ..Options::default() }).graph(&graph).unwrap();
     let kernels: f64 = graph.operators.iter().map(|operator| operator.count as f64).sum();
     let free = time(Some(Launching::Graph { kernel: Seconds(0.0) }));
     close(time(Some(Launching::Barrier)).time.get(), free.time.get() + kernels * 1e-3, 1e-9);

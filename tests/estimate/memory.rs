@@ -185,13 +185,16 @@ fn what_does_not_fit_says_by_how_much_and_what_would() {
 fn devices_share_what_can_be_shared() {
     let qwen = QWEN.model();
     let precision = uniform(HALF, &qwen);
-    let cache = |tensor, pipeline| {
+    let cache = |model, precision, tensor, pipeline| {
         let layout = Layout { tensor, pipeline, ..Layout::default() };
-        divided(&qwen, &precision, layout, Policy::default()).unwrap().cache(16).get() / 16.0
+        divided(model, precision, layout, Policy::default()).unwrap().cache(16).get() / 16.0
     };
-    // Four heads of keys and values: shared by four devices, repeated beyond.
-    assert_eq!([1, 2, 4, 28].map(|tensor| cache(tensor, 1)), [57_344.0, 28_672.0, 14_336.0, 14_336.0]);
-    assert_eq!(cache(1, 4), 14_336.0);
+    assert_eq!([1, 2, 4].map(|tensor| cache(&qwen, &precision, tensor, 1)), [57_344.0, 28_672.0, 14_336.0]);
+    assert_eq!(cache(&qwen, &precision, 1, 4), 14_336.0);
+    // Eight heads of keys and values: shared by eight devices, repeated beyond.
+    let mistral = MISTRAL.model();
+    let precision = uniform(HALF, &mistral);
+    assert_eq!([8, 16, 32].map(|tensor| cache(&mistral, &precision, tensor, 1)), [16_384.0; 3]);
     let latent = LatentAttention {
         heads: 128,
         q_lora_rank: Some(1536),
@@ -233,7 +236,7 @@ fn a_device_keeps_what_lowering_gives_it() {
     let precision = uniform(HALF, &qwen);
     let layout = Layout { pipeline: 3, ..Layout::default() };
     let three = divided(&qwen, &precision, layout, Policy::default()).unwrap();
-    assert_eq!(three.cache(16).get(), 10.0 / 28.0 * 57_344.0 * 16.0);
+    assert_eq!(three.cache(16).get(), 10.0 * 2048.0 * 16.0);
     assert!(three.weights() > qwen.weight_bytes(&precision) / 3.0);
 }
 

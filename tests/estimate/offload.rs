@@ -8,13 +8,13 @@ use rooflab::estimate::link::Link;
 use rooflab::estimate::offload::{Offload, OffloadError, Offloaded, Share};
 use rooflab::estimate::{Estimate, EstimateError, Estimator, Scenario, Served, Subject};
 use rooflab::facts::DeviceKind;
-use rooflab::graph::{Lowering, Part, Routing, Step};
-use rooflab::model::{KvFormat, Precision};
+use rooflab::graph::{Graph, Kind, Lowering, Operator, Part, Routing, Step};
+use rooflab::model::{KvFormat, Precision, Role};
 use rooflab::profile::Profile;
 use rooflab::units::{Bytes, BytesPerSecond, Seconds};
 
-use super::device::{LAWS, profile};
-use super::lower::{HALF, QWEN, uniform};
+use super::device::{LAWS, curve, profile};
+use super::lower::{HALF, QWEN, operator, uniform};
 
 const KV: KvFormat = KvFormat::plain(DType::F16);
 const LATENCY: f64 = 10e-6;
@@ -114,6 +114,28 @@ fn without_a_link_the_error_says_why() {
     for share in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
         let wrong = error(DeviceKind::Gpu, weights(share));
         assert!(wrong.contains("a share of `weights`"), "{wrong}");
+    }
+}
+
+#[test]
+fn a_measured_link_is_asked_at_the_bytes_of_the_step() {
+    let graph = |bytes: f64| {
+        let kind = Kind::Product { m: 1, n: 1, k: 1, weights: HALF };
+        Graph { operators: vec![Operator { weights: Bytes(bytes), ..operator(Part::Matrix(Role::Up), kind, 0) }] }
+    };
+    let link = curve([(1e6, 5e9), (1e8, 20e9)]);
+    let device = profile(DeviceKind::Gpu, vec![("link.host.h2d", link)], Vec::new());
+    let costing = Costing::new(&device, None, Options::default());
+    for (bytes, rate, knowledge) in [
+        (1e6, 5e9, Knowledge::Measured),
+        (1e7, 10e9, Knowledge::Interpolated),
+        (1e8, 20e9, Knowledge::Measured),
+        // Beyond the largest transfer, several of them.
+        (1e10, 20e9, Knowledge::Measured),
+    ] {
+        let need = costing.host(weights(0.5).transferred(&graph(2.0 * bytes))).unwrap();
+        assert!((need.time.get() * rate / bytes - 1.0).abs() < 1e-9, "{bytes}: {need:?}");
+        assert_eq!((need.of, need.knowledge), (Bound::Host, knowledge));
     }
 }
 
