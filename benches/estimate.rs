@@ -60,27 +60,27 @@ fn for_each_step(bencher: Bencher<'_, '_>, model: &Model, name: &str, of: impl F
     });
 }
 
-#[divan::bench(args = PROFILES)]
+#[divan::bench(args = PROFILES, min_time = 1)]
 fn one_step_again_and_again(bencher: Bencher<'_, '_>, profile: &str) {
     steps(bencher, profile, |_| Step::decode(16, 2048));
 }
 
-#[divan::bench(args = PROFILES)]
+#[divan::bench(args = PROFILES, min_time = 1)]
 fn steps_at_growing_contexts(bencher: Bencher<'_, '_>, profile: &str) {
     steps(bencher, profile, |before| Step::decode(16, 1 + before % 30_000));
 }
 
-#[divan::bench(args = PROFILES)]
+#[divan::bench(args = PROFILES, min_time = 1)]
 fn steps_of_every_batch(bencher: Bencher<'_, '_>, profile: &str) {
     steps(bencher, profile, |before| Step::decode(1 + before % 4096, 2048));
 }
 
-#[divan::bench(args = PROFILES)]
+#[divan::bench(args = PROFILES, min_time = 1)]
 fn prompts_of_every_length(bencher: Bencher<'_, '_>, profile: &str) {
     steps(bencher, profile, |before| Step::prefill(1, 1 + before % 30_000));
 }
 
-#[divan::bench(args = MODELS)]
+#[divan::bench(args = MODELS, min_time = 1)]
 fn models(bencher: Bencher<'_, '_>, name: &str) {
     for_each_step(bencher, &model(name), PROFILES[0], |before| Step::decode(16, 1 + before % 30_000));
 }
