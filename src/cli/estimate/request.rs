@@ -112,7 +112,7 @@ fn draft(context: &Context, text: &str, arguments: &args::Estimate) -> Result<Dr
 }
 
 /// `450GB/s,5us`, in any order.
-fn link(text: &str) -> Result<Link, CliError> {
+pub(in crate::cli) fn link(text: &str) -> Result<Link, CliError> {
     let error = || CliError::new(format!("`--link {text}` is not a bandwidth and a latency, such as `450GB/s,5us`"));
     let (first, second) = text.split_once(',').ok_or_else(error)?;
     let (rate, latency) = if first.trim_end().ends_with("/s") { (first, second) } else { (second, first) };
