@@ -60,7 +60,9 @@ fn observations(arguments: &args::Diagnose) -> Result<Vec<Observation>, CliError
     let refused = |error: &TypedError| {
         let message = CliError::new(error.to_string());
         match error {
-            TypedError::Nothing => message.with_hint("or name a result file of another tool: `rooflab diagnose bench.json`"),
+            TypedError::Nothing => {
+                message.with_hint("or name a result file of another tool: `rooflab diagnose bench.json`")
+            }
             TypedError::Number { .. } => message,
         }
     };
@@ -75,7 +77,10 @@ fn observations(arguments: &args::Diagnose) -> Result<Vec<Observation>, CliError
     if merged.is_empty() {
         return Err(CliError::new("the files hold no run of a model: nothing in them is diagnosed yet"));
     }
-    merged.iter().map(|case| typed.over(&case.observation).map(|(run, _)| run).map_err(|error| refused(&error))).collect()
+    merged
+        .iter()
+        .map(|case| typed.over(&case.observation).map(|(run, _)| run).map_err(|error| refused(&error)))
+        .collect()
 }
 
 fn from_file(path: &Path) -> Result<Vec<Observation>, CliError> {
@@ -97,7 +102,9 @@ fn of_run(context: &mut Context, arguments: &args::Diagnose, run: &Observation) 
     let profile = profile_of(context, arguments, run)?;
     let datasheet = datasheet_of(&profile.device).filter(|sheet| sheet.name != profile.name);
     let word = |flag: &Option<String>, told: Option<&rooflab::observe::Format>| {
-        flag.clone().or_else(|| told.map(|format| format.dtype.map_or_else(|| format.given.clone(), |dtype| dtype.name().to_owned())))
+        flag.clone().or_else(|| {
+            told.map(|format| format.dtype.map_or_else(|| format.given.clone(), |dtype| dtype.name().to_owned()))
+        })
     };
     let (weights_name, precision) = weights(&model, arguments, word(&arguments.weights, run.subject.weights.as_ref()))?;
     let kv_name = word(&arguments.kv, run.subject.kv.as_ref());
@@ -129,7 +136,8 @@ fn complete(arguments: &args::Diagnose, run: &Observation) -> Result<(), CliErro
     }
     let what: Vec<String> = lacks.iter().map(|lack| format!("{lack} (`{}`)", lack.flag())).collect();
     let examples: Vec<String> = lacks.iter().map(|lack| format!("{} {}", lack.flag(), example(*lack))).collect();
-    Err(CliError::new(format!("nothing says {}", what.join(", nor "))).with_hint(format!("add `{}`", examples.join(" "))))
+    Err(CliError::new(format!("nothing says {}", what.join(", nor ")))
+        .with_hint(format!("add `{}`", examples.join(" "))))
 }
 
 const fn example(lack: Lack) -> &'static str {
@@ -147,7 +155,8 @@ fn model_of(context: &Context, arguments: &args::Diagnose, run: &Observation) ->
     let name = arguments.model.as_deref().or(run.subject.model.as_deref()).unwrap_or_default();
     load_model(context, name, arguments.download).map_err(|error| match arguments.model {
         Some(_) => error,
-        None => error.with_hint("name the model: `-m llama-3.1-8b`; `rooflab model list` shows those that ship with rooflab"),
+        None => error
+            .with_hint("name the model: `-m llama-3.1-8b`; `rooflab model list` shows those that ship with rooflab"),
     })
 }
 
@@ -179,8 +188,9 @@ fn profile_of(context: &mut Context, arguments: &args::Diagnose, run: &Observati
         datasheet_of(&identity)
     });
     sheet.cloned().ok_or_else(|| {
-        CliError::new(format!("no profile of `{device}` is known"))
-            .with_hint("name one with `--profile`: `rooflab profile list` shows what there is; `rooflab probe` measures a device")
+        CliError::new(format!("no profile of `{device}` is known")).with_hint(
+            "name one with `--profile`: `rooflab profile list` shows what there is; `rooflab probe` measures a device",
+        )
     })
 }
 

@@ -93,7 +93,10 @@ pub fn diagnose(inputs: &Inputs<'_>, rooflab: Source, created: Timestamp) -> Res
             (false, false) => Err("no datasheet of this device is known: the floor is that of its measured peaks"),
             (false, true) => Ok(&measured),
         },
-        no_link: inputs.link.is_none().then_some("nothing is known of the link between the devices: give it with `--link`"),
+        no_link: inputs
+            .link
+            .is_none()
+            .then_some("nothing is known of the link between the devices: give it with `--link`"),
     };
     let case = Case::new(inputs, &full, &ladder)?;
     let (mut findings, mut checked) = (Vec::new(), Vec::new());

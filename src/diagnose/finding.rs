@@ -167,7 +167,13 @@ impl Found {
     }
 
     /// Adds a number that it rests on.
-    pub(super) fn number(mut self, what: impl Into<String>, value: f64, unit: Quality, from: impl Into<String>) -> Self {
+    pub(super) fn number(
+        mut self,
+        what: impl Into<String>,
+        value: f64,
+        unit: Quality,
+        from: impl Into<String>,
+    ) -> Self {
         self.evidence.push(Evidence { what: what.into(), is: Fact::Number { value, unit }, from: from.into() });
         self
     }

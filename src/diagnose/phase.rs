@@ -154,7 +154,9 @@ pub(super) fn measured(run: &Observation, kind: Kind) -> Option<Timed> {
     let accepted = run.typical(Quantity::AcceptanceLength).filter(|&tokens| kind == Kind::Decode && tokens > 1.0);
     let from = origin(quantity, measured);
     Some(match accepted {
-        Some(tokens) => Timed { quantity, time: Seconds(time * tokens), from: format!("{from}, times `acceptance_length`") },
+        Some(tokens) => {
+            Timed { quantity, time: Seconds(time * tokens), from: format!("{from}, times `acceptance_length`") }
+        }
         None => Timed { quantity, time: Seconds(time), from },
     })
 }

@@ -78,7 +78,9 @@ impl Run {
         for (name, points) in ceilings {
             let key = Key { resource: name.parse().unwrap(), scope: Scope::Device };
             let points = points.iter().map(|&(at, value)| point((at > 0.0).then_some(at), value)).collect();
-            self.profile.ceilings.push(Ceiling::new(key, Outcome::Ok { points, limit: None, plateau: None, fit: None }));
+            self.profile
+                .ceilings
+                .push(Ceiling::new(key, Outcome::Ok { points, limit: None, plateau: None, fit: None }));
         }
     }
 

@@ -130,7 +130,8 @@ pub(super) struct Ladder<'a> {
 impl Ladder<'_> {
     /// A step's time with one cause after another.
     pub(super) fn levels(&self, step: &Staged) -> Vec<Level> {
-        let no_attention = step.with(|operator| (!attends(operator)).then_some(Operator { kv: Bytes(0.0), ..*operator }));
+        let no_attention =
+            step.with(|operator| (!attends(operator)).then_some(Operator { kv: Bytes(0.0), ..*operator }));
         let products = step.with(|operator| streams(operator).then_some(*operator));
         let alone = step.with(|operator| (!exchanges(operator)).then_some(*operator));
         let mut levels = vec![
@@ -146,7 +147,8 @@ impl Ladder<'_> {
             levels.push((Cause::Communication, unknown.unwrap_or_else(|| busy(step, self.full))));
         }
         if step.graphs.len() > 1 {
-            levels.push((Cause::Pipeline, step.cost(self.full).map(|cost| cost.time).map_err(|error| error.to_string())));
+            levels
+                .push((Cause::Pipeline, step.cost(self.full).map(|cost| cost.time).map_err(|error| error.to_string())));
         }
         levels
     }

@@ -2,7 +2,9 @@
 
 use super::block::{Bar, Block, Cell, Group, Row, Segment, Table, Tone};
 use super::estimate::{load_line, model_line};
-use crate::diagnose::{Cause, Diagnosis, Evidence, Fact, Figures, Finding, Kind, Phase, Quality, Rule, Severity, Worth};
+use crate::diagnose::{
+    Cause, Diagnosis, Evidence, Fact, Figures, Finding, Kind, Phase, Quality, Rule, Severity, Worth,
+};
 use crate::units::{Seconds, Unit, human, percent};
 
 /// A diagnosis.
@@ -121,7 +123,11 @@ fn account(phase: &Phase) -> Vec<Block> {
 fn figures(phase: &Phase, floor: &Figures) -> Block {
     let bound = if floor.is_memory_bound() { "memory" } else { "arithmetic" };
     Block::Line(vec![
-        Cell::plain(format!("{}floor {} ({bound})", " ".repeat(phase.kind.word().len() + 2), in_scale(floor.time, phase.measured))),
+        Cell::plain(format!(
+            "{}floor {} ({bound})",
+            " ".repeat(phase.kind.word().len() + 2),
+            in_scale(floor.time, phase.measured)
+        )),
         Cell::new(format!("  gap {:.2}×", floor.gap), Tone::Strong),
         Cell::plain(format!("  MFU {:.1} %  MBU {:.1} %", floor.mfu * 100.0, floor.mbu * 100.0)),
         Cell::new(format!("  {} FLOP/B, ridge {}", digits(floor.intensity), digits(floor.ridge)), Tone::Dim),
@@ -153,10 +159,9 @@ fn of_finding(document: &Diagnosis, finding: &Finding) -> Vec<Block> {
     head.extend(found.worth.map(|worth| Cell::new(format!("  worth {}", gain(document, worth)), Tone::Strong)));
     let mut blocks = vec![Block::Line(head)];
     let evidence: Vec<String> = found.evidence.iter().map(fact).collect();
-    let mut line = |title: &str, text: &str| blocks.push(Block::Line(vec![
-        Cell::new(format!("      {title:<9} "), Tone::Dim),
-        Cell::plain(text.to_owned()),
-    ]));
+    let mut line = |title: &str, text: &str| {
+        blocks.push(Block::Line(vec![Cell::new(format!("      {title:<9} "), Tone::Dim), Cell::plain(text.to_owned())]))
+    };
     if !evidence.is_empty() {
         line("evidence", &evidence.join("; "));
     }
@@ -205,7 +210,11 @@ fn number(value: f64, unit: Quality) -> String {
 fn footer(document: &Diagnosis) -> Vec<Block> {
     let list = |title: &str, texts: &[String]| -> Vec<Block> {
         let lines = texts.iter().map(|text| Block::line(format!("  {text}"), Tone::Dim));
-        if texts.is_empty() { Vec::new() } else { std::iter::once(Block::line(title, Tone::Plain)).chain(lines).collect() }
+        if texts.is_empty() {
+            Vec::new()
+        } else {
+            std::iter::once(Block::line(title, Tone::Plain)).chain(lines).collect()
+        }
     };
     let mut blocks = list("cannot all be true", &document.contradictions);
     blocks.extend(list("speaks against the numbers", &document.caveats));

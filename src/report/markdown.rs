@@ -14,7 +14,9 @@ pub fn markdown(blocks: &[Block]) -> String {
     for block in blocks {
         let text = match block {
             Block::Line(cells) => cells.iter().map(|cell| toned(cell)).collect::<String>(),
-            Block::Table(table) => table.groups.iter().map(|group| of_group(table, group)).collect::<Vec<_>>().join("\n"),
+            Block::Table(table) => {
+                table.groups.iter().map(|group| of_group(table, group)).collect::<Vec<_>>().join("\n")
+            }
             Block::Bar(bar) => format!("```text\n{}\n```", bar::line(bar, Some(BAR), true)),
         };
         let is_item = matches!(block, Block::Line(_)) && text.starts_with("  ");
@@ -94,7 +96,8 @@ mod tests {
             Block::line("  one", Tone::Plain),
             Block::line("  two", Tone::Plain),
         ];
-        let expected = "**head** 2 \\* 3 &lt; 7\n\n| things | n | what |\n|---|--:|---|\n| a\\|b | 1 | x |\n\n- one\n- two\n";
+        let expected =
+            "**head** 2 \\* 3 &lt; 7\n\n| things | n | what |\n|---|--:|---|\n| a\\|b | 1 | x |\n\n- one\n- two\n";
         assert_eq!(markdown(&blocks), expected);
     }
 }

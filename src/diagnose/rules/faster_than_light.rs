@@ -8,7 +8,7 @@ use crate::diagnose::waterfall::Cause;
 use crate::observe::{Caveat, Quantity};
 use crate::units::Seconds;
 
-pub(super) static RULE: Rule = Rule {
+pub(super) const RULE: Rule = Rule {
     id: "RL001",
     name: "faster than light",
     explain: "The run took less time than its operations take at the device's peak, or its bytes at the bandwidth of main memory. No software does that, so one of the inputs is not \
@@ -37,14 +37,25 @@ fn doubt(case: &Case<'_>, phase: &Phase) -> Option<Found> {
     let found = if share > 1.0 {
         Found::new(
             Severity::Error,
-            format!("{word} is faster than light: {name} {percent:.1} %. An input is overstated, by {:.1} % at least", percent - 100.0),
+            format!(
+                "{word} is faster than light: {name} {percent:.1} %. An input is overstated, by {:.1} % at least",
+                percent - 100.0
+            ),
         )
     } else if let Some(peaks) = peaks {
         Found::new(Severity::Warning, format!("{word} is faster than what was measured on this device allows"))
-            .number("floor by measured peaks", peaks.get(), Quality::Seconds, format!("profile `{}`", case.inputs.profile.name))
+            .number(
+                "floor by measured peaks",
+                peaks.get(),
+                Quality::Seconds,
+                format!("profile `{}`", case.inputs.profile.name),
+            )
             .attempt("measure the device again, with nothing else running: `rooflab probe`")
     } else if !case.is_measured() && share > HARDLY {
-        Found::new(Severity::Warning, format!("{word} is hard to believe: {name} {percent:.1} % of the maker's figures"))
+        Found::new(
+            Severity::Warning,
+            format!("{word} is hard to believe: {name} {percent:.1} % of the maker's figures"),
+        )
     } else {
         return None;
     };
@@ -59,9 +70,12 @@ fn measured_floor(phase: &Phase) -> Option<Seconds> {
 
 fn with_evidence(case: &Case<'_>, phase: &Phase, floor: &Figures, found: Found) -> Found {
     let sheet = case.inputs.datasheet.map_or(&case.inputs.profile.name, |sheet| &sheet.name);
-    let found = found
-        .number("measured", phase.measured.get(), Quality::Seconds, phase.from.clone())
-        .number("floor", floor.time.get(), Quality::Seconds, format!("{} figures of `{sheet}`", floor.knowledge));
+    let found = found.number("measured", phase.measured.get(), Quality::Seconds, phase.from.clone()).number(
+        "floor",
+        floor.time.get(),
+        Quality::Seconds,
+        format!("{} figures of `{sheet}`", floor.knowledge),
+    );
     let found = if floor.is_memory_bound() {
         found.number("weights, keys and values", floor.bytes.get(), Quality::Bytes, "operator graph")
     } else {
@@ -93,7 +107,13 @@ mod tests {
 
     /// C23: the slope of the time to the first token by the batch.
     fn llama(prompt: u64) -> Run {
-        let typed = Typed { ttft: Some(ms(19.68)), batch: Some(1), prompt: Some(prompt), generate: Some(1), ..Typed::default() };
+        let typed = Typed {
+            ttft: Some(ms(19.68)),
+            batch: Some(1),
+            prompt: Some(prompt),
+            generate: Some(1),
+            ..Typed::default()
+        };
         Run::new("llama-7b", "nvidia-a100-sxm-80gb", typed)
     }
 
@@ -120,7 +140,11 @@ mod tests {
     fn decoding_beyond_bandwidth_is_an_error() {
         let fast = Run::qwen().with(|typed| typed.tpot = Some(ms(9.0)));
         let found = fast.finds("RL001").unwrap();
-        assert!(found.severity == Severity::Error && found.says.contains("decode") && found.says.contains("MBU 108.0 %"), "{}", found.says);
+        assert!(
+            found.severity == Severity::Error && found.says.contains("decode") && found.says.contains("MBU 108.0 %"),
+            "{}",
+            found.says
+        );
     }
 
     #[test]

@@ -1,10 +1,23 @@
 //! The rules: one file each, one line each in [`RULES`].
 
+mod admission;
+mod communication;
 mod faster_than_light;
+mod free_batch;
+mod interference;
+mod kv_format;
+mod launches;
+mod other_device;
+mod queueing;
+mod small_matrices;
 mod which_bound;
+mod windows;
 
 use super::case::Case;
 use super::finding::Found;
+use super::phase::Phase;
+use super::waterfall::Cause;
+use crate::units::Seconds;
 
 /// Something that is looked for in every run.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +35,17 @@ pub struct Rule {
 /// Every rule, by its number.
 pub static RULES: &[Rule] = &[
     faster_than_light::RULE, // RL001
+    other_device::RULE,      // RL002
     which_bound::RULE,       // RL003
+    launches::RULE,          // RL004
+    free_batch::RULE,        // RL005
+    small_matrices::RULE,    // RL006
+    communication::RULE,     // RL007
+    kv_format::RULE,         // RL008
+    interference::RULE,      // RL009
+    queueing::RULE,          // RL010
+    admission::RULE,         // RL011
+    windows::RULE,           // RL012
 ];
 
 /// The rule of an id, in capitals or not.
@@ -33,6 +56,12 @@ pub fn rule(id: &str) -> Option<&'static Rule> {
 
 /// What is below this share of the measured time is not worth a finding.
 const MATTERS: f64 = 0.1;
+
+/// The time that no cause explains; nothing where the run was faster than its estimate.
+fn rest(phase: &Phase) -> Seconds {
+    let rest = phase.spent_on(Cause::Unexplained).map_or(0.0, |spent| spent.time.get());
+    Seconds(rest.max(0.0))
+}
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@ use crate::diagnose::case::Case;
 use crate::diagnose::finding::{Found, Quality, Severity};
 use crate::diagnose::phase::Kind;
 
-pub(super) static RULE: Rule = Rule {
+pub(super) const RULE: Rule = Rule {
     id: "RL003",
     name: "which bound it is",
     explain: "A step takes at least as long as its operations at peak, and at least as long as its bytes at the bandwidth of main memory. The longer of the two is its floor, and only \
@@ -71,7 +71,13 @@ mod tests {
 
     #[test]
     fn prompts_are_bound_by_arithmetic() {
-        let typed = Typed { ttft: Some(ms(1088.62)), batch: Some(16), prompt: Some(1024), generate: Some(1), ..Typed::default() };
+        let typed = Typed {
+            ttft: Some(ms(1088.62)),
+            batch: Some(16),
+            prompt: Some(1024),
+            generate: Some(1),
+            ..Typed::default()
+        };
         assert_eq!(Run::new("qwen2.5-7b", "npu-64gb-300tflops", typed).finds("RL003"), None);
     }
 }

@@ -17,8 +17,10 @@ pub use sweep::{csv, rows};
 /// An estimate, with rows for operators, parts of a layer or bounds.
 #[must_use]
 pub fn estimate(document: &Document, by: By) -> Vec<Block> {
-    let mut blocks =
-        vec![Block::line(model_line(&document.model), Tone::Strong), Block::line(load_line(&document.scenario), Tone::Plain)];
+    let mut blocks = vec![
+        Block::line(model_line(&document.model), Tone::Strong),
+        Block::line(load_line(&document.scenario), Tone::Plain),
+    ];
     let answers: Vec<&Answer> = std::iter::once(&document.estimate).chain(&document.against).collect();
     for answer in &answers {
         blocks.push(Block::line(hardware_line(&answer.hardware), Tone::Plain));
