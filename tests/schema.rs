@@ -1,16 +1,23 @@
-//! The committed JSON Schema is the one that the types generate.
+//! The committed JSON Schemas are the ones that the types generate.
 
 use std::fs;
 use std::path::Path;
 
-#[test]
-fn the_committed_schema_is_current() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/schema/profile-1.json");
-    let generated = serde_json::to_string_pretty(&rooflab::profile::schema()).unwrap() + "\n";
+use schemars::Schema;
+
+fn is_current(document: &str, generated: &Schema) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("profiles/schema/{document}-1.json"));
+    let generated = serde_json::to_string_pretty(generated).unwrap() + "\n";
     let committed = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         committed == generated,
-        "{} is not current; renew it with `cargo run -- generate schema > profiles/schema/profile-1.json`",
+        "{} is not current; renew it with `cargo run -- generate schema {document} > profiles/schema/{document}-1.json`",
         path.display()
     );
+}
+
+#[test]
+fn the_committed_schemas_are_current() {
+    is_current("profile", &rooflab::profile::schema());
+    is_current("diagnosis", &rooflab::diagnose::schema());
 }

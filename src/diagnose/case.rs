@@ -69,6 +69,9 @@ pub struct Case<'a> {
     pub phases: Vec<Phase>,
 }
 
+/// Tokens of prompts that an engine goes through at once where nothing else is said, as in vLLM.
+const USUAL_TOKENS: u64 = 8192;
+
 /// A link over which nothing takes any time.
 const NO_TIME: BytesPerSecond = BytesPerSecond(f64::MAX);
 
@@ -140,7 +143,10 @@ impl<'a> Case<'a> {
         let memory = Bytes(inputs.profile.device.memory as f64);
         let estimator = Estimator { subject: inputs.subject, costing, memory };
         let placed = estimator.place(&inputs.scenario.layout).map_err(EstimateError::from)?;
-        let (admission, engine) = estimator.admit(&inputs.scenario)?;
+        // Engines cut what they go through at once, also where nobody said how; memory is not set aside for all prompts of a large batch.
+        let at_once = inputs.scenario.chunk.unwrap_or_else(|| inputs.scenario.request.prompt.max(USUAL_TOKENS));
+        let (admission, engine) = estimator.admit(&Scenario { chunk: Some(at_once), ..inputs.scenario })?;
+        let engine = Engine { max_batched_tokens: inputs.scenario.chunk, ..engine };
         let served = match estimator.serve(&inputs.scenario, &placed, &engine)? {
             Served::Steady(metrics) => Some(metrics),
             Served::Saturated { .. } | Served::TooMany { .. } => None,

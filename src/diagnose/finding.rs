@@ -82,7 +82,7 @@ pub enum Fact {
         /// The number.
         value: f64,
         /// What it counts.
-        unit: Quality,
+        unit: EvidenceUnit,
     },
     /// Words.
     Text(String),
@@ -90,7 +90,7 @@ pub enum Fact {
 
 /// What a number counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub enum Quality {
+pub enum EvidenceUnit {
     /// Seconds.
     #[serde(rename = "s")]
     Seconds,
@@ -123,7 +123,7 @@ pub enum Quality {
     Count,
 }
 
-impl Quality {
+impl EvidenceUnit {
     /// The unit to display it with, where it has one.
     #[must_use]
     pub const fn unit(self) -> Option<Unit> {
@@ -171,7 +171,7 @@ impl Found {
         mut self,
         what: impl Into<String>,
         value: f64,
-        unit: Quality,
+        unit: EvidenceUnit,
         from: impl Into<String>,
     ) -> Self {
         self.evidence.push(Evidence { what: what.into(), is: Fact::Number { value, unit }, from: from.into() });

@@ -15,7 +15,7 @@ mod waterfall;
 
 pub use case::{Case, DiagnoseError, Inputs, diagnose};
 pub use document::{Checked, Diagnosis, SCHEMA, schema};
-pub use finding::{Evidence, Fact, Finding, Found, Quality, Severity, Worth};
+pub use finding::{Evidence, EvidenceUnit, Fact, Finding, Found, Severity, Worth};
 pub use phase::{Figures, Kind, Phase};
 pub use rules::{RULES, Rule, rule};
 pub use scenario::scenario;

@@ -3,7 +3,7 @@
 use super::block::{Bar, Block, Cell, Group, Row, Segment, Table, Tone};
 use super::estimate::{load_line, model_line};
 use crate::diagnose::{
-    Cause, Diagnosis, Evidence, Fact, Figures, Finding, Kind, Phase, Quality, Rule, Severity, Worth,
+    Cause, Diagnosis, Evidence, EvidenceUnit, Fact, Figures, Finding, Kind, Phase, Rule, Severity, Worth,
 };
 use crate::units::{Seconds, Unit, human, percent};
 
@@ -194,15 +194,15 @@ fn fact(evidence: &Evidence) -> String {
     format!("{} {is} ({})", evidence.what, evidence.from)
 }
 
-fn number(value: f64, unit: Quality) -> String {
+fn number(value: f64, unit: EvidenceUnit) -> String {
     match (unit, unit.unit()) {
-        (Quality::Seconds, _) => in_scale(Seconds(value), Seconds(value)),
+        (EvidenceUnit::Seconds, _) => in_scale(Seconds(value), Seconds(value)),
         (_, Some(unit)) => human(value, unit).to_string(),
-        (Quality::Share, _) => percent(value),
-        (Quality::Times, _) => format!("{value:.2}×"),
-        (Quality::Count, _) => format!("{value:.0}"),
-        (Quality::Intensity, _) => format!("{} FLOP/B", digits(value)),
-        (Quality::TokensPerSecond, _) => format!("{value:.0} tok/s"),
+        (EvidenceUnit::Share, _) => percent(value),
+        (EvidenceUnit::Times, _) => format!("{value:.2}×"),
+        (EvidenceUnit::Count, _) => format!("{value:.0}"),
+        (EvidenceUnit::Intensity, _) => format!("{} FLOP/B", digits(value)),
+        (EvidenceUnit::TokensPerSecond, _) => format!("{value:.0} tok/s"),
         (_, None) => human(value, Unit::Flop).to_string(),
     }
 }

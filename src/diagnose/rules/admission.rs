@@ -2,7 +2,7 @@
 
 use super::Rule;
 use crate::diagnose::case::Case;
-use crate::diagnose::finding::{Found, Quality, Severity};
+use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::diagnose::phase::Kind;
 use crate::estimate::Load;
 
@@ -36,9 +36,14 @@ fn check(case: &Case<'_>) -> Option<Found> {
             _ => format!("{wanted} requests {says}"),
         },
     )
-    .number("fit into memory", admitted as f64, Quality::Count, "admission by the estimate")
-    .number("room for caches", case.admission.cache_budget.get().max(0.0), Quality::Bytes, "admission by the estimate")
-    .number("tokens of each at its end", case.inputs.scenario.full_length() as f64, Quality::Count, "the run");
+    .number("fit into memory", admitted as f64, EvidenceUnit::Count, "admission by the estimate")
+    .number(
+        "room for caches",
+        case.admission.cache_budget.get().max(0.0),
+        EvidenceUnit::Bytes,
+        "admission by the estimate",
+    )
+    .number("tokens of each at its end", case.inputs.scenario.full_length() as f64, EvidenceUnit::Count, "the run");
     let waiting = case.phase(Kind::Prefill).and_then(|phase| phase.spent_on(super::super::waterfall::Cause::Queueing));
     let found = match waiting {
         Some(spent) => found.worth(Kind::Prefill, spent.time),

@@ -2,7 +2,7 @@
 
 use super::{MATTERS, Rule};
 use crate::diagnose::case::Case;
-use crate::diagnose::finding::{Found, Quality, Severity};
+use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::diagnose::phase::{Kind, Phase};
 use crate::diagnose::waterfall::Cause;
 use crate::graph::{Kind as Work, Layout};
@@ -45,8 +45,8 @@ fn exchanged(case: &Case<'_>, phase: &Phase) -> Option<Found> {
         Some(spent) if spent.share >= MATTERS => {
             let severity = if spent.share >= GRAVE { Severity::Warning } else { Severity::Note };
             Found::new(severity, format!("{word} spends {:.0} % of its time on exchanges between devices", spent.share * 100.0))
-                .number("exchanges of a step", exchanges, Quality::Count, "operator graph")
-                .number("their time", spent.time.get(), Quality::Seconds, "estimate over `--link`")
+                .number("exchanges of a step", exchanges, EvidenceUnit::Count, "operator graph")
+                .number("their time", spent.time.get(), EvidenceUnit::Seconds, "estimate over `--link`")
                 .worth(phase.kind, spent.time)
                 .attempt("fewer devices for each layer and more replicas, where the model fits; custom all-reduce kernels for small messages")
         }
@@ -55,7 +55,7 @@ fn exchanged(case: &Case<'_>, phase: &Phase) -> Option<Found> {
             Severity::Note,
             format!("{word} exchanges data between devices, over a link of which nothing is known"),
         )
-        .number("exchanges of a step", exchanges, Quality::Count, "operator graph")
+        .number("exchanges of a step", exchanges, EvidenceUnit::Count, "operator graph")
         .attempt("give the link, so that its time is told from the rest: `--link 450GB/s,5us`"),
     };
     let devices = case.inputs.scenario.layout.tensor;

@@ -2,7 +2,7 @@
 
 use super::Rule;
 use crate::diagnose::case::Case;
-use crate::diagnose::finding::{Found, Quality, Severity};
+use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::diagnose::phase::{Figures, Kind, Phase};
 use crate::diagnose::waterfall::Cause;
 use crate::observe::{Caveat, Quantity};
@@ -47,7 +47,7 @@ fn doubt(case: &Case<'_>, phase: &Phase) -> Option<Found> {
             .number(
                 "floor by measured peaks",
                 peaks.get(),
-                Quality::Seconds,
+                EvidenceUnit::Seconds,
                 format!("profile `{}`", case.inputs.profile.name),
             )
             .attempt("measure the device again, with nothing else running: `rooflab probe`")
@@ -70,21 +70,21 @@ fn measured_floor(phase: &Phase) -> Option<Seconds> {
 
 fn with_evidence(case: &Case<'_>, phase: &Phase, floor: &Figures, found: Found) -> Found {
     let sheet = case.inputs.datasheet.map_or(&case.inputs.profile.name, |sheet| &sheet.name);
-    let found = found.number("measured", phase.measured.get(), Quality::Seconds, phase.from.clone()).number(
+    let found = found.number("measured", phase.measured.get(), EvidenceUnit::Seconds, phase.from.clone()).number(
         "floor",
         floor.time.get(),
-        Quality::Seconds,
+        EvidenceUnit::Seconds,
         format!("{} figures of `{sheet}`", floor.knowledge),
     );
     let found = if floor.is_memory_bound() {
-        found.number("weights, keys and values", floor.bytes.get(), Quality::Bytes, "operator graph")
+        found.number("weights, keys and values", floor.bytes.get(), EvidenceUnit::Bytes, "operator graph")
     } else {
-        found.number("operations", floor.flops.get(), Quality::Flops, "operator graph")
+        found.number("operations", floor.flops.get(), EvidenceUnit::Flops, "operator graph")
     };
     let cached = case.stated(Quantity::CacheHitRate).filter(|(share, _)| *share > 0.0);
     let is_cached = cached.is_some() || case.inputs.run.caveats.contains(&Caveat::CachedPrompts);
     let found = match cached {
-        Some((share, from)) => found.number("prompt tokens from a cache", share, Quality::Share, from),
+        Some((share, from)) => found.number("prompt tokens from a cache", share, EvidenceUnit::Share, from),
         None => found,
     };
     let tokens = match phase.kind {
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn beyond_measured_peaks_is_a_warning() {
-        let run = Run::measured().with(|typed| typed.tpot = Some(ms(8.3)));
+        let run = Run::measured().with(|typed| typed.tpot = Some(ms(4.5)));
         let found = run.finds("RL001").unwrap();
         assert!(found.severity == Severity::Warning && found.says.contains("measured on this device"), "{found:?}");
         assert_eq!(Run::measured().finds("RL001"), None);

@@ -2,7 +2,7 @@
 
 use super::Rule;
 use crate::diagnose::case::Case;
-use crate::diagnose::finding::{Found, Quality, Severity};
+use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::diagnose::phase::Kind;
 use crate::estimate::cost::{CostError, ridge_batch};
 use crate::graph::Step;
@@ -44,13 +44,13 @@ fn check(case: &Case<'_>) -> Option<Found> {
         Severity::Note,
         format!("decode reads the weights for {} sequences; {batch} could share them, up to {limit}", phase.sequences),
     )
-    .number("batch", phase.sequences as f64, Quality::Count, "the run")
-    .number("fit into memory", admitted as f64, Quality::Count, "admission")
-    .number("time per token by the estimate", now.get(), Quality::Seconds, "estimate at this batch")
-    .number("the same of the larger batch", then.get(), Quality::Seconds, "estimate at that batch")
+    .number("batch", phase.sequences as f64, EvidenceUnit::Count, "the run")
+    .number("fit into memory", admitted as f64, EvidenceUnit::Count, "admission")
+    .number("time per token by the estimate", now.get(), EvidenceUnit::Seconds, "estimate at this batch")
+    .number("the same of the larger batch", then.get(), EvidenceUnit::Seconds, "estimate at that batch")
     .worth_rate(rate(phase.sequences, now), rate(batch, then), then);
     let found = match ridge {
-        Some(ridge) => found.number("ridge", ridge as f64, Quality::Count, "floor at growing batches"),
+        Some(ridge) => found.number("ridge", ridge as f64, EvidenceUnit::Count, "floor at growing batches"),
         None => found,
     };
     Some(found.attempt("more requests at once, as far as the time per token allows (vLLM: `--max-num-seqs`); `rooflab estimate --frontier` shows what each number gives"))

@@ -2,7 +2,7 @@
 
 use super::{MATTERS, Rule};
 use crate::diagnose::case::Case;
-use crate::diagnose::finding::{Found, Quality, Severity};
+use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::diagnose::phase::Kind;
 use crate::diagnose::waterfall::Cause;
 
@@ -26,8 +26,8 @@ fn check(case: &Case<'_>) -> Option<Found> {
     let severity = if spent.share >= GRAVE { Severity::Warning } else { Severity::Note };
     let says = format!("{:.0} % of the time per token is spent on the prompts of other requests", spent.share * 100.0);
     let found = Found::new(severity, says)
-        .number("requests that decode together", phase.sequences as f64, Quality::Count, "the run, and admission")
-        .number("prompts between tokens", spent.time.get(), Quality::Seconds, "closed loop by the estimate")
+        .number("requests that decode together", phase.sequences as f64, EvidenceUnit::Count, "the run, and admission")
+        .number("prompts between tokens", spent.time.get(), EvidenceUnit::Seconds, "closed loop by the estimate")
         .worth(Kind::Decode, spent.time)
         .attempt("prefix caching, or devices of their own for prompts (disaggregation)");
     Some(if case.inputs.scenario.chunk.is_none() {

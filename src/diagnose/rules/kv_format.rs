@@ -2,7 +2,7 @@
 
 use super::{MATTERS, Rule, rest};
 use crate::diagnose::case::Case;
-use crate::diagnose::finding::{Found, Quality, Severity};
+use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::diagnose::phase::{Kind, Phase};
 use crate::dtype::DType;
 use crate::model::KvFormat;
@@ -40,8 +40,8 @@ fn check(case: &Case<'_>) -> Option<Found> {
         );
         let from = format!("profile `{}`, `attention.decode`", case.inputs.profile.name);
         Found::new(Severity::Note, says)
-            .number("attention as it is", narrow.get(), Quality::Seconds, from.clone())
-            .number("with 16 bits", wide.get(), Quality::Seconds, from)
+            .number("attention as it is", narrow.get(), EvidenceUnit::Seconds, from.clone())
+            .number("with 16 bits", wide.get(), EvidenceUnit::Seconds, from)
             .worth(Kind::Decode, lost)
     } else {
         let saved = wide - narrow;
@@ -53,8 +53,8 @@ fn check(case: &Case<'_>) -> Option<Found> {
             Severity::Note,
             format!("a cache of {} may save nothing: what it should save is within what is unexplained", kv.element),
         )
-        .number("it should save", saved.get(), Quality::Seconds, "estimate with 16 bits")
-        .number("unexplained", unexplained.get(), Quality::Seconds, "waterfall")
+        .number("it should save", saved.get(), EvidenceUnit::Seconds, "estimate with 16 bits")
+        .number("unexplained", unexplained.get(), EvidenceUnit::Seconds, "waterfall")
         .worth(Kind::Decode, saved)
     };
     Some(
@@ -96,13 +96,13 @@ mod tests {
 
     #[test]
     fn a_measured_factor_below_that_of_bytes_is_found() {
-        let found = narrow(Run::measured(), 12.0).finds("RL008").unwrap();
+        let found = narrow(Run::measured(), 9.0).finds("RL008").unwrap();
         assert!(found.says.contains("not 2×"), "{}", found.says);
     }
 
     #[test]
     fn what_it_should_save_may_be_what_is_unexplained() {
-        assert!(narrow(Run::qwen(), 25.0).finds("RL008").unwrap().says.contains("may save nothing"));
+        assert!(narrow(Run::qwen(), 20.0).finds("RL008").unwrap().says.contains("may save nothing"));
         assert_eq!(narrow(Run::qwen(), 12.0).finds("RL008"), None);
     }
 

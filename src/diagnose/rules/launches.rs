@@ -2,7 +2,7 @@
 
 use super::{MATTERS, Rule, rest};
 use crate::diagnose::case::Case;
-use crate::diagnose::finding::{Found, Quality, Severity};
+use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::diagnose::phase::{Kind, Phase};
 use crate::diagnose::waterfall::Cause;
 use crate::estimate::StagedCost;
@@ -68,9 +68,9 @@ fn known(case: &Case<'_>, phase: &Phase, kernels: f64, launch: Seconds) -> Optio
     let from = format!("profile `{}`, `overhead.launch`", case.inputs.profile.name);
     Some(
         Found::new(severity, says)
-            .number("kernels of a step", kernels, Quality::Count, "operator graph")
-            .number("starting one", launch.get(), Quality::Seconds, from)
-            .number("unexplained", unexplained.get(), Quality::Seconds, "waterfall")
+            .number("kernels of a step", kernels, EvidenceUnit::Count, "operator graph")
+            .number("starting one", launch.get(), EvidenceUnit::Seconds, from)
+            .number("unexplained", unexplained.get(), EvidenceUnit::Seconds, "waterfall")
             .worth(Kind::Decode, worth)
             .attempt("confirm that graphs are on (vLLM: no `--enforce-eager`; llama.cpp: a build with CUDA graphs), then run it again")
             .decide("the same run at half the batch: starting kernels takes as long as before, reading keys and values half as long"),
@@ -85,9 +85,9 @@ fn unknown(phase: &Phase, kernels: f64) -> Option<Found> {
     }
     Some(
         Found::new(Severity::Note, "what is unexplained is what starting kernels one by one takes on common machines")
-            .number("unexplained", unexplained.get(), Quality::Seconds, "waterfall")
-            .number("kernels of a step", kernels, Quality::Count, "operator graph")
-            .number("unexplained for each", each.get(), Quality::Seconds, "waterfall")
+            .number("unexplained", unexplained.get(), EvidenceUnit::Seconds, "waterfall")
+            .number("kernels of a step", kernels, EvidenceUnit::Count, "operator graph")
+            .number("unexplained for each", each.get(), EvidenceUnit::Seconds, "waterfall")
             .worth(Kind::Decode, unexplained)
             .attempt("confirm that graphs are on, then run it again")
             .decide("a profile with `overhead.launch` (`rooflab probe`), or a trace of one step: gaps between kernels are the host's"),

@@ -2,7 +2,7 @@
 
 use super::Rule;
 use crate::diagnose::case::Case;
-use crate::diagnose::finding::{Found, Quality, Severity};
+use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::facts::Identity;
 
 pub(super) const RULE: Rule = Rule {
@@ -45,8 +45,8 @@ fn check(case: &Case<'_>) -> Option<Found> {
         );
     }
     if let Some(memory) = memory {
-        found = found.number("memory in the run", memory, Quality::Bytes, from);
-        found = found.number("memory in the profile", device.memory as f64, Quality::Bytes, profile);
+        found = found.number("memory in the run", memory, EvidenceUnit::Bytes, from);
+        found = found.number("memory in the profile", device.memory as f64, EvidenceUnit::Bytes, profile);
     }
     Some(found.attempt("name the profile of that device with `-f`, or measure it there: `rooflab probe`"))
 }

@@ -2,7 +2,7 @@
 
 use super::{MATTERS, Rule, rest};
 use crate::diagnose::case::Case;
-use crate::diagnose::finding::{Found, Quality, Severity};
+use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::diagnose::phase::Kind;
 use crate::diagnose::waterfall::Cause;
 use crate::observe::Quantity;
@@ -34,15 +34,15 @@ fn check(case: &Case<'_>) -> Option<Found> {
         return None;
     };
     let found = found
-        .number("measured", phase.measured.get(), Quality::Seconds, phase.from.clone())
-        .number("its own prompt", own.get(), Quality::Seconds, "estimate")
-        .number("waiting for others", queued.time.get(), Quality::Seconds, "closed loop by the estimate")
-        .number("unexplained", unexplained.get(), Quality::Seconds, "waterfall");
+        .number("measured", phase.measured.get(), EvidenceUnit::Seconds, phase.from.clone())
+        .number("its own prompt", own.get(), EvidenceUnit::Seconds, "estimate")
+        .number("waiting for others", queued.time.get(), EvidenceUnit::Seconds, "closed loop by the estimate")
+        .number("unexplained", unexplained.get(), EvidenceUnit::Seconds, "waterfall");
     let spread =
         case.inputs.run.metrics.get(&Quantity::Ttft).and_then(|ttft| Some((ttft.values.p99?, ttft.values.median?)));
     let found = match spread {
         Some((late, middle)) if middle > 0.0 => {
-            found.number("99th percentile over median", late / middle, Quality::Times, phase.from.clone())
+            found.number("99th percentile over median", late / middle, EvidenceUnit::Times, phase.from.clone())
         }
         _ => found,
     };

@@ -2,7 +2,7 @@
 
 use super::{MATTERS, Rule};
 use crate::diagnose::case::Case;
-use crate::diagnose::finding::{Found, Quality, Severity};
+use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::diagnose::phase::{Kind, Phase};
 use crate::diagnose::waterfall::Cause;
 use crate::graph::{Kind as Work, Operator};
@@ -56,10 +56,10 @@ fn small(case: &Case<'_>, phase: &Phase) -> Option<Found> {
         Severity::Note,
         format!("{} loses time to the shapes of its matrices, the most in `{}`", phase.kind.word(), worst.part),
     )
-    .number("lost to shapes", lost.time.get(), Quality::Seconds, "waterfall")
-    .number("lost in that product", excess, Quality::Seconds, format!("profile `{}`", case.inputs.profile.name))
-    .number("its weights", worst.weights.get(), Quality::Bytes, "operator graph")
-    .number("it reads at", worst.weights.get() / cost.time.get(), Quality::BytesPerSecond, "estimate")
+    .number("lost to shapes", lost.time.get(), EvidenceUnit::Seconds, "waterfall")
+    .number("lost in that product", excess, EvidenceUnit::Seconds, format!("profile `{}`", case.inputs.profile.name))
+    .number("its weights", worst.weights.get(), EvidenceUnit::Bytes, "operator graph")
+    .number("it reads at", worst.weights.get() / cost.time.get(), EvidenceUnit::BytesPerSecond, "estimate")
     .worth(phase.kind, lost.time);
     let found = found.attempt("fused projections (queries, keys and values in one matrix, gate and up in one)");
     Some(if case.inputs.scenario.layout.tensor > 1 {

@@ -2,7 +2,7 @@
 
 use super::Rule;
 use crate::diagnose::case::Case;
-use crate::diagnose::finding::{Found, Quality, Severity};
+use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::diagnose::phase::Kind;
 
 pub(super) const RULE: Rule = Rule {
@@ -40,11 +40,11 @@ fn bound(case: &Case<'_>, kind: Kind) -> Option<Found> {
     let sheet = case.inputs.datasheet.map_or(&case.inputs.profile.name, |sheet| &sheet.name);
     let figures = format!("{} figures of `{sheet}`", floor.knowledge);
     let found = Found::new(Severity::Note, says)
-        .number("measured", phase.measured.get(), Quality::Seconds, phase.from.clone())
-        .number("floor by memory", floor.memory.get(), Quality::Seconds, figures.clone())
-        .number("floor by arithmetic", floor.compute.get(), Quality::Seconds, figures.clone())
-        .number("operations per byte", floor.intensity, Quality::Intensity, "operator graph")
-        .number("ridge of the device", floor.ridge, Quality::Intensity, figures)
+        .number("measured", phase.measured.get(), EvidenceUnit::Seconds, phase.from.clone())
+        .number("floor by memory", floor.memory.get(), EvidenceUnit::Seconds, figures.clone())
+        .number("floor by arithmetic", floor.compute.get(), EvidenceUnit::Seconds, figures.clone())
+        .number("operations per byte", floor.intensity, EvidenceUnit::Intensity, "operator graph")
+        .number("ridge of the device", floor.ridge, EvidenceUnit::Intensity, figures)
         .worth(kind, phase.measured - floor.time);
     Some(found.attempt("fewer bytes: narrower weights (`--weights fp8`), a narrower cache (`--kv fp8`); `rooflab estimate` says what they give"))
 }

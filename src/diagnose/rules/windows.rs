@@ -2,7 +2,7 @@
 
 use super::{MATTERS, Rule, rest};
 use crate::diagnose::case::Case;
-use crate::diagnose::finding::{Found, Quality, Severity};
+use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::diagnose::phase::{Kind, Phase};
 use crate::estimate::Subject;
 use crate::model::{Mixer, Model};
@@ -38,10 +38,10 @@ fn uncapped(case: &Case<'_>, phase: &Phase) -> Option<Found> {
         format!("{} takes as long as if the engine made no use of windows of {window} tokens", phase.kind.word());
     Some(
         Found::new(Severity::Note, says)
-            .number("context", phase.context as f64, Quality::Count, "the run")
-            .number("with windows", capped.get(), Quality::Seconds, "estimate")
-            .number("without", without.get(), Quality::Seconds, "estimate")
-            .number("unexplained", rest(phase).get(), Quality::Seconds, "waterfall")
+            .number("context", phase.context as f64, EvidenceUnit::Count, "the run")
+            .number("with windows", capped.get(), EvidenceUnit::Seconds, "estimate")
+            .number("without", without.get(), EvidenceUnit::Seconds, "estimate")
+            .number("unexplained", rest(phase).get(), EvidenceUnit::Seconds, "waterfall")
             .worth(phase.kind, cost)
             .attempt("an engine, or an attention backend, that supports windows; check that it is not switched off for this model")
             .decide(format!("the same run with {} within {window} tokens of context", if phase.kind == Kind::Decode { "decoding" } else { "prompts" })),
