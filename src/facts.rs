@@ -85,6 +85,27 @@ impl Cache {
 }
 
 impl Identity {
+    /// A device of which no more than its name and its kind are known.
+    #[must_use]
+    pub fn named(name: &str, kind: DeviceKind) -> Self {
+        Self {
+            id: String::new(),
+            backend: String::new(),
+            kind,
+            name: name.to_owned(),
+            vendor: None,
+            architecture: None,
+            isa: None,
+            features: Vec::new(),
+            cores: 0,
+            logical_processors: None,
+            caches: Vec::new(),
+            cache_line: 0,
+            memory: 0,
+            driver: None,
+        }
+    }
+
     /// Bytes of a cache level that some lanes can use together.
     #[must_use]
     pub fn capacity(&self, cache: &Cache, lanes: u32) -> u64 {

@@ -8,6 +8,7 @@
 
 pub mod backend;
 pub mod data;
+pub mod diagnose;
 pub mod dtype;
 pub mod estimate;
 pub mod facts;

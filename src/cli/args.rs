@@ -1,5 +1,6 @@
 //! The arguments, as clap understands them. Their comments are the help pages.
 
+pub(crate) mod diagnose;
 pub(crate) mod estimate;
 
 use std::path::PathBuf;
@@ -32,10 +33,12 @@ pub(crate) enum Command {
     Profile(Profile),
     /// Estimate memory, time to first token, time per token and throughput of a model on a device.
     Estimate(Box<estimate::Estimate>),
+    /// Say where the time of a run went, from the datasheet to what was measured, and why.
+    Diagnose(Box<diagnose::Diagnose>),
     /// List the models that rooflab knows, or show one.
     #[command(subcommand)]
     Model(estimate::Model),
-    /// Say what a ceiling means and how it is measured.
+    /// Say what a ceiling means and how it is measured, or what a finding of `diagnose` means.
     Explain(Explain),
     /// Write the profile's JSON Schema, a manual page, or completions for a shell.
     #[command(subcommand)]
@@ -198,7 +201,7 @@ pub(crate) struct Ask {
 
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// Ceilings to explain, as patterns. Without any, the whole catalogue.
+    /// Ceilings to explain, as patterns, or rules such as `RL001` or `RL*`. Without any, the whole catalogue of ceilings.
     #[arg(value_name = "GLOB")]
     pub(crate) patterns: Vec<String>,
 }
@@ -227,6 +230,8 @@ pub(crate) enum Document {
     Profile,
     /// What `rooflab estimate --json` writes.
     Estimate,
+    /// What `rooflab diagnose --json` writes.
+    Diagnosis,
 }
 
 fn duration(text: &str) -> Result<Seconds, String> {

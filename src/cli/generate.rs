@@ -12,6 +12,7 @@ pub(crate) fn run(context: &mut Context, what: &args::Generate) -> Result<Answer
         args::Generate::Schema { document } => context.write_json(&match document {
             args::Document::Profile => rooflab::profile::schema(),
             args::Document::Estimate => rooflab::estimate::schema(),
+            args::Document::Diagnosis => rooflab::diagnose::schema(),
         })?,
         args::Generate::Man => {
             let mut page = Vec::new();

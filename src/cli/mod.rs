@@ -3,6 +3,7 @@
 mod args;
 mod context;
 mod devices;
+mod diagnose;
 mod error;
 mod estimate;
 mod explain;
@@ -50,6 +51,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Probe(probe) => probe::run(&mut context, probe),
         Command::Profile(profile) => profile::run(&mut context, profile),
         Command::Estimate(arguments) => estimate::run(&mut context, arguments),
+        Command::Diagnose(arguments) => diagnose::run(&mut context, arguments),
         Command::Model(model) => model::run(&mut context, model),
         Command::Explain(explain) => explain::run(&mut context, explain),
         Command::Generate(generate) => generate::run(&mut context, generate),

@@ -23,6 +23,6 @@ pub use account::{Account, Entry, Fetched, FloorOf};
 pub use document::{Answer, Document, Hardware, LoadFacts, ModelFacts, SCHEMA, ScenarioFacts, ServedFacts, schema};
 pub use estimator::{Estimate, EstimateError, Estimator, Served};
 pub use scenario::{Load, Scenario};
-pub use subject::{Placed, StagedCost, Subject};
+pub use subject::{Placed, Staged, StagedCost, Subject};
 pub use sweep::{Dimension, MOST_POINTS, Sweep, SweepError, combinations};
 pub use table::{Point, Row};

@@ -3,7 +3,7 @@
 use super::cost::{CostError, Costing, Floor, StepCost};
 use super::offload::Offload;
 use super::serving::{StepTimes, Untimed};
-use crate::graph::{Layout, LayoutError, Lowering, Routing, Sequences, Step};
+use crate::graph::{Graph, Layout, LayoutError, Lowering, Operator, Routing, Sequences, Step};
 use crate::model::{KvFormat, Model, Precision};
 use crate::units::Seconds;
 
@@ -60,31 +60,71 @@ impl<'a> Placed<'a> {
         Self { offload, ..self }
     }
 
-    /// The cost of a step. With several stages, its sequences go through them in as many parts as there are stages, as far as there are sequences: the first part
-    /// takes the time of all stages, and each further one that of the slowest.
+    /// A step as each stage executes it. With several stages, its sequences go through them in as many parts as there are stages, as far as there are sequences.
+    #[must_use]
+    pub fn lower(&self, step: &Step) -> Staged {
+        let sequences = step.sequences.iter().map(|group| group.count).max().unwrap_or(0);
+        let parts = sequences.min(self.stages.len() as u64).max(1);
+        let part = part_of(step, parts);
+        let graphs = self.stages.iter().map(|stage| stage.lower(&part)).collect();
+        Staged { graphs, parts, offload: self.offload }
+    }
+
+    /// The cost of a step.
     ///
     /// # Errors
     /// A ceiling or a link is missing, that to the host too where something is offloaded.
     pub fn cost(&self, step: &Step) -> Result<StagedCost, CostError> {
-        let sequences = step.sequences.iter().map(|group| group.count).max().unwrap_or(0);
-        let parts = sequences.min(self.stages.len() as u64).max(1);
-        let part = part_of(step, parts);
-        let of_stage = |stage: &Lowering| {
-            let graph = stage.lower(&part);
-            self.offload.onto(&graph, self.costing.graph(&graph)?, self.costing)
-        };
-        let stages = self.stages.iter().map(of_stage).collect::<Result<Vec<StepCost>, _>>()?;
+        self.lower(step).cost(self.costing)
+    }
+}
+
+/// A step as operators: those of one device of each stage, for one part of the step's sequences.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Staged {
+    /// The operators of each stage.
+    pub graphs: Vec<Graph>,
+    /// Parts that go through the stages one after another.
+    pub parts: u64,
+    /// What of it comes from outside of the devices' memory.
+    pub offload: Offload,
+}
+
+impl Staged {
+    /// The same with some operators left out or changed.
+    #[must_use]
+    pub fn with(&self, keep: impl Fn(&Operator) -> Option<Operator>) -> Self {
+        let kept = |graph: &Graph| Graph { operators: graph.operators.iter().filter_map(&keep).collect() };
+        Self { graphs: self.graphs.iter().map(kept).collect(), ..*self }
+    }
+
+    /// The cost: the first part takes the time of all stages, and each further one that of the slowest.
+    ///
+    /// # Errors
+    /// A ceiling or a link is missing.
+    pub fn cost(&self, costing: &Costing<'_>) -> Result<StagedCost, CostError> {
+        let of_stage = |graph: &Graph| self.offload.onto(graph, costing.graph(graph)?, costing);
+        let stages = self.graphs.iter().map(of_stage).collect::<Result<Vec<StepCost>, _>>()?;
         let through: Seconds = stages.iter().map(|stage| stage.time).sum();
         let slowest = stages.iter().map(|stage| stage.time.get()).fold(0.0, f64::max);
-        let waiting = Seconds(slowest * (parts - 1) as f64);
-        let floor = floor(&stages, parts);
-        Ok(StagedCost { time: through + waiting, stages, parts, waiting, floor })
+        let waiting = Seconds(slowest * self.parts.saturating_sub(1) as f64);
+        let floors: Option<Vec<Floor>> = stages.iter().map(|stage| stage.floor).collect();
+        let floor = floors.and_then(|floors| floor(floors, self.parts));
+        Ok(StagedCost { time: through + waiting, stages, parts: self.parts, waiting, floor })
+    }
+
+    /// The speed of light of all devices together.
+    ///
+    /// # Errors
+    /// The profile has no figure for a format or for main memory.
+    pub fn floor(&self, costing: &Costing<'_>) -> Result<Option<Floor>, CostError> {
+        let floors = self.graphs.iter().map(|graph| costing.floor(graph)).collect::<Result<Vec<Floor>, _>>()?;
+        Ok(floor(floors, self.parts))
     }
 }
 
 /// The floor of a step: that of the stage which needs the most, as often as there are parts; stages work at the same time at best. Weights are read for each part.
-fn floor(stages: &[StepCost], parts: u64) -> Option<Floor> {
-    let floors: Vec<Floor> = stages.iter().map(|stage| stage.floor).collect::<Option<_>>()?;
+fn floor(floors: Vec<Floor>, parts: u64) -> Option<Floor> {
     let slowest = floors.into_iter().reduce(|a, b| if b.time() > a.time() { b } else { a })?;
     Some(slowest.times(parts as f64))
 }

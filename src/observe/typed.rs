@@ -79,28 +79,44 @@ impl Typed {
     /// # Errors
     /// When a number is zero, negative, not a number or beyond reason, and when nothing was measured.
     pub fn observation(&self) -> Result<(Observation, Vec<Contradiction>), TypedError> {
+        let times = [self.ttft, self.tpot, self.latency];
+        if times.iter().all(Option::is_none) && self.throughput.is_none() {
+            self.check()?;
+            return Err(TypedError::Nothing);
+        }
+        self.over(&Observation::new(Vec::new()))
+    }
+
+    /// An observation with what was typed in place of what it says, with what follows from it, and what of it cannot be true.
+    ///
+    /// # Errors
+    /// When a number is zero, negative, not a number or beyond reason.
+    pub fn over(&self, run: &Observation) -> Result<(Observation, Vec<Contradiction>), TypedError> {
         self.check()?;
         let word = |given: &Option<String>| given.as_deref().map(text::clean).filter(|word| !word.is_empty());
         let format = |given: &Option<String>| given.as_deref().and_then(Format::named);
-        let mut run = Observation::new(Vec::new());
+        let tokens = |given: Option<u64>| given.map(|tokens| tokens as f64);
+        let mut run = run.clone();
+        run.metrics.retain(|_, measured| measured.derived.is_none());
+        let (subject, load) = (run.subject, run.load);
         run.subject = Subject {
-            model: word(&self.model),
-            device: word(&self.device),
-            weights: format(&self.weights),
-            kv: format(&self.kv),
-            ..Subject::default()
+            model: word(&self.model).or(subject.model),
+            device: word(&self.device).or(subject.device),
+            weights: format(&self.weights).or(subject.weights),
+            kv: format(&self.kv).or(subject.kv),
+            ..subject
         };
         run.load = Load {
-            batch: self.batch,
-            concurrency: self.concurrency,
-            prompt: self.prompt.map(|tokens| tokens as f64),
-            generate: self.generate.map(|tokens| tokens as f64),
-            depth: self.depth.map(|tokens| tokens as f64),
-            tp: self.tp,
-            pp: self.pp,
-            ep: self.ep,
-            dp: self.dp,
-            ..Load::default()
+            batch: self.batch.or(load.batch),
+            concurrency: self.concurrency.or(load.concurrency),
+            prompt: tokens(self.prompt).or(load.prompt),
+            generate: tokens(self.generate).or(load.generate),
+            depth: tokens(self.depth).or(load.depth),
+            tp: self.tp.or(load.tp),
+            pp: self.pp.or(load.pp),
+            ep: self.ep.or(load.ep),
+            dp: self.dp.or(load.dp),
+            ..load
         };
         for (quantity, time) in
             [(Quantity::Ttft, self.ttft), (Quantity::Tpot, self.tpot), (Quantity::RequestLatency, self.latency)]
@@ -144,9 +160,6 @@ impl Typed {
             if !(1.0..=MOST).contains(&count) {
                 return Err(TypedError::Number { flag, value: count, expected: "a whole number from 1 to 1e12" });
             }
-        }
-        if times.iter().all(|(_, time)| time.is_none()) && self.throughput.is_none() {
-            return Err(TypedError::Nothing);
         }
         Ok(())
     }
@@ -231,6 +244,17 @@ mod tests {
             matches!(contradictions[..], [Contradiction::Beyond { quantity: Quantity::Ttft, .. }]),
             "{contradictions:?}"
         );
+    }
+
+    #[test]
+    fn what_is_typed_wins_over_what_is_known_and_derives_anew() {
+        let (known, _) = qwen().observation().unwrap();
+        let typed = Typed { batch: Some(8), tpot: Some(Seconds(0.02)), ..Typed::default() };
+        let (run, contradictions) = typed.over(&known).unwrap();
+        assert_eq!((run.load.batch, run.load.prompt), (Some(8), Some(1024.0)));
+        assert_eq!((run.typical(Quantity::Ttft), run.typical(Quantity::DecodeRate)), (Some(1.08862), Some(400.0)));
+        assert!(contradictions.is_empty(), "{contradictions:?}");
+        assert_eq!(Typed::default().over(&known).unwrap().0, known);
     }
 
     #[test]

@@ -7,6 +7,30 @@ pub enum Block {
     Line(Vec<Cell>),
     /// A table whose rows are grouped.
     Table(Table),
+    /// A bar of parts that make up a whole.
+    Bar(Bar),
+}
+
+/// Parts of a whole, each as long as its share of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Bar {
+    /// What stands before it.
+    pub title: String,
+    /// The parts, in order. What is not above 0 is not drawn.
+    pub segments: Vec<Segment>,
+}
+
+/// A part of a bar.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Segment {
+    /// What it is called where there is room.
+    pub label: String,
+    /// What stands beside that where there is more room.
+    pub value: String,
+    /// How much it is, in any unit.
+    pub size: f64,
+    /// Whether it is what is left over.
+    pub is_rest: bool,
 }
 
 /// Rows in groups, under common columns.

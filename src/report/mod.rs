@@ -2,9 +2,12 @@
 
 mod advice;
 mod answers;
+mod bar;
 mod block;
 mod comparison;
+mod diagnosis;
 mod estimate;
+mod markdown;
 mod model;
 mod products;
 mod profile;
@@ -12,9 +15,11 @@ mod text;
 
 pub use advice::advice;
 pub use answers::answers;
-pub use block::{Block, Cell, Group, Row, Table, Tone};
+pub use block::{Bar, Block, Cell, Group, Row, Segment, Table, Tone};
 pub use comparison::comparison;
+pub use diagnosis::{diagnosis, rule_page};
 pub use estimate::{By, Candidate, Verdict, candidates, csv, estimate, rows};
+pub use markdown::markdown;
 pub use model::{ModelView, model, models};
 pub use profile::{list, profile};
 pub use text::{Style, text};

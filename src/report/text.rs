@@ -33,6 +33,10 @@ pub fn text(blocks: &[Block], style: Style) -> String {
                 line.end(&mut out);
             }
             Block::Table(table) => draw(table, style, &mut out),
+            Block::Bar(bar) => {
+                out += &super::bar::line(bar, style.width, style.unicode);
+                out.push('\n');
+            }
         }
     }
     out

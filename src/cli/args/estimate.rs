@@ -209,7 +209,7 @@ pub(crate) enum Model {
 }
 
 /// A number of things above zero; `4k` is 4000, `4Ki` is 4096.
-fn count(text: &str) -> Result<u64, String> {
+pub(crate) fn count(text: &str) -> Result<u64, String> {
     match parse_size(text) {
         Ok(0) => Err("it must be above zero".to_owned()),
         Ok(count) => Ok(count),

@@ -123,7 +123,7 @@ fn options(arguments: &args::Estimate) -> Result<Options, CliError> {
 }
 
 /// `450GB/s,5us`, in any order.
-fn link(flag: &str, text: &str) -> Result<Link, CliError> {
+pub(in crate::cli) fn link(flag: &str, text: &str) -> Result<Link, CliError> {
     let error =
         || CliError::new(format!("`{flag} {text}` is not a bandwidth and a latency above zero, such as `450GB/s,5us`"));
     let (first, second) = text.split_once(',').ok_or_else(error)?;

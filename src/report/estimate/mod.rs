@@ -7,7 +7,7 @@ mod served;
 mod sweep;
 
 use super::block::{Block, Tone};
-use crate::estimate::{Answer, Document, Hardware, LoadFacts};
+use crate::estimate::{Answer, Document, Hardware, LoadFacts, ModelFacts, ScenarioFacts};
 use crate::units::{Unit, human, percent};
 
 pub use account::By;
@@ -17,8 +17,10 @@ pub use sweep::{csv, rows};
 /// An estimate, with rows for operators, parts of a layer or bounds.
 #[must_use]
 pub fn estimate(document: &Document, by: By) -> Vec<Block> {
-    let mut blocks =
-        vec![Block::line(model_line(document), Tone::Strong), Block::line(load_line(document), Tone::Plain)];
+    let mut blocks = vec![
+        Block::line(model_line(&document.model), Tone::Strong),
+        Block::line(load_line(&document.scenario), Tone::Plain),
+    ];
     let answers: Vec<&Answer> = std::iter::once(&document.estimate).chain(&document.against).collect();
     for answer in &answers {
         blocks.push(Block::line(hardware_line(&answer.hardware), Tone::Plain));
@@ -37,8 +39,7 @@ pub fn estimate(document: &Document, by: By) -> Vec<Block> {
     blocks
 }
 
-fn model_line(document: &Document) -> String {
-    let model = &document.model;
+pub(super) fn model_line(model: &ModelFacts) -> String {
     let active = if model.active_parameters == model.parameters {
         String::new()
     } else {
@@ -61,8 +62,7 @@ fn billions(parameters: u64) -> String {
     }
 }
 
-fn load_line(document: &Document) -> String {
-    let scenario = &document.scenario;
+pub(super) fn load_line(scenario: &ScenarioFacts) -> String {
     let load = match scenario.load {
         LoadFacts::Batch(1) => "1 request".to_owned(),
         LoadFacts::Batch(batch) => format!("{batch} requests that start together"),

@@ -1,0 +1,175 @@
+//! The arguments of `rooflab diagnose`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use rooflab::diagnose::Severity;
+use rooflab::units::Seconds;
+
+use super::duration;
+use super::estimate::count;
+
+/// Say where the time of a run went, and why: from result files of other tools, or from numbers that are typed in.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  rooflab diagnose bench.json -m llama-3.1-8b -f h200             a file of llama-bench, vLLM, SGLang, …
+  rooflab diagnose -m qwen2.5-7b -f npu-64gb --batch 16 --prompt 1024 --generate 1024 --ttft 1088.62ms --tpot 18.77ms
+  rooflab diagnose bench.json -m llama-3.1-8b --fail-below 70%    a gate for continuous integration
+  rooflab explain RL003                                           what a finding means")]
+pub(crate) struct Diagnose {
+    /// Result files of other tools; `-` is standard input. Flags win over what they say.
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// The model that ran, as for `rooflab estimate -m`. Without it, what the files say.
+    #[arg(short, long, value_name = "MODEL")]
+    pub(crate) model: Option<String>,
+
+    /// The profile of the device it ran on: its name, some words of its name, a path. Without it, the datasheet of the device that the files name.
+    #[arg(short = 'f', long, value_name = "PROFILE")]
+    pub(crate) profile: Option<String>,
+
+    /// What the device calls itself, where the files do not say.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) device: Option<String>,
+
+    /// Format of the weights, such as `bf16`, `fp8`, `w4a16-g128`, `q4_k`. Without it, what the files say, or as the model stores them.
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) weights: Option<String>,
+
+    /// Format of cached keys and values, such as `bf16`, `fp8`, `int8`.
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) kv: Option<String>,
+
+    /// Sequences of a batch that began and ended together.
+    #[arg(short, long, value_name = "N", value_parser = count)]
+    pub(crate) batch: Option<u64>,
+
+    /// Requests that were kept in flight.
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) concurrency: Option<u64>,
+
+    /// Tokens of a prompt.
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) prompt: Option<u64>,
+
+    /// Tokens that were generated, the first included.
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) generate: Option<u64>,
+
+    /// Tokens that were in the cache before.
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) depth: Option<u64>,
+
+    /// Time to the first token, such as `1088.62ms`.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) ttft: Option<Seconds>,
+
+    /// Time per token after the first, such as `18.77ms`.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) tpot: Option<Seconds>,
+
+    /// Time of a whole request.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) latency: Option<Seconds>,
+
+    /// Tokens per second of all requests.
+    #[arg(long, value_name = "PER_SECOND")]
+    pub(crate) throughput: Option<f64>,
+
+    /// Most tokens of prompts in one step. Without it, what the files say, or whole prompts.
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) chunk: Option<u64>,
+
+    /// Devices that split every matrix.
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) tp: Option<u64>,
+
+    /// Devices that split the layers.
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) pp: Option<u64>,
+
+    /// Devices that split the experts.
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) ep: Option<u64>,
+
+    /// Replicas.
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) dp: Option<u64>,
+
+    /// The link between devices, as bandwidth and latency: `450GB/s,5us`.
+    #[arg(long, value_name = "BANDWIDTH,LATENCY")]
+    pub(crate) link: Option<String>,
+
+    /// Share of the device's memory that the engine could use, as vLLM and SGLang count it.
+    #[arg(long, default_value_t = 0.9, value_name = "SHARE", conflicts_with = "free_memory")]
+    pub(crate) memory: f64,
+
+    /// Share of the memory left after the weights that the cache could use, as TensorRT-LLM counts it.
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) free_memory: Option<f64>,
+
+    /// How unevenly tokens choose experts: 0 is uniform, 1 is Zipf's law.
+    #[arg(long, default_value_t = 0.0, value_name = "SKEW")]
+    pub(crate) skew: f64,
+
+    /// Ask the Hugging Face hub for a repository that is not in the local cache.
+    #[arg(long)]
+    pub(crate) download: bool,
+
+    /// Exit with 1 when a phase reached less than this share of its estimate, such as `70%`.
+    #[arg(long, value_name = "PERCENT", value_parser = percentage)]
+    pub(crate) fail_below: Option<f64>,
+
+    /// Exit with 1 when something at least as grave was found.
+    #[arg(long, value_enum, value_name = "SEVERITY")]
+    pub(crate) fail_on: Option<FailOn>,
+
+    /// How the result is written. `--json` is the same as `--format json`.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+
+    /// Write to this file instead of standard output; `-` is standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// How grave a finding must be to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    /// Anything at all.
+    Note,
+    /// Time is lost, or a number is to be doubted.
+    Warning,
+    /// The numbers cannot be true.
+    Error,
+}
+
+impl From<FailOn> for Severity {
+    fn from(argument: FailOn) -> Self {
+        match argument {
+            FailOn::Note => Self::Note,
+            FailOn::Warning => Self::Warning,
+            FailOn::Error => Self::Error,
+        }
+    }
+}
+
+/// How a diagnosis is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// For people, in an issue or a wiki.
+    Markdown,
+    /// The document; of several runs, a list of documents.
+    Json,
+}
+
+/// `70%`, or `0.7`.
+fn percentage(text: &str) -> Result<f64, String> {
+    let text = text.trim();
+    let (number, scale) = text.strip_suffix('%').map_or((text, 1.0), |number| (number.trim_end(), 100.0));
+    let share = number.parse::<f64>().ok().map(|number| number / scale);
+    share.filter(|share| (0.0..=10.0).contains(share)).ok_or_else(|| "a share such as `70%` or `0.7`".to_owned())
+}

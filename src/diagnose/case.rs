@@ -1,0 +1,293 @@
+//! A run with everything that it is held against, and the diagnosis of it.
+
+use jiff::Timestamp;
+
+use super::document::{Checked, Diagnosis, SCHEMA};
+use super::finding::Finding;
+use super::phase::{Figures, Kind, Phase, measured};
+use super::rules::RULES;
+use super::waterfall::{Cause, Ladder, Level, steps};
+use crate::estimate::cost::{CostError, Costing, Launching, Options};
+use crate::estimate::link::Link;
+use crate::estimate::memory::Admission;
+use crate::estimate::serving::{Engine, Metrics};
+use crate::estimate::{
+    EstimateError, Estimator, Hardware, Load, ModelFacts, Placed, Scenario, ScenarioFacts, Served, StagedCost, Subject,
+};
+use crate::graph::{Graph, Layout, Sequences, Step};
+use crate::model::KvFormat;
+use crate::observe::{Observation, Quantity};
+use crate::profile::{Profile, Source};
+use crate::units::{Bytes, BytesPerSecond, Seconds};
+
+/// What a diagnosis is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// What was measured.
+    pub run: &'a Observation,
+    /// The model that ran, in its formats.
+    pub subject: Subject<'a>,
+    /// What the formats of its weights and of its cache are called.
+    pub formats: (&'a str, &'a str),
+    /// The device.
+    pub profile: &'a Profile,
+    /// Its datasheet, where it is known.
+    pub datasheet: Option<&'a Profile>,
+    /// What the run was given to do, and on how many devices.
+    pub scenario: Scenario,
+    /// The link between them, where it is known.
+    pub link: Option<Link>,
+}
+
+/// Why there is no diagnosis.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum DiagnoseError {
+    /// There is nothing to hold the run against.
+    #[error(transparent)]
+    Estimate(#[from] EstimateError),
+    /// Nothing that was measured is of prompts or of decoding.
+    #[error("there is neither a time to the first token nor a time per token, nor anything that they follow from")]
+    NoTime,
+}
+
+/// A run with everything that it is held against: what rules ask.
+#[derive(Debug)]
+pub struct Case<'a> {
+    /// What it is made of.
+    pub inputs: &'a Inputs<'a>,
+    /// The estimator of the model on the device.
+    pub estimator: Estimator<'a>,
+    /// The model on the run's devices.
+    pub placed: Placed<'a>,
+    /// What fits into memory.
+    pub admission: Admission,
+    /// The engine that has room for it.
+    pub engine: Engine,
+    /// What requests see by the estimate; none where they are not answered.
+    pub served: Option<Metrics>,
+    /// The phases that were measured.
+    pub phases: Vec<Phase>,
+}
+
+/// Tokens of prompts that an engine goes through at once where nothing else is said, as in vLLM.
+const USUAL_TOKENS: u64 = 8192;
+
+/// A link over which nothing takes any time.
+const NO_TIME: BytesPerSecond = BytesPerSecond(f64::MAX);
+
+/// Diagnoses a run.
+///
+/// # Errors
+/// When the profile lacks what a step needs, the model cannot be divided like that, or no time of a phase was measured.
+pub fn diagnose(inputs: &Inputs<'_>, rooflab: Source, created: Timestamp) -> Result<Diagnosis, DiagnoseError> {
+    let link = inputs.link.or_else(|| Link::new(Seconds(0.0), NO_TIME).ok());
+    let options = Options { launching: None, link, host_link: None };
+    let at_once = Options { launching: Some(Launching::Graph { kernel: Seconds(0.0) }), ..options };
+    let own = Profile { datasheet: Vec::new(), ..inputs.profile.clone() };
+    let full = Costing::new(inputs.profile, inputs.datasheet, options);
+    let unlaunched = Costing::new(inputs.profile, inputs.datasheet, at_once);
+    let measured = Costing::new(&own, None, options);
+    let has_figures = !inputs.profile.datasheet.is_empty() || inputs.datasheet.is_some();
+    let ladder = Ladder {
+        full: &full,
+        unlaunched: &unlaunched,
+        measured: match (own.ceilings.is_empty(), has_figures) {
+            (true, _) => Err("nothing was measured on this device: the profile holds the maker's figures alone"),
+            (false, false) => Err("no datasheet of this device is known: the floor is that of its measured peaks"),
+            (false, true) => Ok(&measured),
+        },
+        no_link: inputs
+            .link
+            .is_none()
+            .then_some("nothing is known of the link between the devices: give it with `--link`"),
+    };
+    let case = Case::new(inputs, &full, &ladder)?;
+    let (mut findings, mut checked) = (Vec::new(), Vec::new());
+    for rule in RULES {
+        match (rule.check)(&case) {
+            Some(found) => findings.push(Finding { rule: rule.id, name: rule.name, found }),
+            None => checked.push(Checked { rule: rule.id, name: rule.name }),
+        }
+    }
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.found.severity));
+    let (weights, kv) = inputs.formats;
+    let mut assumptions: Vec<String> = Vec::new();
+    for phase in &case.phases {
+        let Ok(cost) = case.placed.cost(&phase.step()) else { continue };
+        for assumption in cost.stages.iter().flat_map(|stage| full.assumptions(stage)) {
+            let text = assumption.to_string();
+            if !assumptions.contains(&text) {
+                assumptions.push(text);
+            }
+        }
+    }
+    Ok(Diagnosis {
+        schema: SCHEMA,
+        rooflab,
+        created,
+        sources: inputs.run.sources.clone(),
+        model: ModelFacts::new(inputs.subject.model, weights, kv),
+        scenario: ScenarioFacts::from(&inputs.scenario),
+        hardware: Hardware::new(inputs.profile, case.engine.devices),
+        datasheet: inputs.datasheet.map(|sheet| sheet.name.clone()),
+        phases: case.phases,
+        findings,
+        checked,
+        caveats: inputs.run.caveats.iter().map(ToString::to_string).collect(),
+        contradictions: inputs.run.contradictions().iter().map(ToString::to_string).collect(),
+        assumptions,
+    })
+}
+
+impl<'a> Case<'a> {
+    fn new(inputs: &'a Inputs<'a>, costing: &'a Costing<'a>, ladder: &Ladder<'_>) -> Result<Self, DiagnoseError> {
+        let memory = Bytes(inputs.profile.device.memory as f64);
+        let estimator = Estimator { subject: inputs.subject, costing, memory };
+        let placed = estimator.place(&inputs.scenario).map_err(EstimateError::from)?;
+        // Engines cut what they go through at once, also where nobody said how; memory is not set aside for all prompts of a large batch.
+        let at_once = inputs.scenario.chunk.unwrap_or_else(|| inputs.scenario.request.prompt.max(USUAL_TOKENS));
+        let (admission, engine) = estimator.admit(&Scenario { chunk: Some(at_once), ..inputs.scenario })?;
+        let engine = Engine { max_batched_tokens: inputs.scenario.chunk, ..engine };
+        let served = match estimator.serve(&inputs.scenario, &placed, &engine)? {
+            Served::Steady(metrics) => Some(metrics),
+            Served::Saturated { .. } | Served::TooMany { .. } => None,
+        };
+        let mut case = Self { inputs, estimator, placed, admission, engine, served, phases: Vec::new() };
+        for kind in [Kind::Prefill, Kind::Decode] {
+            case.phases.extend(case.account(kind, ladder)?);
+        }
+        if case.phases.is_empty() {
+            return Err(DiagnoseError::NoTime);
+        }
+        Ok(case)
+    }
+
+    /// The account of a phase, where it was measured.
+    fn account(&self, kind: Kind, ladder: &Ladder<'_>) -> Result<Option<Phase>, DiagnoseError> {
+        let Some(timed) = measured(self.inputs.run, kind) else { return Ok(None) };
+        let group = self.group(kind);
+        let staged = self.placed.lower(&Step::of(group));
+        // What cannot be costed at all is an error that says what to do, and not a waterfall of nothing.
+        let _ = staged.cost(ladder.full).map_err(EstimateError::from)?;
+        let mut levels = ladder.levels(&staged);
+        levels.extend(self.waiting(kind));
+        let estimate = levels.iter().rev().find_map(|(_, level)| level.clone().ok()).unwrap_or_default();
+        let (spent, absent) = steps(levels, timed.time);
+        let floor = staged.floor(ladder.full).ok().flatten();
+        // The stage that needs the most decides the floor.
+        let light = |graph: &Graph| ladder.full.floor(graph).map_or(0.0, |floor| floor.time().get());
+        let slowest = staged.graphs.iter().reduce(|a, b| if light(b) > light(a) { b } else { a });
+        let figures = floor.zip(slowest).map(|(floor, graph)| {
+            let parts = staged.parts as f64;
+            let bytes = graph.total(|operator| operator.weights + operator.kv);
+            Figures::new(&floor, graph.model_flops() * parts, bytes * parts, timed.time)
+        });
+        Ok(Some(Phase {
+            kind,
+            quantity: timed.quantity,
+            measured: timed.time,
+            from: timed.from,
+            sequences: group.count,
+            new_tokens: group.new_tokens,
+            context: group.context(),
+            estimate,
+            floor: figures,
+            spent,
+            absent,
+        }))
+    }
+
+    /// The sequences of a phase's step: the prompts of a batch, or that of one request; and what decodes together, in the middle of the output.
+    fn group(&self, kind: Kind) -> Sequences {
+        let scenario = &self.inputs.scenario;
+        let sequences = scenario.sequences(self.engine.admitted());
+        match kind {
+            Kind::Prefill => {
+                let cached = self.inputs.run.load.depth.map_or(0, |depth| depth.round() as u64);
+                let new_tokens = scenario.request.prompt.saturating_sub(cached).max(1);
+                let count = if self.starts_together() { sequences } else { 1 };
+                Sequences { count, new_tokens, cached, logits: 1 }
+            }
+            Kind::Decode => {
+                let cached = scenario.decode_context().saturating_sub(1);
+                Sequences { count: sequences, new_tokens: 1, cached, logits: 1 }
+            }
+        }
+    }
+
+    /// The time with what requests wait for, where they do.
+    fn waiting(&self, kind: Kind) -> Option<Level> {
+        let chunked = self.inputs.scenario.chunk.is_some();
+        if self.starts_together() && !(kind == Kind::Prefill && chunked) {
+            return None;
+        }
+        let time = |metrics: Metrics| match kind {
+            Kind::Prefill => Some(metrics.ttft.mean),
+            Kind::Decode => metrics.tpot,
+        };
+        let why = || "requests are not answered by the estimate: they do not fit into memory".to_owned();
+        let level = self.served.and_then(time).ok_or_else(why);
+        Some((if kind == Kind::Prefill { Cause::Queueing } else { Cause::Interference }, level))
+    }
+
+    /// Whether all requests start together, and nothing else runs.
+    #[must_use]
+    pub fn starts_together(&self) -> bool {
+        matches!(self.inputs.scenario.load, Load::Batch(_))
+    }
+
+    /// A phase, where it was measured.
+    #[must_use]
+    pub fn phase(&self, kind: Kind) -> Option<&Phase> {
+        self.phases.iter().find(|phase| phase.kind == kind)
+    }
+
+    /// Whether the profile holds measurements.
+    #[must_use]
+    pub fn is_measured(&self) -> bool {
+        !self.inputs.profile.ceilings.is_empty()
+    }
+
+    /// A step of the run as it is.
+    ///
+    /// # Errors
+    /// The profile lacks what it needs.
+    pub fn cost(&self, kind: Kind) -> Result<StagedCost, CostError> {
+        self.placed.cost(&Step::of(self.group(kind)))
+    }
+
+    /// What if so many sequences were decoded together?
+    #[must_use]
+    pub fn decode_of(&self, sequences: u64) -> Option<Seconds> {
+        let group = Sequences { count: sequences, ..self.group(Kind::Decode) };
+        self.placed.cost(&Step::of(group)).ok().map(|cost| cost.time)
+    }
+
+    /// What if the model, its formats or the devices were others?
+    #[must_use]
+    pub fn with(&self, kind: Kind, subject: &Subject<'_>, layout: &Layout) -> Option<Seconds> {
+        let placed = Placed::new(subject, self.estimator.costing, layout).ok()?;
+        placed.cost(&Step::of(self.group(kind))).ok().map(|cost| cost.time)
+    }
+
+    /// What if the cache were in another format?
+    #[must_use]
+    pub fn with_kv(&self, kind: Kind, kv: KvFormat) -> Option<Seconds> {
+        self.with(kind, &Subject { kv, ..self.inputs.subject }, &self.inputs.scenario.layout)
+    }
+
+    /// A measured number, and where it comes from.
+    #[must_use]
+    pub fn stated(&self, quantity: Quantity) -> Option<(f64, String)> {
+        let measured = self.inputs.run.metrics.get(&quantity)?;
+        Some((measured.values.typical()?, super::phase::origin(quantity, measured)))
+    }
+}
+
+impl Phase {
+    /// The step it is the time of.
+    pub(super) fn step(&self) -> Step {
+        let cached = self.context.saturating_sub(self.new_tokens);
+        Step::of(Sequences { count: self.sequences, new_tokens: self.new_tokens, cached, logits: 1 })
+    }
+}

@@ -1,0 +1,22 @@
+//! Why a run took as long as it did: every millisecond between the datasheet and what was measured, and what speaks in it.
+//!
+//! [`diagnose`] takes a run and the model, the device and the devices' layout it ran on. For prompts and for decoding it gives a [`Phase`]: the time that was measured as a
+//! sum of what each cause adds by the estimate, and of what nothing explains. Then every rule of [`RULES`] is asked whether it finds something.
+
+mod case;
+mod document;
+mod finding;
+mod phase;
+mod rules;
+mod scenario;
+#[cfg(test)]
+mod testing;
+mod waterfall;
+
+pub use case::{Case, DiagnoseError, Inputs, diagnose};
+pub use document::{Checked, Diagnosis, SCHEMA, schema};
+pub use finding::{Evidence, EvidenceUnit, Fact, Finding, Found, Severity, Worth};
+pub use phase::{Figures, Kind, Phase};
+pub use rules::{RULES, Rule, rule};
+pub use scenario::scenario;
+pub use waterfall::{Absent, Cause, Spent};

@@ -1,0 +1,157 @@
+//! RL001: the run was faster than its device can be.
+
+use super::Rule;
+use crate::diagnose::case::Case;
+use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
+use crate::diagnose::phase::{Figures, Kind, Phase};
+use crate::diagnose::waterfall::Cause;
+use crate::observe::{Caveat, Quantity};
+use crate::units::Seconds;
+
+pub(super) const RULE: Rule = Rule {
+    id: "RL001",
+    name: "faster than light",
+    explain: "The run took less time than its operations take at the device's peak, or its bytes at the bandwidth of main memory. No software does that, so one of the inputs is not \
+what it is said to be: the model is smaller, the prompts shorter, the batch smaller, the formats narrower, the devices more, a part of the prompts came from a cache, or the time was not taken from \
+beginning to end. MFU and MBU are not cut at 100 %: what is above is how much the inputs are overstated at least.
+
+It warns where the run was faster than what was measured on the device, which the datasheet still allows: then the profile is of a slower device, or was measured on a bad day. And it \
+warns where nothing was measured and the run came within 5 % of the maker's figures, which hardly any program does.",
+    check,
+};
+
+/// The share of the maker's figures above which a run is hard to believe.
+const HARDLY: f64 = 0.95;
+
+fn check(case: &Case<'_>) -> Option<Found> {
+    let found = case.phases.iter().filter_map(|phase| doubt(case, phase));
+    found.reduce(|a, b| if b.severity > a.severity { b } else { a })
+}
+
+fn doubt(case: &Case<'_>, phase: &Phase) -> Option<Found> {
+    let floor = phase.floor.as_ref()?;
+    let word = phase.kind.word();
+    let (name, share) = if floor.is_memory_bound() { ("MBU", floor.mbu) } else { ("MFU", floor.mfu) };
+    let peaks = measured_floor(phase).filter(|&peaks| peaks > phase.measured);
+    let percent = share * 100.0;
+    let found = if share > 1.0 {
+        Found::new(
+            Severity::Error,
+            format!(
+                "{word} is faster than light: {name} {percent:.1} %. An input is overstated, by {:.1} % at least",
+                percent - 100.0
+            ),
+        )
+    } else if let Some(peaks) = peaks {
+        Found::new(Severity::Warning, format!("{word} is faster than what was measured on this device allows"))
+            .number(
+                "floor by measured peaks",
+                peaks.get(),
+                EvidenceUnit::Seconds,
+                format!("profile `{}`", case.inputs.profile.name),
+            )
+            .attempt("measure the device again, with nothing else running: `rooflab probe`")
+    } else if !case.is_measured() && share > HARDLY {
+        Found::new(
+            Severity::Warning,
+            format!("{word} is hard to believe: {name} {percent:.1} % of the maker's figures"),
+        )
+    } else {
+        return None;
+    };
+    Some(with_evidence(case, phase, floor, found))
+}
+
+/// The floor by measured peaks, where there is one.
+fn measured_floor(phase: &Phase) -> Option<Seconds> {
+    phase.spent_on(Cause::Ceilings)?;
+    Some(phase.spent.iter().take_while(|spent| spent.on <= Cause::Ceilings).map(|spent| spent.time).sum())
+}
+
+fn with_evidence(case: &Case<'_>, phase: &Phase, floor: &Figures, found: Found) -> Found {
+    let sheet = case.inputs.datasheet.map_or(&case.inputs.profile.name, |sheet| &sheet.name);
+    let found = found.number("measured", phase.measured.get(), EvidenceUnit::Seconds, phase.from.clone()).number(
+        "floor",
+        floor.time.get(),
+        EvidenceUnit::Seconds,
+        format!("{} figures of `{sheet}`", floor.knowledge),
+    );
+    let found = if floor.is_memory_bound() {
+        found.number("weights, keys and values", floor.bytes.get(), EvidenceUnit::Bytes, "operator graph")
+    } else {
+        found.number("operations", floor.flops.get(), EvidenceUnit::Flops, "operator graph")
+    };
+    let cached = case.stated(Quantity::CacheHitRate).filter(|(share, _)| *share > 0.0);
+    let is_cached = cached.is_some() || case.inputs.run.caveats.contains(&Caveat::CachedPrompts);
+    let found = match cached {
+        Some((share, from)) => found.number("prompt tokens from a cache", share, EvidenceUnit::Share, from),
+        None => found,
+    };
+    let tokens = match phase.kind {
+        Kind::Prefill => "the tokens of the prompts as the engine counted them, and whether a prefix came from a cache",
+        Kind::Decode => "the tokens in the cache, and whether several tokens came out of a step",
+    };
+    let found = found.attempt(format!("check the unit of the time, the batch, and {tokens}"));
+    if is_cached && phase.kind == Kind::Prefill {
+        found.decide("the same run with the prefix cache off")
+    } else {
+        found.decide("the tokens, the batch and the formats that the engine's own log gives")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::testing::{Run, ms};
+    use super::*;
+    use crate::observe::Typed;
+
+    /// C23: the slope of the time to the first token by the batch.
+    fn llama(prompt: u64) -> Run {
+        let typed = Typed {
+            ttft: Some(ms(19.68)),
+            batch: Some(1),
+            prompt: Some(prompt),
+            generate: Some(1),
+            ..Typed::default()
+        };
+        Run::new("llama-7b", "nvidia-a100-sxm-80gb", typed)
+    }
+
+    #[test]
+    fn c23_an_overstated_input_is_an_error() {
+        // The document takes 7e9 parameters and 463.5 tokens, of which it makes 105.7 %. The model has 6.476e9 that are multiplied by, so that so many
+        // operations are those of 496 tokens.
+        let found = llama(496).finds("RL001").unwrap();
+        assert_eq!(found.severity, Severity::Error);
+        assert!(found.says.contains("MFU 105.7 %"), "{}", found.says);
+        let found = llama(482).finds("RL001").unwrap();
+        assert_eq!(found.severity, Severity::Error);
+        // 98.6 %: not impossible, and yet.
+        assert_eq!(llama(463).finds("RL001").unwrap().severity, Severity::Warning);
+    }
+
+    #[test]
+    fn a_run_below_the_floor_is_not_doubted() {
+        assert_eq!(llama(400).finds("RL001"), None);
+        assert_eq!(Run::qwen().finds("RL001"), None);
+    }
+
+    #[test]
+    fn decoding_beyond_bandwidth_is_an_error() {
+        let fast = Run::qwen().with(|typed| typed.tpot = Some(ms(9.0)));
+        let found = fast.finds("RL001").unwrap();
+        assert!(
+            found.severity == Severity::Error && found.says.contains("decode") && found.says.contains("MBU 108.0 %"),
+            "{}",
+            found.says
+        );
+    }
+
+    #[test]
+    fn beyond_measured_peaks_is_a_warning() {
+        let run = Run::measured().with(|typed| typed.tpot = Some(ms(4.5)));
+        let found = run.finds("RL001").unwrap();
+        assert!(found.severity == Severity::Warning && found.says.contains("measured on this device"), "{found:?}");
+        assert_eq!(Run::measured().finds("RL001"), None);
+    }
+}

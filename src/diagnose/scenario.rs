@@ -1,0 +1,41 @@
+//! From what was observed of a load to what is estimated.
+
+use crate::estimate::serving::Request;
+use crate::estimate::{Load, Scenario};
+use crate::graph::Layout;
+use crate::observe::{Observation, Quantity};
+
+/// The scenario that a run is an instance of; what the run does not say stays as in another one.
+///
+/// Tokens that were in the cache before count as tokens of the prompt: what is decoded attends to them. A batch begins and ends together; a number of requests in
+/// flight is a closed loop.
+#[must_use]
+pub fn scenario(run: &Observation, otherwise: &Scenario) -> Scenario {
+    let load = &run.load;
+    let prompt = whole(load.prompt.unwrap_or(0.0) + load.depth.unwrap_or(0.0));
+    let in_flight = || run.typical(Quantity::InFlight).map(whole);
+    let how = match (load.batch, load.concurrency.or_else(in_flight)) {
+        (Some(batch), _) => Load::Batch(batch),
+        (None, Some(concurrency)) => Load::Closed(concurrency),
+        (None, None) => otherwise.load,
+    };
+    let Layout { tensor, pipeline, expert, data } = otherwise.layout;
+    Scenario {
+        request: Request { prompt, output: load.generate.map_or(1, whole) },
+        load: how,
+        chunk: otherwise.chunk.or(load.prefill_chunk),
+        layout: Layout {
+            tensor: load.tp.unwrap_or(tensor),
+            pipeline: load.pp.unwrap_or(pipeline),
+            expert: load.ep.unwrap_or(expert),
+            data: load.dp.unwrap_or(data),
+        },
+        ..*otherwise
+    }
+}
+
+/// A mean number of things as a whole one, which is one at least.
+fn whole(number: f64) -> u64 {
+    // Beyond what fits, and for what is no number, this saturates.
+    (number.round() as u64).max(1)
+}

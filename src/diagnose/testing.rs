@@ -1,0 +1,141 @@
+//! Runs for tests: the published one of a 300 TFLOP/s NPU, others like it on datasheets, and one on a device that was measured.
+
+use jiff::Timestamp;
+
+use super::{Diagnosis, Found, Inputs, diagnose, scenario};
+use crate::dtype::DType;
+use crate::estimate::link::Link;
+use crate::estimate::{Scenario, Subject};
+use crate::graph::Routing;
+use crate::model::{KvFormat, Precision, WeightFormat, find_preset};
+use crate::observe::{Observation, Typed};
+use crate::profile::{Ceiling, Outcome, Point, Profile, Samples, Source, Stop, bundled_named};
+use crate::resource::{Key, Scope};
+use crate::units::Seconds;
+use crate::workload::Work;
+
+/// A run in the making.
+#[derive(Clone)]
+pub(super) struct Run {
+    pub(super) model: &'static str,
+    pub(super) profile: Profile,
+    pub(super) typed: Typed,
+    pub(super) observed: Observation,
+    pub(super) kv: KvFormat,
+    pub(super) otherwise: Scenario,
+    pub(super) link: Option<Link>,
+}
+
+/// Milliseconds.
+pub(super) fn ms(milliseconds: f64) -> Seconds {
+    Seconds(milliseconds / 1e3)
+}
+
+impl Run {
+    /// A model in 16 bits on a bundled profile.
+    pub(super) fn new(model: &'static str, profile: &str, typed: Typed) -> Self {
+        let profile = bundled_named(profile).and_then(|bundled| bundled.profile()).unwrap().clone();
+        let (otherwise, kv) = (Scenario::default(), KvFormat::plain(DType::Bf16));
+        Self { model, profile, typed, observed: Observation::new(Vec::new()), kv, otherwise, link: None }
+    }
+
+    /// Conformance cases C46 to C56.
+    pub(super) fn qwen() -> Self {
+        let typed = Typed {
+            ttft: Some(ms(1088.62)),
+            tpot: Some(ms(18.77)),
+            batch: Some(16),
+            prompt: Some(1024),
+            generate: Some(1024),
+            ..Typed::default()
+        };
+        Self::new("qwen2.5-7b", "npu-64gb-300tflops", typed)
+    }
+
+    /// One sequence of the same model on an H100 on which 3 TB/s of 3.35 were measured, and 4 µs for starting a kernel.
+    pub(super) fn measured() -> Self {
+        let typed =
+            Typed { tpot: Some(ms(6.0)), batch: Some(1), prompt: Some(1024), generate: Some(1024), ..Typed::default() };
+        let mut run = Self::new("qwen2.5-7b", "nvidia-h100-sxm", typed);
+        run.ceilings(&[
+            ("memory.read", &[(1e6, 1e12), (1e8, 3e12), (1e11, 3e12)]),
+            ("memory.dram.read", &[(1e11, 3e12)]),
+            ("memory.copy", &[(1e5, 2e11), (1e11, 2.7e12)]),
+            ("compute.matrix.bf16.f32", &[(0.0, 8e14)]),
+            ("gemv.bf16", &[(1e6, 1e12), (1e7, 2e12), (1e8, 2.9e12), (1e11, 2.9e12)]),
+            ("attention.decode.bf16", &[(128.0, 1.5e12), (1e5, 2.5e12)]),
+            ("attention.decode.fp8_e4m3", &[(128.0, 1.0e12), (1e5, 1.5e12)]),
+            ("attention.prefill.bf16", &[(128.0, 2e14), (1e5, 5e14)]),
+            ("rowwise.rmsnorm.bf16", &[(1e5, 2e11), (1e11, 2.7e12)]),
+            ("overhead.launch", &[(0.0, 4e-6)]),
+        ]);
+        run
+    }
+
+    /// Puts ceilings into the profile, each with places and values; one at place 0 has no axis.
+    pub(super) fn ceilings(&mut self, ceilings: &[(&str, &[(f64, f64)])]) {
+        self.profile.name = "measured-here".to_owned();
+        for (name, points) in ceilings {
+            let key = Key { resource: name.parse().unwrap(), scope: Scope::Device };
+            let points = points.iter().map(|&(at, value)| point((at > 0.0).then_some(at), value)).collect();
+            self.profile
+                .ceilings
+                .push(Ceiling::new(key, Outcome::Ok { points, limit: None, plateau: None, fit: None }));
+        }
+    }
+
+    /// The same with something else typed.
+    pub(super) fn with(mut self, change: impl Fn(&mut Typed)) -> Self {
+        change(&mut self.typed);
+        self
+    }
+
+    pub(super) fn diagnose(&self) -> Diagnosis {
+        let model = find_preset(self.model).unwrap().model().unwrap();
+        let precision = Precision::uniform(&model, WeightFormat::plain(DType::Bf16));
+        let (run, _) = self.typed.over(&self.observed).unwrap();
+        let inputs = Inputs {
+            run: &run,
+            subject: Subject { model: &model, precision: &precision, kv: self.kv, routing: Routing::default() },
+            formats: ("bf16", "bf16"),
+            profile: &self.profile,
+            datasheet: None,
+            scenario: scenario(&run, &self.otherwise),
+            link: self.link,
+        };
+        let source = Source { version: "0".to_owned(), commit: None, target: None };
+        diagnose(&inputs, source, Timestamp::UNIX_EPOCH).unwrap()
+    }
+
+    /// What a rule finds, and nothing where it does not.
+    pub(super) fn finds(&self, rule: &str) -> Option<Found> {
+        let diagnosis = self.diagnose();
+        let found = diagnosis.findings.into_iter().find(|finding| finding.rule == rule).map(|finding| finding.found);
+        assert!(found.is_some() || diagnosis.checked.iter().any(|checked| checked.rule == rule), "there is no {rule}");
+        found
+    }
+}
+
+fn point(at: Option<f64>, value: f64) -> Point {
+    Point {
+        at,
+        shape: None,
+        value,
+        best: value,
+        p10: value,
+        p90: value,
+        mad: 0.0,
+        confidence: [value, value],
+        samples: Samples { clean: 10, total: 10 },
+        iterations: 1,
+        time: Seconds(1.0),
+        work: Work::default(),
+        lanes: 1,
+        variant: "test".to_owned(),
+        clock: None,
+        stop: Stop::Goal,
+        flags: Vec::new(),
+        steady: None,
+        raw: None,
+    }
+}

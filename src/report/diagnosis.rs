@@ -1,0 +1,235 @@
+//! A diagnosis as people read it: where the time went, what rules found, and what each is worth.
+
+use super::block::{Bar, Block, Cell, Group, Row, Segment, Table, Tone};
+use super::estimate::{load_line, model_line};
+use crate::diagnose::{
+    Cause, Diagnosis, Evidence, EvidenceUnit, Fact, Figures, Finding, Kind, Phase, Rule, Severity, Worth,
+};
+use crate::units::{Seconds, Unit, human, percent};
+
+/// A diagnosis.
+#[must_use]
+pub fn diagnosis(document: &Diagnosis) -> Vec<Block> {
+    let mut blocks = vec![Block::line(head(document), Tone::Strong)];
+    blocks.push(Block::line(load_line(&document.scenario), Tone::Plain));
+    blocks.push(Block::line(device(document), Tone::Plain));
+    for phase in &document.phases {
+        blocks.push(Block::blank());
+        blocks.extend(account(phase));
+    }
+    if !document.findings.is_empty() {
+        blocks.push(Block::blank());
+    }
+    for finding in &document.findings {
+        blocks.extend(of_finding(document, finding));
+    }
+    blocks.push(Block::blank());
+    blocks.extend(footer(document));
+    blocks
+}
+
+/// What is said of a rule.
+#[must_use]
+pub fn rule_page(rule: &Rule) -> Vec<Block> {
+    let title = Block::Line(vec![Cell::new(rule.id, Tone::Strong), Cell::plain(format!("  {}", rule.name))]);
+    let paragraphs = rule.explain.split("\n\n").map(|text| Block::line(text, Tone::Plain));
+    std::iter::once(title).chain(paragraphs).collect()
+}
+
+fn head(document: &Diagnosis) -> String {
+    let mut tools: Vec<&str> = Vec::new();
+    for source in &document.sources {
+        if !tools.contains(&source.tool.name()) {
+            tools.push(source.tool.name());
+        }
+    }
+    let from = if tools.is_empty() { String::new() } else { format!("{} · ", tools.join(", ")) };
+    format!("{from}{}", model_line(&document.model))
+}
+
+fn device(document: &Diagnosis) -> String {
+    let hardware = &document.hardware;
+    let count = if hardware.devices > 1 { format!("{} × ", hardware.devices) } else { String::new() };
+    let known = if document.phases.iter().any(|phase| phase.spent_on(Cause::Ceilings).is_some()) || hardware.measured {
+        "measured"
+    } else {
+        "the maker's figures"
+    };
+    let sheet = document.datasheet.as_ref().map(|name| format!(" · datasheet {name}")).unwrap_or_default();
+    format!("{count}{} · profile {} ({known}){sheet}", hardware.device, hardware.profile)
+}
+
+/// The unit in which all times of a phase are written, and how many of it a second is.
+fn scale(measured: Seconds) -> (f64, &'static str) {
+    match measured.get() {
+        time if time >= 10.0 => (1.0, "s"),
+        time if time >= 1e-3 => (1e3, "ms"),
+        _ => (1e6, "µs"),
+    }
+}
+
+fn in_scale(time: Seconds, measured: Seconds) -> String {
+    let (scale, unit) = scale(measured);
+    format!("{:.2} {unit}", time.get() * scale)
+}
+
+fn account(phase: &Phase) -> Vec<Block> {
+    let at = |time: Seconds| in_scale(time, phase.measured);
+    let size = match phase.kind {
+        Kind::Prefill => format!("{} × {} tokens", phase.sequences, phase.new_tokens),
+        Kind::Decode => format!("{} × 1 token at {} of context", phase.sequences, phase.context),
+    };
+    let tokens = (phase.sequences as f64 * phase.new_tokens as f64) / phase.measured.get();
+    let mut blocks = vec![Block::Line(vec![
+        Cell::new(format!("{}  ", phase.kind.word()), Tone::Strong),
+        Cell::new(format!("measured {} {}", at(phase.measured), phase.kind.per()), Tone::Strong),
+        Cell::plain(format!("  estimate {}  {} reached", at(phase.estimate), percent(phase.reached()))),
+        Cell::new(format!("  {size}, {tokens:.0} tok/s"), Tone::Dim),
+    ])];
+    blocks.extend(phase.floor.map(|floor| figures(phase, &floor)));
+    let bare = |time: Seconds| format!("{:.2}", time.get() * scale(phase.measured).0);
+    let segments = phase.spent.iter().map(|spent| Segment {
+        label: spent.on.word().to_owned(),
+        value: bare(spent.time),
+        size: spent.time.get(),
+        is_rest: spent.on == Cause::Unexplained,
+    });
+    blocks.push(Block::Bar(Bar { title: at(phase.measured), segments: segments.collect() }));
+    let rows = phase.spent.iter().map(|spent| {
+        let tone = if spent.on == Cause::Unexplained { Tone::Strong } else { Tone::Plain };
+        Row {
+            label: spent.on.word().to_owned(),
+            cells: vec![
+                Cell::new(at(spent.time), tone),
+                Cell::new(percent(spent.share), tone),
+                Cell::new(spent.on.explain(), Tone::Dim),
+            ],
+        }
+    });
+    let absent = phase.absent.iter().map(|absent| Row {
+        label: absent.cause.word().to_owned(),
+        cells: vec![Cell::plain("–"), Cell::plain("–"), Cell::new(absent.why.clone(), Tone::Dim)],
+    });
+    // What is left over stays the last.
+    let mut rows: Vec<Row> = rows.collect();
+    let rest = rows.pop();
+    let rows = rows.into_iter().chain(absent).chain(rest).collect();
+    let columns = ["time", "share", ""].map(str::to_owned).to_vec();
+    let title = format!("{}, from the floor to what was measured", phase.kind.word());
+    blocks.push(Block::Table(Table { columns, right: vec![true, true, false], groups: vec![Group { title, rows }] }));
+    blocks
+}
+
+fn figures(phase: &Phase, floor: &Figures) -> Block {
+    let bound = if floor.is_memory_bound() { "memory" } else { "arithmetic" };
+    Block::Line(vec![
+        Cell::plain(format!(
+            "{}floor {} ({bound})",
+            " ".repeat(phase.kind.word().len() + 2),
+            in_scale(floor.time, phase.measured)
+        )),
+        Cell::new(format!("  gap {:.2}×", floor.gap), Tone::Strong),
+        Cell::plain(format!("  MFU {:.1} %  MBU {:.1} %", floor.mfu * 100.0, floor.mbu * 100.0)),
+        Cell::new(format!("  {} FLOP/B, ridge {}", digits(floor.intensity), digits(floor.ridge)), Tone::Dim),
+    ])
+}
+
+/// Four digits that matter.
+fn digits(value: f64) -> String {
+    match value.abs() {
+        size if size >= 999.95 => format!("{value:.0}"),
+        size if size >= 9.995 => format!("{value:.1}"),
+        size if size >= 0.0995 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+fn of_finding(document: &Diagnosis, finding: &Finding) -> Vec<Block> {
+    let found = &finding.found;
+    let tone = match found.severity {
+        Severity::Note => Tone::Plain,
+        Severity::Warning => Tone::Warn,
+        Severity::Error => Tone::Bad,
+    };
+    let mut head = vec![
+        Cell::new(finding.rule, Tone::Strong),
+        Cell::new(format!(" {:<8} ", found.severity.word()), tone),
+        Cell::plain(found.says.clone()),
+    ];
+    head.extend(found.worth.map(|worth| Cell::new(format!("  worth {}", gain(document, worth)), Tone::Strong)));
+    let mut blocks = vec![Block::Line(head)];
+    let evidence: Vec<String> = found.evidence.iter().map(fact).collect();
+    let mut line = |title: &str, text: &str| {
+        blocks.push(Block::Line(vec![Cell::new(format!("      {title:<9} "), Tone::Dim), Cell::plain(text.to_owned())]))
+    };
+    if !evidence.is_empty() {
+        line("evidence", &evidence.join("; "));
+    }
+    for remedy in &found.remedies {
+        line("try", remedy);
+    }
+    if let Some(decide) = &found.decide {
+        line("decides", decide);
+    }
+    blocks
+}
+
+fn gain(document: &Diagnosis, worth: Worth) -> String {
+    match worth {
+        Worth::Time { of, up_to } => {
+            let measured = document.phases.iter().find(|phase| phase.kind == of).map_or(up_to, |phase| phase.measured);
+            format!("up to {} {}", in_scale(up_to, measured), of.per())
+        }
+        Worth::Rate { from, to, tpot } => {
+            format!("{:.0} tok/s instead of {:.0}, at {} per token", to, from, in_scale(tpot, tpot))
+        }
+    }
+}
+
+fn fact(evidence: &Evidence) -> String {
+    let is = match &evidence.is {
+        Fact::Text(text) => format!("`{text}`"),
+        Fact::Number { value, unit } => number(*value, *unit),
+    };
+    format!("{} {is} ({})", evidence.what, evidence.from)
+}
+
+fn number(value: f64, unit: EvidenceUnit) -> String {
+    match (unit, unit.unit()) {
+        (EvidenceUnit::Seconds, _) => in_scale(Seconds(value), Seconds(value)),
+        (_, Some(unit)) => human(value, unit).to_string(),
+        (EvidenceUnit::Share, _) => percent(value),
+        (EvidenceUnit::Times, _) => format!("{value:.2}×"),
+        (EvidenceUnit::Count, _) => format!("{value:.0}"),
+        (EvidenceUnit::Intensity, _) => format!("{} FLOP/B", digits(value)),
+        (EvidenceUnit::TokensPerSecond, _) => format!("{value:.0} tok/s"),
+        (_, None) => human(value, Unit::Flop).to_string(),
+    }
+}
+
+fn footer(document: &Diagnosis) -> Vec<Block> {
+    let list = |title: &str, texts: &[String]| -> Vec<Block> {
+        let lines = texts.iter().map(|text| Block::line(format!("  {text}"), Tone::Dim));
+        if texts.is_empty() {
+            Vec::new()
+        } else {
+            std::iter::once(Block::line(title, Tone::Plain)).chain(lines).collect()
+        }
+    };
+    let mut blocks = list("cannot all be true", &document.contradictions);
+    blocks.extend(list("speaks against the numbers", &document.caveats));
+    blocks.extend(list("the estimates rest on", &document.assumptions));
+    if !document.checked.is_empty() {
+        let checked: Vec<String> = document.checked.iter().map(|rule| format!("{} {}", rule.rule, rule.name)).collect();
+        blocks.push(Block::line(format!("checked, not found: {}", checked.join(" · ")), Tone::Dim));
+    }
+    let example = document.findings.first().map_or("RL001", |finding| finding.rule);
+    blocks.push(Block::line(
+        format!(
+            "MFU: operations of products and attention (causal, wanted logits only) at peak, over the measured time. MBU: weights, keys and values once \
+             out of main memory, over the measured time. `rooflab explain {example}`"
+        ),
+        Tone::Dim,
+    ));
+    blocks
+}

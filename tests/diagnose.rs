@@ -1,0 +1,159 @@
+//! `rooflab diagnose` as its users meet it: where the time of a run went, what was found, and what is said of bad input.
+
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails the test")]
+
+mod common;
+
+use common::{Home, stable};
+use insta::assert_snapshot;
+use serde_json::Value;
+
+/// Conformance cases C46 to C56: Qwen2.5-7B on an NPU of 300 TFLOP/s and 1.6 TB/s.
+const QWEN: &str = "diagnose -m qwen2.5-7b -f npu-64gb-300tflops --batch 16 --prompt 1024 --generate 1024 --ttft 1088.62ms --tpot 18.77ms";
+
+/// The slope of the time to the first token by the batch, C20 to C23, as one request of so many tokens.
+const LLAMA: &str = "diagnose -m llama-7b -f nvidia-a100-sxm-80gb --batch 1 --prompt 482 --generate 1 --ttft 19.68ms";
+
+fn run(line: &str) -> (i32, String, String) {
+    let home = Home::new();
+    let (code, out, err) = home.run(&line.split(' ').collect::<Vec<_>>());
+    (code, stable(&out, &home), err)
+}
+
+fn file(name: &str) -> String {
+    format!("{}/tests/observations/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The command fails with exit code 2 and says all of these, on standard error alone.
+fn fails(line: &str, says: &[&str]) {
+    let (code, out, err) = run(line);
+    assert_eq!((code, out.trim()), (2, ""), "{line}: {err}");
+    for part in says {
+        assert!(err.contains(part), "`{line}` does not say `{part}`:\n{err}");
+    }
+    assert!(!err.contains("panicked"), "{err}");
+}
+
+#[test]
+fn c53_at_once() {
+    let (code, out, err) = run(QWEN);
+    assert_eq!((code, err.as_str()), (0, ""));
+    for part in ["floor 9.72 ms (memory)", "gap 1.93×", "MFU 66.5 %", "decode is memory-bound", "unexplained"] {
+        assert!(out.contains(part), "it does not say `{part}`:\n{out}");
+    }
+    assert_snapshot!("qwen", out);
+}
+
+#[test]
+fn c23_an_input_is_overstated() {
+    let (code, out, _) = run(&format!("{LLAMA} --fail-on error"));
+    assert_eq!(code, 1);
+    assert!(out.contains("RL001 error") && out.contains("An input is overstated"), "{out}");
+    assert_snapshot!("llama", out);
+}
+
+#[test]
+fn ascii_and_markdown() {
+    let home = Home::new();
+    let arguments: Vec<&str> = QWEN.split(' ').collect();
+    let (_, ascii, _) = common::finish(home.rooflab(&arguments).env("LC_ALL", "C"));
+    let bar = ascii.lines().find(|line| line.contains("weights 8.84")).unwrap();
+    assert!(bar.is_ascii() && bar.chars().count() <= 100, "{bar}");
+    let (_, markdown, _) = run(&format!("{QWEN} --format markdown"));
+    assert_snapshot!("markdown", markdown);
+}
+
+#[test]
+fn files_of_other_tools() {
+    let (code, out, err) = run(&format!("diagnose {} -m llama-3.1-8b -f nvidia-h200-sxm", file("llama-bench.json")));
+    assert_eq!(code, 0, "{err}");
+    assert_snapshot!("llama-bench", out);
+    let (code, out, err) = run(&format!("diagnose {} -m llama-3.1-8b -f nvidia-h200-sxm", file("vllm-serve.json")));
+    assert_eq!(code, 0, "{err}");
+    assert_snapshot!("vllm-serve", out);
+}
+
+#[test]
+fn flags_win_over_files() {
+    let line = format!(
+        "diagnose {} -m llama-3.1-8b -f nvidia-h200-sxm --concurrency 8 --tpot 9ms --json",
+        file("vllm-serve.json")
+    );
+    let (code, out, err) = run(&line);
+    assert_eq!(code, 0, "{err}");
+    let document: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(document["scenario"]["load"]["concurrency"], 8);
+    let decode = &document["phases"].as_array().unwrap().iter().find(|phase| phase["kind"] == "decode").unwrap();
+    assert_eq!((decode["measured"].as_f64(), decode["from"].as_str()), (Some(0.009), Some("`--tpot`")));
+}
+
+#[test]
+fn the_steps_of_the_document_sum_to_what_was_measured() {
+    let (_, out, _) = run(&format!("{QWEN} --json"));
+    let document: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(document["schema"], "rooflab.diagnosis/1");
+    for phase in document["phases"].as_array().unwrap() {
+        let sum: f64 = phase["spent"].as_array().unwrap().iter().map(|spent| spent["time"].as_f64().unwrap()).sum();
+        let measured = phase["measured"].as_f64().unwrap();
+        assert!((sum / measured - 1.0).abs() < 1e-12, "{sum} of {measured}");
+        let absent: Vec<&str> =
+            phase["absent"].as_array().unwrap().iter().map(|absent| absent["cause"].as_str().unwrap()).collect();
+        assert_eq!(absent, ["ceilings", "launch"]);
+    }
+}
+
+#[test]
+fn gates() {
+    for (gate, code) in
+        [("--fail-below 40%", 0), ("--fail-below 0.6", 1), ("--fail-on warning", 0), ("--fail-on note", 1)]
+    {
+        assert_eq!(run(&format!("{QWEN} {gate}")).0, code, "{gate}");
+    }
+}
+
+#[test]
+fn every_rule_has_a_page() {
+    let (code, page, _) = run("explain RL003");
+    assert!(code == 0 && page.starts_with("RL003  which bound it is\n"), "{page}");
+    let (code, pages, _) = run("explain RL*");
+    assert_eq!(code, 0);
+    for rule in rooflab::diagnose::RULES {
+        assert!(pages.contains(&format!("{}  {}", rule.id, rule.name)), "{}", rule.id);
+    }
+    fails("explain RL999", &["there is no rule `RL999`", "hint: there are: RL001"]);
+}
+
+#[test]
+fn what_is_lacking_is_asked_for_by_its_flag() {
+    fails("diagnose", &["nothing was measured", "`--ttft`", "hint:"]);
+    fails(
+        "diagnose -m qwen2.5-7b -f npu-64gb-300tflops --tpot 18.77ms --batch 16",
+        &["`--prompt`", "`--generate`", "hint: add `--prompt 1024 --generate 256`"],
+    );
+    fails("diagnose --tpot 18.77ms --batch 1 --prompt 1 --generate 8", &["`--model`", "`--profile`"]);
+    fails(
+        "diagnose -m qwen2.5-7b -f npu-64gb-300tflops --batch 1 --prompt 8 --generate 8 --throughput 100",
+        &["neither a time", "`--tpot`"],
+    );
+}
+
+#[test]
+fn bad_input() {
+    let rest = "-m qwen2.5-7b -f npu-64gb-300tflops --batch 16 --prompt 1024 --generate 1024";
+    fails(&format!("diagnose {rest} --tpot 0ms"), &["`--tpot` is 0"]);
+    fails(&format!("diagnose {rest} --tpot soon"), &["--tpot"]);
+    fails(&format!("diagnose {rest} --tpot 1ms --throughput NaN"), &["`--throughput` is NaN"]);
+    fails(&format!("diagnose {rest} --tpot 1ms --memory 7"), &["`fraction`"]);
+    fails(&format!("diagnose {rest} --tpot 1ms --tp 3"), &["does not divide"]);
+    fails(&format!("diagnose {rest} --tpot 1ms --fail-below much"), &["a share such as `70%`"]);
+    fails(
+        "diagnose -m qwen2.5-7b -f npu-64gb-300tflops --batch 1 --prompt 1e12 --generate 1 --ttft 1s",
+        &["beyond the"],
+    );
+    fails(
+        "diagnose -m nothing -f npu-64gb-300tflops --batch 1 --prompt 8 --generate 8 --tpot 1s",
+        &["`nothing`", "hint:"],
+    );
+    fails("diagnose no-such-file.json -m qwen2.5-7b", &["cannot use `no-such-file.json`", "hint:"]);
+    fails(&format!("diagnose {} -m qwen2.5-7b -f npu", file("README.md")), &["README.md", "hint:"]);
+}
