@@ -52,7 +52,6 @@ fn bound(case: &Case<'_>, kind: Kind) -> Option<Found> {
 #[cfg(test)]
 mod tests {
     use super::super::super::testing::{Run, ms};
-    use super::*;
     use crate::observe::Typed;
 
     #[test]
