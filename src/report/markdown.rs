@@ -23,7 +23,7 @@ pub fn markdown(blocks: &[Block]) -> String {
         if text.trim().is_empty() {
             continue;
         }
-        if !out.is_empty() && !(is_item && in_list) {
+        if !(out.is_empty() || is_item && in_list) {
             out.push('\n');
         }
         if is_item {

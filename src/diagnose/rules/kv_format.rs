@@ -90,7 +90,7 @@ mod tests {
     fn narrow(mut run: Run, tpot: f64) -> Run {
         run.kv = KvFormat::plain(DType::Fp8E4m3);
         run.with(|typed| {
-            (typed.batch, typed.prompt, typed.tpot, typed.ttft) = (Some(16), Some(8192), Some(ms(tpot)), None)
+            (typed.batch, typed.prompt, typed.tpot, typed.ttft) = (Some(16), Some(8192), Some(ms(tpot)), None);
         })
     }
 
