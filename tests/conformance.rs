@@ -519,7 +519,7 @@ fn head_dim(name: &str) -> f64 {
 fn elements(name: &str, roles: &[Role]) -> f64 {
     let model = model(name);
     let of = |block: &Block| block.matrices(model.hidden).into_iter().filter(|matrix| roles.contains(&matrix.role));
-    let sum = |block: &Block| of(block).map(|matrix| matrix.elements()).sum::<u64>();
+    let sum = |block: &Block| of(block).map(Matrix::elements).sum::<u64>();
     model.groups().map(|(count, block)| count * sum(block)).sum::<u64>() as f64
 }
 

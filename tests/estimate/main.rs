@@ -1,6 +1,6 @@
 //! The estimator from outside: every worked number of its sources, and the laws that hold on any device.
 
-#![allow(clippy::unwrap_used, reason = "a helper of tests fails the test")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a helper of tests fails the test")]
 
 mod costs;
 mod device;

@@ -15,6 +15,15 @@ use crate::cli::args::estimate::{self as args, Format};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 
+/// A way to serve.
+struct Way {
+    /// Which of the formats.
+    format: usize,
+    /// What the sweeps changed.
+    at: Vec<(Dimension, u64)>,
+    scenario: Scenario,
+}
+
 /// Tries every format with every combination of the sweeps, and every number of requests in flight that may pay.
 pub(super) fn search(
     context: &mut Context,
@@ -26,18 +35,18 @@ pub(super) fn search(
 ) -> Result<Answer, CliError> {
     let memory = Bytes(profile.device.memory as f64);
     let points = combinations(&request.sweeps).map_err(|error| CliError::new(error.to_string()))?;
-    let mut ways: Vec<(usize, Vec<(Dimension, u64)>, Scenario)> = Vec::new();
+    let mut ways: Vec<Way> = Vec::new();
     for (index, (_, precision)) in request.formats.iter().enumerate() {
         let estimator = Estimator { subject: request.subject_in(precision), costing, memory };
         for point in &points {
             let scenario = point.iter().fold(request.scenario, |scenario, &(name, value)| scenario.with(name, value));
             for load in loads(&estimator, &scenario, point) {
-                ways.push((index, point.clone(), Scenario { load, ..scenario }));
+                ways.push(Way { format: index, at: point.clone(), scenario: Scenario { load, ..scenario } });
             }
         }
     }
-    let evaluate = |(index, _, scenario): &(usize, Vec<(Dimension, u64)>, Scenario)| -> Result<Metrics, String> {
-        let subject = request.subject_in(&request.formats[*index].1);
+    let evaluate = |Way { format, scenario, .. }: &Way| -> Result<Metrics, String> {
+        let subject = request.subject_in(&request.formats[*format].1);
         let estimator = Estimator { subject, costing, memory };
         let placed = estimator.place(scenario).map_err(|error| error.to_string())?;
         let (_, engine) = estimator.admit(scenario).map_err(|error| error.to_string())?;
@@ -48,13 +57,12 @@ pub(super) fn search(
         }
     };
     let found: Found<_, String> = choose(ways, &request.requirements, evaluate);
-    let candidate = |(index, point, scenario): (usize, Vec<(Dimension, u64)>, Scenario)| {
-        let (Load::Batch(requests) | Load::Closed(requests)) = scenario.load else { return (index, point, None) };
-        (index, point, Some(requests))
-    };
-    let describe = |way, verdict| {
-        let (index, point, requests) = candidate(way);
-        Candidate { weights: request.formats[index].0.clone(), at: point, requests, verdict }
+    let describe = |way: Way, verdict| {
+        let requests = match way.scenario.load {
+            Load::Batch(requests) | Load::Closed(requests) => Some(requests),
+            Load::Open(_) => None,
+        };
+        Candidate { weights: request.formats[way.format].0.clone(), at: way.at, requests, verdict }
     };
     let has_one = found.best.is_some();
     let best = found.best.map(|(way, metrics)| describe(way, Verdict::Best(metrics)));
