@@ -113,6 +113,8 @@ pub struct Answer {
     pub prefill: Account,
     /// One decode step of the account's sequences.
     pub decode: Account,
+    /// The batch from which on a decode step at this context is bound by arithmetic; none where every batch is bound by memory.
+    pub ridge_batch: Option<u64>,
     /// What requests see.
     pub served: ServedFacts,
     /// Throughput against latency, where it was asked for.
@@ -223,12 +225,13 @@ impl Answer {
     /// What an estimate says of a device.
     #[must_use]
     pub fn new(hardware: Hardware, estimate: Estimate) -> Self {
-        let Estimate { devices: _, memory, prefill, decode, served } = estimate;
+        let Estimate { devices: _, memory, prefill, decode, ridge_batch, served } = estimate;
         Self {
             hardware,
             memory,
             prefill,
             decode,
+            ridge_batch,
             served: served.into(),
             frontier: Vec::new(),
             drafts: Vec::new(),

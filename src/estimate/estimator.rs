@@ -1,7 +1,7 @@
 //! The whole estimate of a scenario: memory first, then steps, then what requests see.
 
 use super::account::Account;
-use super::cost::{CostError, Costing};
+use super::cost::{CostError, Costing, ridge_batch};
 use super::memory::{Admission, BudgetError, Plan, Policy, Reserve, peak_activations};
 use super::offload::OffloadError;
 use super::scenario::{Load, Scenario};
@@ -58,6 +58,9 @@ pub struct Estimate {
     pub prefill: Account,
     /// One decode step of the account's sequences.
     pub decode: Account,
+    /// The batch from which on a decode step at the account's context is bound by arithmetic, by its floor; none where the caches that come with it keep every batch
+    /// bound by memory, or where no figures are known.
+    pub ridge_batch: Option<u64>,
     /// What requests see.
     pub served: Served,
 }
@@ -146,8 +149,18 @@ impl<'a> Estimator<'a> {
             memory,
             prefill: Account::of(&prefill, &placed.cost(&prefill)?, self.costing),
             decode: Account::of(&decode, &placed.cost(&decode)?, self.costing),
+            ridge_batch: self.ridge_batch(scenario, placed),
             served: self.serve(scenario, placed, &engine)?,
         })
+    }
+
+    /// The batch at which the floor of a decode step turns from memory to arithmetic.
+    fn ridge_batch(&self, scenario: &Scenario, placed: &Placed<'_>) -> Option<u64> {
+        let is_compute_bound = |batch| {
+            let floor = placed.lower(&Step::decode(batch, scenario.decode_context())).floor(self.costing)?;
+            Ok::<_, CostError>(floor.is_some_and(|floor| floor.is_compute_bound()))
+        };
+        ridge_batch(MOST_SEQUENCES, is_compute_bound).ok().flatten()
     }
 
     /// What fits, and the engine that has room for it.

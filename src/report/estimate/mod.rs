@@ -31,12 +31,22 @@ pub fn estimate(document: &Document, by: By) -> Vec<Block> {
     let against = document.against.as_ref();
     blocks.push(Block::blank());
     blocks.extend(account::account("decode", &estimate.decode, against.map(|answer| &answer.decode), by));
+    blocks.push(ridge(estimate));
     blocks.push(Block::blank());
     blocks.extend(account::account("prefill", &estimate.prefill, against.map(|answer| &answer.prefill), by));
     blocks.push(Block::blank());
     blocks.extend(served::served(&answers));
     blocks.extend(account::assumptions(&[("decode", &estimate.decode), ("prefill", &estimate.prefill)]));
     blocks
+}
+
+/// From which batch on decoding is bound by arithmetic.
+fn ridge(answer: &Answer) -> Block {
+    let text = match answer.ridge_batch {
+        Some(batch) => format!("at this context, a step is bound by arithmetic from {batch} sequences on"),
+        None => "at this context, a step is bound by memory whatever its batch".to_owned(),
+    };
+    Block::line(text, Tone::Dim)
 }
 
 pub(super) fn model_line(model: &ModelFacts) -> String {
