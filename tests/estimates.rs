@@ -250,7 +250,10 @@ fn names_that_are_none() {
     fails(&format!("{SMALL} --kv w9"), &["`w9` is no format of keys and values; known are "]);
     fails(&format!("{SMALL} --speculate x"), &["`--speculate x` is not a model and a share"]);
     fails(&format!("{SMALL} --speculate llama-3.2-1b:NaN"), &["`--speculate llama-3.2-1b:NaN` is not"]);
-    fails(&format!("{SMALL} --link fast"), &["`--link fast` is not a bandwidth and a latency, such as `450GB/s,5us`"]);
+    fails(
+        &format!("{SMALL} --link fast"),
+        &["`--link fast` is not a bandwidth and a latency above zero, such as `450GB/s,5us`"],
+    );
     fails(&format!("{SMALL} --link 0GB/s,1us"), &["`bandwidth` is 0 B/s: it must be above 0"]);
     fails(&format!("{SMALL} --require fast"), &["`fast` is no requirement"]);
     fails(&format!("{SMALL} --require ttft<NaN"), &["`ttft<NaN` is no requirement"]);

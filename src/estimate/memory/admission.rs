@@ -35,6 +35,7 @@ pub struct Admission {
     pub lines: Vec<Line>,
     /// What each device has outside of its memory, where some of the model lies there.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     pub outside: Vec<Line>,
     /// What the cache may take on each device; below 0, not even the weights fit.
     pub cache_budget: Bytes,
