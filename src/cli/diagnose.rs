@@ -106,7 +106,8 @@ fn of_run(context: &mut Context, arguments: &args::Diagnose, run: &Observation) 
             told.map(|format| format.dtype.map_or_else(|| format.given.clone(), |dtype| dtype.name().to_owned()))
         })
     };
-    let (weights_name, precision) = weights(&model, arguments, word(&arguments.weights, run.subject.weights.as_ref()))?;
+    let told = word(&arguments.weights, run.subject.weights.as_ref());
+    let (weights_name, precision) = weights(&model, arguments, told.as_deref())?;
     let kv_name = word(&arguments.kv, run.subject.kv.as_ref());
     let (kv_name, kv) = cache_of(&precision, kv_name.as_deref())?;
     let routing = Routing::skewed(arguments.skew).map_err(|error| CliError::new(error.to_string()))?;
@@ -164,9 +165,9 @@ fn model_of(context: &Context, arguments: &args::Diagnose, run: &Observation) ->
 fn weights(
     model: &Model,
     arguments: &args::Diagnose,
-    word: Option<String>,
+    word: Option<&str>,
 ) -> Result<(String, rooflab::model::Precision), CliError> {
-    weights_of(model, word.as_deref()).or_else(|error| match (&arguments.weights, &model.stored) {
+    weights_of(model, word).or_else(|error| match (&arguments.weights, &model.stored) {
         (None, Some(_)) => weights_of(model, None),
         _ => Err(error.with_hint("name the format of the weights: `--weights bf16`")),
     })

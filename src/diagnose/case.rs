@@ -15,7 +15,6 @@ use crate::estimate::{
     EstimateError, Estimator, Hardware, Load, ModelFacts, Placed, Scenario, ScenarioFacts, Served, StagedCost, Subject,
 };
 use crate::graph::{Graph, Layout, Sequences, Step};
-use crate::model::KvFormat;
 use crate::observe::{Observation, Quantity};
 use crate::profile::{Profile, Source};
 use crate::units::{Bytes, BytesPerSecond, Seconds};
@@ -268,12 +267,6 @@ impl<'a> Case<'a> {
     pub fn with(&self, kind: Kind, subject: &Subject<'_>, layout: &Layout) -> Option<Seconds> {
         let placed = Placed::new(subject, self.estimator.costing, layout).ok()?;
         placed.cost(&Step::of(self.group(kind))).ok().map(|cost| cost.time)
-    }
-
-    /// What if the cache were in another format?
-    #[must_use]
-    pub fn with_kv(&self, kind: Kind, kv: KvFormat) -> Option<Seconds> {
-        self.with(kind, &Subject { kv, ..self.inputs.subject }, &self.inputs.scenario.layout)
     }
 
     /// A measured number, and where it comes from.

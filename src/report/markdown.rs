@@ -13,7 +13,7 @@ pub fn markdown(blocks: &[Block]) -> String {
     let mut in_list = false;
     for block in blocks {
         let text = match block {
-            Block::Line(cells) => cells.iter().map(|cell| toned(cell)).collect::<String>(),
+            Block::Line(cells) => cells.iter().map(toned).collect::<String>(),
             Block::Table(table) => {
                 table.groups.iter().map(|group| of_group(table, group)).collect::<Vec<_>>().join("\n")
             }
