@@ -20,6 +20,13 @@ fn run(line: &str) -> (i32, String, String) {
     (code, stable(&out, &home), err)
 }
 
+/// The document of a run.
+fn document(line: &str) -> Value {
+    let (code, out, err) = Home::new().run(&line.split(' ').chain(["--json"]).collect::<Vec<_>>());
+    assert_eq!(code, 0, "{err}");
+    serde_json::from_str(&out).unwrap()
+}
+
 fn file(name: &str) -> String {
     format!("{}/tests/observations/{name}", env!("CARGO_MANIFEST_DIR"))
 }
@@ -75,13 +82,8 @@ fn files_of_other_tools() {
 
 #[test]
 fn flags_win_over_files() {
-    let line = format!(
-        "diagnose {} -m llama-3.1-8b -f nvidia-h200-sxm --concurrency 8 --tpot 9ms --json",
-        file("vllm-serve.json")
-    );
-    let (code, out, err) = run(&line);
-    assert_eq!(code, 0, "{err}");
-    let document: Value = serde_json::from_str(&out).unwrap();
+    let path = file("vllm-serve.json");
+    let document = document(&format!("diagnose {path} -m llama-3.1-8b -f nvidia-h200-sxm --concurrency 8 --tpot 9ms"));
     assert_eq!(document["scenario"]["load"]["concurrency"], 8);
     let decode = &document["phases"].as_array().unwrap().iter().find(|phase| phase["kind"] == "decode").unwrap();
     assert_eq!((decode["measured"].as_f64(), decode["from"].as_str()), (Some(0.009), Some("`--tpot`")));
@@ -89,8 +91,7 @@ fn flags_win_over_files() {
 
 #[test]
 fn the_steps_of_the_document_sum_to_what_was_measured() {
-    let (_, out, _) = run(&format!("{QWEN} --json"));
-    let document: Value = serde_json::from_str(&out).unwrap();
+    let document = document(QWEN);
     assert_eq!(document["schema"], "rooflab.diagnosis/1");
     for phase in document["phases"].as_array().unwrap() {
         let sum: f64 = phase["spent"].as_array().unwrap().iter().map(|spent| spent["time"].as_f64().unwrap()).sum();
@@ -140,7 +141,7 @@ fn what_is_lacking_is_asked_for_by_its_flag() {
 #[test]
 fn bad_input() {
     let rest = "-m qwen2.5-7b -f npu-64gb-300tflops --batch 16 --prompt 1024 --generate 1024";
-    fails(&format!("diagnose {rest} --tpot 0ms"), &["`--tpot` is 0"]);
+    fails(&format!("diagnose {rest} --tpot 0ms"), &["`0ms` is not a duration"]);
     fails(&format!("diagnose {rest} --tpot soon"), &["--tpot"]);
     fails(&format!("diagnose {rest} --tpot 1ms --throughput NaN"), &["`--throughput` is NaN"]);
     fails(&format!("diagnose {rest} --tpot 1ms --memory 7"), &["`fraction`"]);

@@ -165,7 +165,8 @@ fn of_finding(document: &Diagnosis, finding: &Finding) -> Vec<Block> {
     let mut blocks = vec![Block::Line(head)];
     let evidence: Vec<String> = found.evidence.iter().map(fact).collect();
     let mut line = |title: &str, text: &str| {
-        blocks.push(Block::Line(vec![Cell::new(format!("      {title:<9} "), Tone::Dim), Cell::plain(text.to_owned())]))
+        blocks
+            .push(Block::Line(vec![Cell::new(format!("      {title:<9} "), Tone::Dim), Cell::plain(text.to_owned())]));
     };
     if !evidence.is_empty() {
         line("evidence", &evidence.join("; "));

@@ -31,7 +31,7 @@ fn check(case: &Case<'_>) -> Option<Found> {
         .and_then(|source| source.file.clone())
         .unwrap_or_else(|| "`--device`".to_owned());
     let named = subject.device.as_deref().filter(|name| !is_it(case, name));
-    let memory = subject.device_memory.map(|memory| memory.get());
+    let memory = subject.device_memory.map(crate::units::Bytes::get);
     let memory = memory.filter(|memory| device.memory > 0 && (memory / device.memory as f64 - 1.0).abs() > SAME_MEMORY);
     if named.is_none() && memory.is_none() {
         return None;
