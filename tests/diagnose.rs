@@ -86,7 +86,8 @@ fn flags_win_over_files() {
     let document = document(&format!("diagnose {path} -m llama-3.1-8b -f nvidia-h200-sxm --concurrency 8 --tpot 9ms"));
     assert_eq!(document["scenario"]["load"]["concurrency"], 8);
     let decode = &document["phases"].as_array().unwrap().iter().find(|phase| phase["kind"] == "decode").unwrap();
-    assert_eq!((decode["measured"].as_f64(), decode["from"].as_str()), (Some(0.009), Some("`--tpot`")));
+    assert_eq!(decode["from"], "`--tpot`");
+    assert!((decode["measured"].as_f64().unwrap() / 0.009 - 1.0).abs() < 1e-12);
 }
 
 #[test]
@@ -148,7 +149,7 @@ fn bad_input() {
     fails(&format!("diagnose {rest} --tpot 1ms --tp 3"), &["does not divide"]);
     fails(&format!("diagnose {rest} --tpot 1ms --fail-below much"), &["a share such as `70%`"]);
     fails(
-        "diagnose -m qwen2.5-7b -f npu-64gb-300tflops --batch 1 --prompt 1e12 --generate 1 --ttft 1s",
+        "diagnose -m qwen2.5-7b -f npu-64gb-300tflops --batch 1 --prompt 1000000000000 --generate 1 --ttft 1s",
         &["beyond the"],
     );
     fails(

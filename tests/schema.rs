@@ -1,5 +1,7 @@
 //! The committed JSON Schemas are the ones that the types generate.
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails the test")]
+
 use std::fs;
 use std::path::Path;
 
