@@ -84,9 +84,9 @@ mod tests {
     fn parts_are_as_wide_as_their_shares() {
         assert_eq!(
             line(&bar(&[50.0, 0.0, 10.0, 40.0]), Some(60), true),
-            "whole  ┃█████ part0 50.0 █████┃▓▓▓▓▓▓┃░░░ part3 40.0 ░░░░┃"
+            "whole  ┃██████ part0 50.0 ██████┃▓▓▓▓▓▓┃░░░ part3 40.0 ░░░░┃"
         );
-        assert_eq!(line(&bar(&[3.0, -1.0, 1.0]), Some(40), false), "whole  |##### part0 3.0 #####| part2 |");
+        assert_eq!(line(&bar(&[3.0, -1.0, 1.0]), Some(40), false), "whole  |##### part0 3.0 ######| part2 .|");
     }
 
     proptest! {

@@ -70,7 +70,12 @@ fn scale(measured: Seconds) -> (f64, &'static str) {
 
 fn in_scale(time: Seconds, measured: Seconds) -> String {
     let (scale, unit) = scale(measured);
-    format!("{:.2} {unit}", time.get() * scale)
+    format!("{:.2} {unit}", visible(time.get() * scale))
+}
+
+/// A number that is shown with two digits, without the sign of a nothing.
+fn visible(number: f64) -> f64 {
+    if number.abs() < 0.005 { 0.0 } else { number }
 }
 
 fn account(phase: &Phase) -> Vec<Block> {
@@ -101,7 +106,7 @@ fn account(phase: &Phase) -> Vec<Block> {
             label: spent.on.word().to_owned(),
             cells: vec![
                 Cell::new(at(spent.time), tone),
-                Cell::new(percent(spent.share), tone),
+                Cell::new(percent(visible(spent.share * 100.0) / 100.0), tone),
                 Cell::new(spent.on.explain(), Tone::Dim),
             ],
         }

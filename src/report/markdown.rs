@@ -23,7 +23,8 @@ pub fn markdown(blocks: &[Block]) -> String {
         if text.trim().is_empty() {
             continue;
         }
-        if !(out.is_empty() || is_item && in_list) {
+        let continues = is_item && in_list;
+        if !(out.is_empty() || continues) {
             out.push('\n');
         }
         if is_item {

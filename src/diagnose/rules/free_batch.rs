@@ -42,7 +42,7 @@ fn check(case: &Case<'_>) -> Option<Found> {
     let limit = if ridge.is_some_and(|ridge| ridge <= admitted) { "the ridge" } else { "what fits into memory" };
     let found = Found::new(
         Severity::Note,
-        format!("decode reads the weights for {} sequences; {batch} could share them, up to {limit}", phase.sequences),
+        format!("decode reads the weights for a batch of {}; {batch} could share them, up to {limit}", phase.sequences),
     )
     .number("batch", phase.sequences as f64, EvidenceUnit::Count, "the run")
     .number("fit into memory", admitted as f64, EvidenceUnit::Count, "admission")

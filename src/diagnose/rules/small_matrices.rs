@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_small_model_loses_time_to_its_shapes() {
-        let mut run = Run::measured().with(|typed| typed.tpot = Some(ms(1.5)));
+        let mut run = Run::measured().with(|typed| typed.tpot = Some(ms(1.0)));
         run.model = "qwen2.5-0.5b";
         let found = run.finds("RL006").unwrap();
         assert!(found.says.starts_with("decode loses time"), "{}", found.says);
