@@ -17,7 +17,8 @@ const MILLION: f64 = 1e6;
 /// # use rooflab::units::Seconds;
 /// let rates = Rates { watts: Some(700.0), price_per_hour: Some(3.6) }.checked()?;
 /// let cost = rates.per_million(Seconds(10.0), 10_000.0);
-/// assert_eq!((cost.kilowatt_hours.map(|energy| (energy * 36.0).round()), cost.price), (Some(7.0), Some(1.0)));
+/// let close = |found: Option<f64>, right: f64| found.is_some_and(|found| (found / right - 1.0).abs() < 1e-12);
+/// assert!(close(cost.kilowatt_hours, 7.0 / 36.0) && close(cost.price, 1.0));
 /// # Ok::<(), RatesError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
