@@ -37,7 +37,7 @@ fn is_row(line: &str) -> bool {
 struct Head {
     operation: Option<Operation>,
     version: Option<String>,
-    library: Option<u64>,
+    nccl: Option<u64>,
     ranks: u64,
     device: Option<String>,
 }
@@ -47,7 +47,7 @@ impl Head {
         let words: Vec<&str> = line.trim_start_matches('#').split_whitespace().collect();
         if let Some(rest) = line.strip_prefix("# nccl-tests version ") {
             self.version = rest.split_whitespace().next().map(text::clean);
-            self.library = words
+            self.nccl = words
                 .iter()
                 .find_map(|word| word.strip_prefix("nccl-library="))
                 .and_then(|code| code.parse::<u32>().ok())
@@ -85,7 +85,7 @@ fn read(input: &Input<'_>) -> Result<Vec<Observation>, ReadError> {
         source.version = head.version;
     }
     observation.subject.engine = Some("nccl".to_owned());
-    observation.subject.engine_version = head.library.map(version);
+    observation.subject.engine_version = head.nccl.map(version);
     observation.subject.device = head.device;
     observation.subject.devices = Some(head.ranks).filter(|&ranks| ranks > 0);
     Ok(vec![observation])
