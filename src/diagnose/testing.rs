@@ -116,7 +116,8 @@ impl Run {
     }
 }
 
-fn point(at: Option<f64>, value: f64) -> Point {
+/// A point of a ceiling.
+pub(super) fn point(at: Option<f64>, value: f64) -> Point {
     Point {
         at,
         shape: None,

@@ -119,6 +119,7 @@ fn add(merged: &mut Observation, other: &Observation, found: &mut Vec<Contradict
             depth,
             prefill_chunk,
             batch_limit,
+            threads,
             tp,
             pp,
             ep,

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use rooflab::diagnose::Severity;
+use rooflab::dtype::DType;
 use rooflab::units::Seconds;
+use rooflab::workload::Shape;
 
 use super::duration;
 use super::estimate::count;
@@ -14,6 +16,7 @@ use super::estimate::count;
 #[command(after_help = "Examples:
   rooflab diagnose bench.json -m llama-3.1-8b -f h200             a file of llama-bench, vLLM, SGLang, …
   rooflab diagnose -m qwen2.5-7b -f npu-64gb --batch 16 --prompt 1024 --generate 1024 --ttft 1088.62ms --tpot 18.77ms
+  rooflab diagnose --product 2048x2048x2048 --dtype f32 --time 95ms    a matrix product of NumPy, PyTorch or a BLAS
   rooflab diagnose bench.json -m llama-3.1-8b --fail-below 70%    a gate for continuous integration
   rooflab explain RL003                                           what a finding means")]
 pub(crate) struct Diagnose {
@@ -40,6 +43,22 @@ pub(crate) struct Diagnose {
     /// Format of cached keys and values, such as `bf16`, `fp8`, `int8`.
     #[arg(long, value_name = "FORMAT")]
     pub(crate) kv: Option<String>,
+
+    /// A matrix product that was timed, in place of a run of a model: m, n and k, such as `2048x2048x2048`.
+    #[arg(long, value_name = "MxNxK", requires_all = ["dtype", "time"], conflicts_with_all = ["files", "model", "ttft", "tpot", "latency", "throughput"])]
+    pub(crate) product: Option<Shape>,
+
+    /// Format of the product's factors, such as `f32`, `bf16`, `int8`.
+    #[arg(long, value_name = "FORMAT", requires = "product")]
+    pub(crate) dtype: Option<DType>,
+
+    /// Time of one product.
+    #[arg(long, value_name = "DURATION", value_parser = duration, requires = "product")]
+    pub(crate) time: Option<Seconds>,
+
+    /// Threads that the product was computed by. Without it, one for each core.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), requires = "product")]
+    pub(crate) threads: Option<u32>,
 
     /// Sequences of a batch that began and ended together.
     #[arg(short, long, value_name = "N", value_parser = count)]

@@ -4,6 +4,7 @@ use super::Rule;
 use crate::diagnose::case::Case;
 use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::diagnose::phase::{Figures, Kind, Phase};
+use crate::diagnose::product;
 use crate::diagnose::waterfall::Cause;
 use crate::observe::{Caveat, Quantity};
 use crate::units::Seconds;
@@ -97,6 +98,38 @@ fn with_evidence(case: &Case<'_>, phase: &Phase, floor: &Figures, found: Found) 
     } else {
         found.decide("the tokens, the batch and the formats that the engine's own log gives")
     }
+}
+
+/// How much faster than a limit at the measured clock a product may be: clocks move.
+const CLOCKS_MOVE: f64 = 1.1;
+
+/// How much faster than a measured ceiling: as far as a second visit of it may be off.
+const COMES_BACK: f64 = 1.03;
+
+/// The same of a matrix product.
+pub(super) fn of_product(case: &product::Case<'_>) -> Option<Found> {
+    let references = &case.references;
+    let share = |rate: &product::Rate| case.rate / rate.value;
+    let beyond = |rate: Option<&product::Rate>, by: f64| rate.filter(|&rate| share(rate) > by).cloned();
+    let margin = if references.is_limit { CLOCKS_MOVE } else { 1.0 };
+    let impossible = beyond(references.maker.as_ref().ok(), margin);
+    let (severity, rate, says) = if let Some(rate) = impossible {
+        let percent = share(&rate) * 100.0;
+        let says = format!("the product is faster than light: {percent:.1} % of the maker's peak. An input is overstated");
+        (Severity::Error, rate, says)
+    } else {
+        let rate = beyond(references.peak.as_ref().ok(), COMES_BACK)?;
+        (Severity::Warning, rate, "the product is faster than what was measured on this device allows".to_owned())
+    };
+    let found = Found::new(severity, says)
+        .number("measured", case.rate, EvidenceUnit::FlopsPerSecond, "operations over `--time`")
+        .number(format!("`{}`", rate.resource), rate.value, EvidenceUnit::FlopsPerSecond, rate.from.clone())
+        .attempt("check the unit of the time, that it is that of one product, the shape and the format");
+    Some(if severity == Severity::Warning {
+        found.attempt("measure the device again, with nothing else running: `rooflab probe`")
+    } else {
+        found.attempt("check the threads, and that the product was waited for: libraries for GPUs return before it is done")
+    })
 }
 
 #[cfg(test)]

@@ -10,12 +10,14 @@ mod launches;
 mod other_device;
 mod queueing;
 mod small_matrices;
+mod threads;
 mod which_bound;
 mod windows;
 
 use super::case::Case;
 use super::finding::Found;
 use super::phase::Phase;
+use super::product;
 use super::waterfall::Cause;
 use crate::units::Seconds;
 
@@ -46,6 +48,22 @@ pub static RULES: &[Rule] = &[
     queueing::RULE,          // RL010
     admission::RULE,         // RL011
     windows::RULE,           // RL012
+    threads::RULE,           // RL030
+];
+
+/// What a rule looks for in a matrix product.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ProductRule {
+    /// The rule.
+    pub(super) rule: &'static Rule,
+    /// Looks for it.
+    pub(super) check: fn(&product::Case<'_>) -> Option<Found>,
+}
+
+/// The rules that are asked of a matrix product.
+pub(super) static PRODUCT_RULES: &[ProductRule] = &[
+    ProductRule { rule: &faster_than_light::RULE, check: faster_than_light::of_product },
+    ProductRule { rule: &threads::RULE, check: threads::of_product },
 ];
 
 /// The rule of an id, in capitals or not.

@@ -155,6 +155,7 @@ fn load(object: &Object<'_>, prompt: f64, generated: f64) -> Result<Load, ReadEr
         // Versions without the field began with an empty cache.
         depth: Some(object.count("n_depth")?.unwrap_or(0) as f64),
         prefill_chunk: chunk,
+        threads: object.some("n_threads")?,
         ..Load::default()
     })
 }
