@@ -8,7 +8,8 @@ use std::io;
 use std::path::Path;
 
 use rooflab::diagnose::{
-    DiagnoseError, Diagnosis, Inputs, KernelsDiagnosis, KernelsInputs, diagnose, diagnose_kernels, scenario,
+    DiagnoseError, Diagnosis, Inputs, KernelsDiagnosis, KernelsInputs, MeasuredLink, diagnose, diagnose_kernels, measured_link,
+    scenario,
 };
 use rooflab::estimate::cost::CostError;
 use rooflab::estimate::memory::Budget;
@@ -35,7 +36,7 @@ pub(crate) fn run(context: &mut Context, arguments: &args::Diagnose) -> Result<A
     } else {
         let observed = observed(arguments)?;
         for run in &observed.runs {
-            documents.push(Document::Run(of_run(context, arguments, run)?));
+            documents.push(Document::Run(of_run(context, arguments, run, observed.link.as_ref())?));
         }
         for run in &observed.kernels {
             documents.push(Document::Kernels(of_kernels(context, arguments, run)?));
@@ -54,6 +55,8 @@ struct Observed {
     runs: Vec<Observation>,
     /// Kernels of a profiler.
     kernels: Vec<Observation>,
+    /// The link between devices.
+    link: Option<MeasuredLink>,
 }
 
 fn observed(arguments: &args::Diagnose) -> Result<Observed, CliError> {
@@ -91,6 +94,7 @@ fn observed(arguments: &args::Diagnose) -> Result<Observed, CliError> {
     }
     let is_run = |one: &Observation| !one.metrics.is_empty();
     let (runs, parts): (Vec<Observation>, Vec<Observation>) = read.into_iter().partition(is_run);
+    let link = measured_link(&parts);
     let kernels: Vec<Observation> = parts.into_iter().filter(|one| !one.kernels.is_empty()).collect();
     let has_times = [arguments.ttft, arguments.tpot, arguments.latency].iter().any(Option::is_some);
     let is_typed = has_times || arguments.throughput.is_some();
@@ -105,7 +109,7 @@ fn observed(arguments: &args::Diagnose) -> Result<Observed, CliError> {
         let over = |case: &Merged| typed.over(&case.observation).map(|(run, _)| run).map_err(|error| refused(&error));
         cases.iter().map(over).collect::<Result<_, _>>()?
     };
-    Ok(Observed { runs, kernels })
+    Ok(Observed { runs, kernels, link })
 }
 
 fn from_file(path: &Path) -> Result<Vec<Observation>, CliError> {
@@ -121,7 +125,12 @@ fn from_file(path: &Path) -> Result<Vec<Observation>, CliError> {
     from_reader(file, &name).map_err(|error| unreadable(&error))
 }
 
-fn of_run(context: &mut Context, arguments: &args::Diagnose, run: &Observation) -> Result<Diagnosis, CliError> {
+fn of_run(
+    context: &mut Context,
+    arguments: &args::Diagnose,
+    run: &Observation,
+    measured: Option<&MeasuredLink>,
+) -> Result<Diagnosis, CliError> {
     complete(arguments, run)?;
     let model = model_of(context, arguments, run)?;
     let profile = profile_of(context, arguments, run)?;
@@ -141,6 +150,8 @@ fn of_run(context: &mut Context, arguments: &args::Diagnose, run: &Observation) 
         budget: arguments.free_memory.map_or(Budget::OfTotal(arguments.memory), Budget::OfFree),
         ..Scenario::default()
     };
+    let given = arguments.link.as_deref().map(|text| link("--link", text)).transpose()?;
+    let measured_link = measured.filter(|_| given.is_none());
     let inputs = Inputs {
         run,
         subject: Subject { model: &model, precision: &precision, kv, routing },
@@ -148,7 +159,8 @@ fn of_run(context: &mut Context, arguments: &args::Diagnose, run: &Observation) 
         profile: &profile,
         datasheet,
         scenario: scenario(run, &otherwise),
-        link: arguments.link.as_deref().map(|text| link("--link", text)).transpose()?,
+        link: given.or(measured_link.map(|measured| measured.link)),
+        measured_link,
     };
     diagnose(&inputs, context.source(), context.now()).map_err(|error| refused(&error))
 }

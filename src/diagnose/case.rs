@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::document::{Checked, Diagnosis, SCHEMA};
 use super::finding::Finding;
+use super::link::{LinkFacts, MeasuredLink};
 use super::phase::{Figures, Kind, Phase, measured};
 use super::rules::RULES;
 use super::waterfall::{Cause, Ladder, Level, steps};
@@ -36,6 +37,8 @@ pub struct Inputs<'a> {
     pub scenario: Scenario,
     /// The link between them, where it is known.
     pub link: Option<Link>,
+    /// The measurement that the link comes from, where it was measured.
+    pub measured_link: Option<&'a MeasuredLink>,
 }
 
 /// Why there is no diagnosis.
@@ -132,10 +135,30 @@ pub fn diagnose(inputs: &Inputs<'_>, rooflab: Source, created: Timestamp) -> Res
         phases: case.phases,
         findings,
         checked,
-        caveats: inputs.run.caveats.iter().map(ToString::to_string).collect(),
+        link: inputs.link.map(|link| LinkFacts {
+            latency: link.latency(),
+            bandwidth: link.bandwidth(),
+            from: inputs.link_from().to_owned(),
+        }),
+        caveats: inputs.run.caveats.iter().map(ToString::to_string).chain(between_others(inputs)).collect(),
         contradictions: inputs.run.contradictions().iter().map(ToString::to_string).collect(),
         assumptions,
     })
+}
+
+impl Inputs<'_> {
+    /// Where the link comes from.
+    #[must_use]
+    pub fn link_from(&self) -> &str {
+        self.measured_link.map_or("`--link`", |measured| measured.from.as_str())
+    }
+}
+
+/// What is said where the link was measured between more or fewer devices than share a layer.
+fn between_others(inputs: &Inputs<'_>) -> Option<String> {
+    let (measured, tensor) = (inputs.measured_link?.devices?, inputs.scenario.layout.tensor);
+    (tensor > 1 && measured != tensor)
+        .then(|| format!("the link was measured between {measured} devices, and {tensor} share each layer"))
 }
 
 impl<'a> Case<'a> {

@@ -9,6 +9,7 @@ mod case;
 mod document;
 mod finding;
 mod kernels;
+mod link;
 mod phase;
 mod product;
 mod rules;
@@ -24,6 +25,7 @@ pub use kernels::{
     Bound as KernelBound, KernelAccount, KernelNeed, KernelsDiagnosis, KernelsError, KernelsInputs, SCHEMA as KERNELS_SCHEMA,
     diagnose_kernels, schema as kernels_schema,
 };
+pub use link::{LinkFacts, MeasuredLink, measured_link};
 pub use phase::{Figures, Kind, Phase};
 pub use product::{
     Against, Product, ProductDiagnosis, ProductError, ProductInputs, Reference, SCHEMA as PRODUCT_SCHEMA, diagnose_product,

@@ -102,6 +102,7 @@ impl Run {
             datasheet: None,
             scenario: scenario(&run, &self.otherwise),
             link: self.link,
+            measured_link: None,
         };
         let source = Source { version: "0".to_owned(), commit: None, target: None };
         diagnose(&inputs, source, Timestamp::UNIX_EPOCH).unwrap()

@@ -205,9 +205,6 @@ pub struct Load {
     /// Most sequences that the engine would take into a step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_limit: Option<u64>,
-    /// Threads of the processor that took part.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub threads: Option<u64>,
     /// Devices that share each layer (tensor parallelism).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tp: Option<u64>,

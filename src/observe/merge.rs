@@ -119,7 +119,6 @@ fn add(merged: &mut Observation, other: &Observation, found: &mut Vec<Contradict
             depth,
             prefill_chunk,
             batch_limit,
-            threads,
             tp,
             pp,
             ep,

@@ -22,6 +22,7 @@ mod input;
 mod lacks;
 mod merge;
 mod metric;
+mod node;
 mod object;
 mod part;
 mod read;

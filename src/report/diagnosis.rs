@@ -248,7 +248,15 @@ pub(super) fn not_found(checked: &[Checked]) -> Option<Block> {
 }
 
 fn footer(document: &Diagnosis) -> Vec<Block> {
-    let mut blocks = list("cannot all be true", &document.contradictions);
+    let mut blocks: Vec<Block> = document
+        .link
+        .iter()
+        .map(|link| {
+            let (bandwidth, latency) = (human(link.bandwidth.get(), Unit::BytePerSecond), human(link.latency.get(), Unit::Second));
+            Block::line(format!("link {bandwidth}, {latency}: {}", link.from), Tone::Plain)
+        })
+        .collect();
+    blocks.extend(list("cannot all be true", &document.contradictions));
     blocks.extend(list("speaks against the numbers", &document.caveats));
     blocks.extend(list("the estimates rest on", &document.assumptions));
     blocks.extend(not_found(&document.checked));

@@ -116,7 +116,7 @@ pub(crate) struct Diagnose {
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) dp: Option<u64>,
 
-    /// The link between devices, as bandwidth and latency: `450GB/s,5us`.
+    /// The link between devices, as bandwidth and latency: `450GB/s,5us`. Without it, that of a file of nccl-tests or nvbandwidth beside the run.
     #[arg(long, value_name = "BANDWIDTH,LATENCY")]
     pub(crate) link: Option<String>,
 

@@ -258,7 +258,7 @@ mod tests {
         let mut profile = h100();
         for (resource, value) in [("memory.dram.read", 3.0e12), ("memory.dram.copy", 2.7e12), ("memory.l2.read", 6e12)] {
             let key = Key { resource: resource.parse().unwrap(), scope: Scope::Device };
-            let outcome = Outcome::Ok { points: vec![point(None, value)], limit: None, plateau: None, fit: None };
+            let outcome = Outcome::Ok { points: vec![point(Some(1e11), value)], limit: None, plateau: None, fit: None };
             profile.ceilings.push(Ceiling::new(key, outcome));
         }
         let mut copy = kernel("copy", 1, 2e-3, Some(1.35e9), None);

@@ -25,7 +25,7 @@ pub(in crate::diagnose) fn golden_cove() -> Profile {
         ("memory.dram.read", Scope::Device, 25e9, None),
     ] {
         let limit = limit.map(|(value, formula)| Limit { value, formula: formula.to_owned(), source: "manual".into() });
-        let points = vec![point(None, value)];
+        let points = vec![point(resource.starts_with("memory").then_some(1e11), value)];
         let outcome = Outcome::Ok { points, limit, plateau: None, fit: None };
         profile.ceilings.push(Ceiling::new(Key { resource: resource.parse().unwrap(), scope }, outcome));
     }

@@ -10,7 +10,6 @@ mod launches;
 mod other_device;
 mod queueing;
 mod small_matrices;
-mod threads;
 mod which_bound;
 mod windows;
 
@@ -48,7 +47,6 @@ pub static RULES: &[Rule] = &[
     queueing::RULE,          // RL010
     admission::RULE,         // RL011
     windows::RULE,           // RL012
-    threads::RULE,           // RL030
 ];
 
 /// What a rule looks for in a matrix product.
@@ -63,7 +61,6 @@ pub(super) struct ProductRule {
 /// The rules that are asked of a matrix product.
 pub(super) static PRODUCT_RULES: &[ProductRule] = &[
     ProductRule { rule: &faster_than_light::RULE, check: faster_than_light::of_product },
-    ProductRule { rule: &threads::RULE, check: threads::of_product },
 ];
 
 /// The rule of an id, in capitals or not.

@@ -178,7 +178,7 @@ fn kernels(launches: Vec<Launch>) -> Vec<Kernel> {
         .filter_map(|group| {
             let values = |item| {
                 let samples: Vec<f64> = group.iter().filter_map(|launch| launch.items.get(&item).copied()).collect();
-                Distribution::of_samples(&samples)
+                Distribution::of_samples(samples)
             };
             let first = group.first()?;
             let moved: Vec<f64> = group.iter().filter_map(Launch::moved).collect();
@@ -195,7 +195,7 @@ fn kernels(launches: Vec<Launch>) -> Vec<Kernel> {
                 time: values(Item::Time),
                 memory_read: values(Item::Read),
                 memory_written: values(Item::Written),
-                memory_moved: Distribution::of_samples(&moved),
+                memory_moved: Distribution::of_samples(moved),
                 cache_moved: values(Item::Cache),
                 operations: operations.filter(|operations| !operations.count.is_empty()).collect(),
                 clock: values(Item::Clock),
