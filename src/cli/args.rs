@@ -232,6 +232,8 @@ pub(crate) enum Document {
     Estimate,
     /// What `rooflab diagnose --json` writes.
     Diagnosis,
+    /// A run as it is read from a file of another tool.
+    Observation,
 }
 
 fn duration(text: &str) -> Result<Seconds, String> {

@@ -6,6 +6,7 @@
 mod case;
 mod document;
 mod finding;
+mod host;
 mod phase;
 mod rules;
 mod scenario;

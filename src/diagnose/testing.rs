@@ -24,6 +24,9 @@ pub(super) struct Run {
     pub(super) kv: KvFormat,
     pub(super) otherwise: Scenario,
     pub(super) link: Option<Link>,
+    pub(super) host_link: Option<Link>,
+    pub(super) weights: WeightFormat,
+    pub(super) draft: Option<&'static str>,
 }
 
 /// Milliseconds.
@@ -36,7 +39,18 @@ impl Run {
     pub(super) fn new(model: &'static str, profile: &str, typed: Typed) -> Self {
         let profile = bundled_named(profile).and_then(|bundled| bundled.profile()).unwrap().clone();
         let (otherwise, kv) = (Scenario::default(), KvFormat::plain(DType::Bf16));
-        Self { model, profile, typed, observed: Observation::new(Vec::new()), kv, otherwise, link: None }
+        Self {
+            model,
+            profile,
+            typed,
+            observed: Observation::new(Vec::new()),
+            kv,
+            otherwise,
+            link: None,
+            host_link: None,
+            weights: WeightFormat::plain(DType::Bf16),
+            draft: None,
+        }
     }
 
     /// Conformance cases C46 to C56.
@@ -92,16 +106,22 @@ impl Run {
 
     pub(super) fn diagnose(&self) -> Diagnosis {
         let model = find_preset(self.model).unwrap().model().unwrap();
-        let precision = Precision::uniform(&model, WeightFormat::plain(DType::Bf16));
+        let precision = Precision::uniform(&model, self.weights);
         let (run, _) = self.typed.over(&self.observed).unwrap();
+        let subject = Subject { model: &model, precision: &precision, kv: self.kv, routing: Routing::default() };
+        let draft = self.draft.map(|name| find_preset(name).unwrap().model().unwrap());
+        let of_draft = draft.as_ref().map(|draft| Precision::uniform(draft, WeightFormat::plain(DType::Bf16)));
+        let draft = draft.as_ref().zip(of_draft.as_ref());
         let inputs = Inputs {
             run: &run,
-            subject: Subject { model: &model, precision: &precision, kv: self.kv, routing: Routing::default() },
+            subject,
             formats: ("bf16", "bf16"),
             profile: &self.profile,
             datasheet: None,
-            scenario: scenario(&run, &self.otherwise),
+            scenario: scenario(&run, &subject, self.profile.device.kind, &self.otherwise),
             link: self.link,
+            host_link: self.host_link,
+            draft: draft.map(|(model, precision)| Subject { model, precision, ..subject }),
         };
         let source = Source { version: "0".to_owned(), commit: None, target: None };
         diagnose(&inputs, source, Timestamp::UNIX_EPOCH).unwrap()
