@@ -12,7 +12,9 @@ mod rules;
 mod scenario;
 #[cfg(test)]
 mod testing;
+mod vectors;
 mod waterfall;
+mod what_if;
 
 pub use case::{Case, DiagnoseError, Inputs, diagnose};
 pub use document::{Checked, Diagnosis, SCHEMA, schema};
