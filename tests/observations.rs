@@ -505,25 +505,6 @@ fn what_is_nobodys_business_never_leaves_a_file() {
     assert!(with_secrets > 12, "only {with_secrets} files have a secret to keep");
 }
 
-#[test]
-fn the_committed_schema_is_current() {
-    let committed = fs::read_to_string(root().join("profiles/schema/observation-1.json")).unwrap_or_default();
-    assert!(
-        committed == generated_schema(),
-        "profiles/schema/observation-1.json is not current; renew it with `cargo test --test observations -- --ignored renew`"
-    );
-}
-
-fn generated_schema() -> String {
-    serde_json::to_string_pretty(&schema()).unwrap() + "\n"
-}
-
-#[test]
-#[ignore = "writes the schema instead of testing it"]
-fn renew_the_committed_schema() {
-    fs::write(root().join("profiles/schema/observation-1.json"), generated_schema()).unwrap();
-}
-
 /// What stands where a number was.
 const INSTEAD: &[&str] = &[
     "0",

@@ -236,6 +236,8 @@ pub(crate) enum Document {
     Product,
     /// What `rooflab diagnose --json` writes of the kernels of a profiler.
     Kernels,
+    /// A run as it is read from a file of another tool.
+    Observation,
 }
 
 fn duration(text: &str) -> Result<Seconds, String> {

@@ -13,10 +13,11 @@ use rooflab::diagnose::{
 };
 use rooflab::estimate::cost::CostError;
 use rooflab::estimate::memory::Budget;
+use rooflab::estimate::offload::{Offload, Offloaded};
 use rooflab::estimate::{EstimateError, Scenario, Subject};
 use rooflab::facts::{DeviceKind, Identity};
 use rooflab::graph::Routing;
-use rooflab::model::Model;
+use rooflab::model::{KvFormat, Model};
 use rooflab::observe::{Lack, Merged, Observation, Typed, TypedError, cases, from_reader};
 use rooflab::profile::{Profile, Store, datasheet_of};
 
@@ -60,6 +61,8 @@ struct Observed {
 }
 
 fn observed(arguments: &args::Diagnose) -> Result<Observed, CliError> {
+    Offload::of(&arguments.offload, arguments.offload_serial).map_err(|error| CliError::new(error.to_string()))?;
+    let given = |of| arguments.offload.iter().find(|share| share.of == of).map(|share| share.share);
     let typed = Typed {
         model: arguments.model.clone(),
         device: arguments.device.clone(),
@@ -78,6 +81,12 @@ fn observed(arguments: &args::Diagnose) -> Result<Observed, CliError> {
         pp: arguments.pp,
         ep: arguments.ep,
         dp: arguments.dp,
+        draft_length: arguments.draft_length,
+        acceptance: arguments.acceptance,
+        cached_prompts: arguments.cached_prompts,
+        threads: arguments.threads,
+        host_weights: given(Offloaded::Weights),
+        host_kv: given(Offloaded::Kv),
     };
     let refused = |error: &TypedError| {
         let message = CliError::new(error.to_string());
@@ -145,22 +154,33 @@ fn of_run(
     let kv_name = word(&arguments.kv, run.subject.kv.as_ref());
     let (kv_name, kv) = cache_of(&precision, kv_name.as_deref())?;
     let routing = Routing::skewed(arguments.skew).map_err(|error| CliError::new(error.to_string()))?;
+    let subject = Subject { model: &model, precision: &precision, kv, routing };
     let otherwise = Scenario {
         chunk: arguments.chunk,
+        offload: Offload { serial: arguments.offload_serial, ..Offload::default() },
         budget: arguments.free_memory.map_or(Budget::OfTotal(arguments.memory), Budget::OfFree),
         ..Scenario::default()
     };
     let given = arguments.link.as_deref().map(|text| link("--link", text)).transpose()?;
     let measured_link = measured.filter(|_| given.is_none());
+    let draft = arguments.draft.as_deref().map(|name| load_model(context, name, arguments.download)).transpose()?;
+    let draft = draft.map(|model| weights_of(&model, None).map(|(_, precision)| (model, precision))).transpose()?;
     let inputs = Inputs {
         run,
-        subject: Subject { model: &model, precision: &precision, kv, routing },
+        subject,
         formats: (&weights_name, &kv_name),
         profile: &profile,
         datasheet,
-        scenario: scenario(run, &otherwise),
+        scenario: scenario(run, &subject, profile.device.kind, &otherwise),
         link: given.or(measured_link.map(|measured| measured.link)),
         measured_link,
+        host_link: arguments.host_link.as_deref().map(|text| link("--host-link", text)).transpose()?,
+        draft: draft.as_ref().map(|(model, precision)| Subject {
+            model,
+            precision,
+            kv: KvFormat::plain(precision.activations),
+            routing,
+        }),
     };
     diagnose(&inputs, context.source(), context.now()).map_err(|error| refused(&error))
 }

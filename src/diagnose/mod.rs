@@ -8,6 +8,7 @@
 mod case;
 mod document;
 mod finding;
+mod host;
 mod kernels;
 mod link;
 mod phase;
@@ -16,7 +17,9 @@ mod rules;
 mod scenario;
 #[cfg(test)]
 mod testing;
+mod vectors;
 mod waterfall;
+mod what_if;
 
 pub use case::{Case, DiagnoseError, Inputs, diagnose};
 pub use document::{Checked, Diagnosis, SCHEMA, schema};

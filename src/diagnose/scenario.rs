@@ -1,16 +1,19 @@
 //! From what was observed of a load to what is estimated.
 
+use super::host;
+use crate::estimate::offload::Offload;
 use crate::estimate::serving::Request;
-use crate::estimate::{Load, Scenario};
+use crate::estimate::{Load, Scenario, Subject};
+use crate::facts::DeviceKind;
 use crate::graph::Layout;
 use crate::observe::{Observation, Quantity};
 
 /// The scenario that a run is an instance of; what the run does not say stays as in another one.
 ///
 /// Tokens that were in the cache before count as tokens of the prompt: what is decoded attends to them. A batch begins and ends together; a number of requests in
-/// flight is a closed loop.
+/// flight is a closed loop. Layers that a run counts as the host's are offloaded, and computing waits for them; on a processor, the host's memory is the device's.
 #[must_use]
-pub fn scenario(run: &Observation, otherwise: &Scenario) -> Scenario {
+pub fn scenario(run: &Observation, subject: &Subject<'_>, device: DeviceKind, otherwise: &Scenario) -> Scenario {
     let load = &run.load;
     let prompt = whole(load.prompt.unwrap_or(0.0) + load.depth.unwrap_or(0.0));
     let in_flight = || run.typical(Quantity::InFlight).map(whole);
@@ -20,6 +23,13 @@ pub fn scenario(run: &Observation, otherwise: &Scenario) -> Scenario {
         (None, None) => otherwise.load,
     };
     let Layout { tensor, pipeline, expert, data } = otherwise.layout;
+    let counted = host::is_computed_there(load);
+    let offload = if counted && device == DeviceKind::Cpu {
+        otherwise.offload
+    } else {
+        let found = host::offload(run, subject, otherwise.offload);
+        Offload { serial: found.serial || counted, ..found }
+    };
     Scenario {
         request: Request { prompt, output: load.generate.map_or(1, whole) },
         load: how,
@@ -30,6 +40,7 @@ pub fn scenario(run: &Observation, otherwise: &Scenario) -> Scenario {
             expert: load.ep.unwrap_or(expert),
             data: load.dp.unwrap_or(data),
         },
+        offload,
         ..*otherwise
     }
 }

@@ -33,6 +33,10 @@ pub enum Cause {
     Communication,
     /// Stages that wait for one another.
     Pipeline,
+    /// Weights, keys and values that come from outside of the device's memory, as far as the step waits for them.
+    Offload,
+    /// The draft's own steps, in speculative decoding.
+    Draft,
     /// Tokens that wait for the prompts of other requests.
     Interference,
     /// Requests that wait for others, and prompts that are cut into chunks.
@@ -43,7 +47,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause, in the order of the waterfall.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Product,
         Self::Weights,
         Self::Kv,
@@ -53,6 +57,8 @@ impl Cause {
         Self::Launch,
         Self::Communication,
         Self::Pipeline,
+        Self::Offload,
+        Self::Draft,
         Self::Interference,
         Self::Queueing,
         Self::Unexplained,
@@ -71,6 +77,8 @@ impl Cause {
             Self::Launch => "launch",
             Self::Communication => "communication",
             Self::Pipeline => "pipeline",
+            Self::Offload => "offload",
+            Self::Draft => "draft",
             Self::Interference => "interference",
             Self::Queueing => "queueing",
             Self::Unexplained => "unexplained",
@@ -90,6 +98,8 @@ impl Cause {
             Self::Launch => "starting kernels",
             Self::Communication => "exchanges between devices",
             Self::Pipeline => "stages that wait for one another",
+            Self::Offload => "weights and caches from outside of the device's memory",
+            Self::Draft => "steps of the draft",
             Self::Interference => "tokens that wait for the prompts of others",
             Self::Queueing => "requests that wait for others, prompts in chunks",
             Self::Unexplained => "measured, and explained by none of these",
@@ -130,11 +140,14 @@ pub(super) struct Ladder<'a> {
     pub(super) measured: Result<&'a Costing<'a>, &'a str>,
     /// Why nothing is known of exchanges, where that is so.
     pub(super) no_link: Option<&'a str>,
+    /// Why nothing is known of the link to the host, where that is so.
+    pub(super) no_host_link: Option<String>,
 }
 
 impl Ladder<'_> {
     /// A step's time with one cause after another.
-    pub(super) fn levels(&self, step: &Staged) -> Vec<Level> {
+    pub(super) fn levels(&self, staged: &Staged) -> Vec<Level> {
+        let step = &staged.all_here();
         let no_attention =
             step.with(|operator| (!attends(operator)).then_some(Operator { kv: Bytes(0.0), ..*operator }));
         let products = step.with(|operator| streams(operator).then_some(*operator));
@@ -154,6 +167,10 @@ impl Ladder<'_> {
         if step.graphs.len() > 1 {
             levels
                 .push((Cause::Pipeline, step.cost(self.full).map(|cost| cost.time).map_err(|error| error.to_string())));
+        }
+        if !staged.offload.is_none() {
+            let known = || staged.cost(self.full).map(|cost| cost.time).map_err(|error| error.to_string());
+            levels.push((Cause::Offload, self.no_host_link.clone().map_or_else(known, Err)));
         }
         levels
     }

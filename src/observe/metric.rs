@@ -17,6 +17,9 @@ pub enum MetricUnit {
     /// Requests per second.
     #[serde(rename = "1/s")]
     PerSecond,
+    /// Hertz.
+    #[serde(rename = "Hz")]
+    Hertz,
     /// A count or a share, which has no unit.
     #[serde(rename = "1")]
     One,
@@ -30,6 +33,7 @@ impl MetricUnit {
             Self::Second => "s",
             Self::TokensPerSecond => "token/s",
             Self::PerSecond => "1/s",
+            Self::Hertz => "Hz",
             Self::One => "",
         }
     }
@@ -93,6 +97,12 @@ quantities! {
     AcceptanceRate = "acceptance_rate", One;
     /// Share of prompt tokens that were found in a cache instead of being processed.
     CacheHitRate = "cache_hit_rate", One;
+    /// Clock of the device's cores.
+    Clock = "clock", Hertz;
+    /// Share of the run in which the limit of power held the clock down, of the device that it held down the longest.
+    PowerThrottled = "power_throttled", One;
+    /// The same of heat.
+    HeatThrottled = "heat_throttled", One;
 }
 
 impl fmt::Display for Quantity {
@@ -155,6 +165,9 @@ pub struct Distribution {
     /// The largest value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<f64>,
+    /// The first of repeated measurements, where their order is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<f64>,
     /// How many values there are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
@@ -234,6 +247,7 @@ impl Distribution {
             std: (count > 1).then(|| variance.sqrt()),
             min: Some(min),
             max: Some(max),
+            first: samples.iter().copied().find(|value| value.is_finite()),
             count: Some(count as u64),
         }
     }
@@ -244,6 +258,7 @@ impl Distribution {
             let place = self.place(stat);
             *place = place.or(other.get(stat));
         }
+        self.first = self.first.or(other.first);
         self.count = self.count.or(other.count);
     }
 }
@@ -294,7 +309,7 @@ mod tests {
         let samples: Vec<f64> = (1..=5).map(f64::from).collect();
         let few = Distribution::of_samples(samples);
         assert_eq!((few.mean, few.median, few.p90, few.p99), (Some(3.0), Some(3.0), None, None));
-        assert_eq!(few.std, Some(2.0_f64.sqrt()));
+        assert_eq!((few.std, few.first), (Some(2.0_f64.sqrt()), Some(1.0)));
         let many: Vec<f64> = (0..=100).map(f64::from).collect();
         let many = Distribution::of_samples(many);
         assert_eq!((many.p90, many.p99), (Some(90.0), Some(99.0)));

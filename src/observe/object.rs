@@ -123,6 +123,13 @@ impl<'a> Object<'a> {
         self.object(field)?.ok_or_else(|| self.fault(field, "an object"))
     }
 
+    /// The objects among its fields, whatever those are called. Their addresses are counted, because such names may be those of hosts.
+    pub(super) fn entries(&self) -> impl Iterator<Item = Object<'a>> + use<'a> {
+        let at = self.at.clone();
+        let objects = self.map.values().filter_map(Value::as_object).enumerate();
+        objects.map(move |(index, map)| Object::new(map, format!("{at}[{index}]")))
+    }
+
     /// A list; empty when there is none.
     pub(super) fn list(&self, field: &str) -> Result<&'a [Node], ReadError> {
         match self.value(field) {

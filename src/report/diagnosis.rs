@@ -83,9 +83,14 @@ fn account(phase: &Phase) -> Vec<Block> {
     let at = |time: Seconds| in_scale(time, phase.measured);
     let size = match phase.kind {
         Kind::Prefill => format!("{} × {} tokens", phase.sequences, phase.new_tokens),
-        Kind::Decode => format!("{} × 1 token at {} of context", phase.sequences, phase.context),
+        Kind::Decode => {
+            let plural = if phase.new_tokens == 1 { "" } else { "s" };
+            format!("{} × {} token{plural} at {} of context", phase.sequences, phase.new_tokens, phase.context)
+        }
     };
-    let tokens = (phase.sequences as f64 * phase.new_tokens as f64) / phase.measured.get();
+    // Of the tokens that a draft proposed, those that were accepted.
+    let each = phase.accepted.unwrap_or(if phase.kind == Kind::Decode { 1.0 } else { phase.new_tokens as f64 });
+    let tokens = phase.sequences as f64 * each / phase.measured.get();
     let mut blocks = vec![Block::Line(vec![
         Cell::new(format!("{}  ", phase.kind.word()), Tone::Strong),
         Cell::new(format!("measured {} {}", at(phase.measured), phase.kind.per()), Tone::Strong),

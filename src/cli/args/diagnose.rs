@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use rooflab::diagnose::Severity;
 use rooflab::dtype::DType;
+use rooflab::estimate::offload::Share;
 use rooflab::units::Seconds;
 use rooflab::workload::Shape;
 
@@ -55,10 +56,6 @@ pub(crate) struct Diagnose {
     /// Time of one product.
     #[arg(long, value_name = "DURATION", value_parser = duration, requires = "product")]
     pub(crate) time: Option<Seconds>,
-
-    /// Threads that the product was computed by. Without it, one for each core.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), requires = "product")]
-    pub(crate) threads: Option<u32>,
 
     /// Sequences of a batch that began and ended together.
     #[arg(short, long, value_name = "N", value_parser = count)]
@@ -119,6 +116,38 @@ pub(crate) struct Diagnose {
     /// The link between devices, as bandwidth and latency: `450GB/s,5us`. Without it, that of a file of nccl-tests or nvbandwidth beside the run.
     #[arg(long, value_name = "BANDWIDTH,LATENCY")]
     pub(crate) link: Option<String>,
+
+    /// What lay in the host's memory, or on a disk, as a share: `weights=0.3`, `kv=0.5`, or both with a comma between. Without it, what the files say.
+    #[arg(long, value_name = "WHAT=SHARE", value_delimiter = ',')]
+    pub(crate) offload: Vec<Share>,
+
+    /// The link that offloaded bytes come over, as bandwidth and latency: `25GB/s,10us`. Of layers that the host computes, the bandwidth of its memory.
+    #[arg(long, value_name = "BANDWIDTH,LATENCY")]
+    pub(crate) host_link: Option<String>,
+
+    /// Count transfers of offloaded bytes as done between computing. Without it, they overlap with it.
+    #[arg(long, requires = "offload")]
+    pub(crate) offload_serial: bool,
+
+    /// Tokens that a draft proposed for each step of speculative decoding.
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) draft_length: Option<u64>,
+
+    /// Share of those tokens that were accepted, such as `60%`.
+    #[arg(long, value_name = "PERCENT", value_parser = percentage)]
+    pub(crate) acceptance: Option<f64>,
+
+    /// The model that proposed them. Without it, its own time is in what is unexplained.
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) draft: Option<String>,
+
+    /// Share of the prompts' tokens that came from a cache, such as `40%`.
+    #[arg(long, value_name = "PERCENT", value_parser = percentage)]
+    pub(crate) cached_prompts: Option<f64>,
+
+    /// Threads that the run used, on a processor.
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) threads: Option<u64>,
 
     /// Share of the device's memory that the engine could use, as vLLM and SGLang count it.
     #[arg(long, default_value_t = 0.9, value_name = "SHARE", conflicts_with = "free_memory")]

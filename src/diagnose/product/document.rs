@@ -32,7 +32,7 @@ pub struct ProductDiagnosis {
     /// The format of both factors.
     pub dtype: DType,
     /// Threads that took part, where that was said.
-    pub threads: Option<u32>,
+    pub threads: Option<u64>,
     /// The device, by its profile.
     pub hardware: Hardware,
     /// The name of its datasheet, where one beside the profile was used.

@@ -32,7 +32,7 @@ pub struct Product {
     /// How long one took.
     pub time: Seconds,
     /// Threads that took part; where nobody said it, one for each core.
-    pub threads: Option<u32>,
+    pub threads: Option<u64>,
 }
 
 /// What the diagnosis of a product is made of.
@@ -277,7 +277,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_product_breaks_it_and_the_steps_sum_to_what_was_measured(
-            m in 1_u64..1 << 50, n in 1_u64..1 << 20, k in 1_u64..1 << 20, time in 1e-9..1e6_f64, threads in prop::option::of(1_u32..)
+            m in 1_u64..1 << 50, n in 1_u64..1 << 20, k in 1_u64..1 << 20, time in 1e-9..1e6_f64, threads in prop::option::of(1_u64..)
         ) {
             let product = Product { shape: Shape { m, n, k }, dtype: DType::F32, time: Seconds(time), threads };
             if let Ok(found) = of(&golden_cove(), product) {

@@ -149,7 +149,8 @@ fn team(inputs: &ProductInputs<'_>) -> (Team, Option<u32>) {
     if device.kind != DeviceKind::Cpu || device.cores == 0 {
         return (Team::All, None);
     }
-    let cores = inputs.product.threads.unwrap_or(device.cores).min(device.cores);
+    let threads = inputs.product.threads.and_then(|threads| u32::try_from(threads).ok());
+    let cores = threads.unwrap_or(device.cores).min(device.cores);
     let team = match cores {
         cores if cores == device.cores => Team::All,
         1 => Team::One,

@@ -8,14 +8,14 @@ use crate::dtype::DType;
 use crate::facts::{DeviceKind, Identity};
 use crate::profile::{Ceiling, Limit, Outcome, Profile, Source, bundled_named};
 use crate::resource::{Key, Scope};
-use crate::units::Seconds;
+use crate::units::{Hertz, Seconds};
 use crate::workload::Shape;
 
 /// Two cores of 190 GFLOP/s each by the manual, of which 340 GFLOP/s are reached, and 280 by a product of 1024³.
 pub(in crate::diagnose) fn golden_cove() -> Profile {
     let mut profile = bundled_named("nvidia-h100-sxm").and_then(|bundled| bundled.profile()).unwrap().clone();
     profile.name = "two-cores.cpu".to_owned();
-    profile.device = Identity { cores: 2, ..Identity::named("Two Cores", DeviceKind::Cpu) };
+    profile.device = Identity { cores: 2, isa: Some("x86_64".to_owned()), ..Identity::named("Two Cores", DeviceKind::Cpu) };
     profile.datasheet = Vec::new();
     profile.matches = Vec::new();
     for (resource, scope, value, limit) in [
@@ -25,7 +25,9 @@ pub(in crate::diagnose) fn golden_cove() -> Profile {
         ("memory.dram.read", Scope::Device, 25e9, None),
     ] {
         let limit = limit.map(|(value, formula)| Limit { value, formula: formula.to_owned(), source: "manual".into() });
-        let points = vec![point(resource.starts_with("memory").then_some(1e11), value)];
+        let mut at = point(resource.starts_with("memory").then_some(1e11), value);
+        at.clock = Some(Hertz(2.97e9));
+        let points = vec![at];
         let outcome = Outcome::Ok { points, limit, plateau: None, fit: None };
         profile.ceilings.push(Ceiling::new(Key { resource: resource.parse().unwrap(), scope }, outcome));
     }
@@ -39,7 +41,7 @@ pub(in crate::diagnose) fn golden_cove() -> Profile {
 }
 
 /// A product of 1024³ in f32 at a rate.
-pub(in crate::diagnose) fn product(profile: &Profile, rate: f64, threads: Option<u32>) -> ProductDiagnosis {
+pub(in crate::diagnose) fn product(profile: &Profile, rate: f64, threads: Option<u64>) -> ProductDiagnosis {
     let shape = Shape::square(1024);
     let time = Seconds(2.0 * 1024.0_f64.powi(3) / rate);
     of(profile, Product { shape, dtype: DType::F32, time, threads }).unwrap()

@@ -154,8 +154,22 @@ fn load(object: &Object<'_>, prompt: f64, generated: f64) -> Result<Load, ReadEr
         // Versions without the field began with an empty cache.
         depth: Some(object.count("n_depth")?.unwrap_or(0) as f64),
         prefill_chunk: chunk,
+        threads: object.some("n_threads")?,
+        mapped: mapped(object),
+        // A negative number is all of them; none is a run on the host, whose memory is the device's then.
+        device_layers: object.number("n_gpu_layers")?.filter(|&layers| layers >= 1.0).map(|layers| layers as u64),
+        host_expert_layers: object.some("n_cpu_moe")?,
+        host_kv: object.flag("no_kv_offload").then_some(1.0),
         ..Load::default()
     })
+}
+
+/// Whether the weights are a mapping of their file: a flag in older versions, a mode of loading in later ones.
+fn mapped(object: &Object<'_>) -> Option<bool> {
+    match object.raw("load_mode") {
+        Some(mode) => Some(mode == "mmap"),
+        None => object.has("use_mmap").then(|| object.flag("use_mmap")),
+    }
 }
 
 #[cfg(test)]

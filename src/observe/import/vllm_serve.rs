@@ -35,6 +35,8 @@ fn run(object: &Object<'_>) -> Result<Observation, ReadError> {
     observation.take(object, Quantity::AcceptanceLength, "spec_decode_acceptance_length", 1.0)?;
     // In percent.
     observation.take(object, Quantity::AcceptanceRate, "spec_decode_acceptance_rate", 0.01)?;
+    let drafted = object.positive("spec_decode_draft_tokens")?.zip(object.positive("spec_decode_num_drafts")?);
+    observation.load.draft_length = drafted.map(|(tokens, drafts)| tokens / drafts);
     if let Some(failed) = object.some("failed")? {
         observation.note(Caveat::FailedRequests { failed });
     }
