@@ -226,6 +226,7 @@ impl Distribution {
     pub fn of_samples(samples: Vec<f64>) -> Self {
         let mut sorted = samples;
         sorted.retain(|value| value.is_finite());
+        let first = sorted.first().copied();
         sorted.sort_unstable_by(f64::total_cmp);
         let count = sorted.len();
         let (Some(&min), Some(&max)) = (sorted.first(), sorted.last()) else { return Self::default() };
@@ -247,7 +248,7 @@ impl Distribution {
             std: (count > 1).then(|| variance.sqrt()),
             min: Some(min),
             max: Some(max),
-            first: samples.iter().copied().find(|value| value.is_finite()),
+            first,
             count: Some(count as u64),
         }
     }

@@ -43,6 +43,14 @@ impl Fields {
         self.0.iter().rev().find(|(known, _)| known == name).map(|(_, node)| node)
     }
 
+    /// The objects among them.
+    pub(super) fn objects(&self) -> impl Iterator<Item = &Self> {
+        self.0.iter().filter_map(|(_, node)| match node {
+            Node::Object(fields) => Some(fields),
+            _ => None,
+        })
+    }
+
     /// Whether there is such a field.
     pub(super) fn contains_key(&self, name: &str) -> bool {
         self.get(name).is_some()

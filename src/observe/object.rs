@@ -113,7 +113,7 @@ impl<'a> Object<'a> {
     pub(super) fn object(&self, field: &str) -> Result<Option<Object<'a>>, ReadError> {
         match self.value(field) {
             None => Ok(None),
-            Some(Value::Object(map)) => Ok(Some(Object::new(map, self.place(field)))),
+            Some(Node::Object(fields)) => Ok(Some(Object::new(fields, self.place(field)))),
             Some(_) => Err(self.fault(field, "an object")),
         }
     }
@@ -126,7 +126,7 @@ impl<'a> Object<'a> {
     /// The objects among its fields, whatever those are called. Their addresses are counted, because such names may be those of hosts.
     pub(super) fn entries(&self) -> impl Iterator<Item = Object<'a>> + use<'a> {
         let at = self.at.clone();
-        let objects = self.map.values().filter_map(Value::as_object).enumerate();
+        let objects = self.fields.objects().enumerate();
         objects.map(move |(index, map)| Object::new(map, format!("{at}[{index}]")))
     }
 
@@ -154,14 +154,14 @@ impl<'a> Object<'a> {
     /// The positive numbers of a list, also of lists within: requests that failed stand there with 0.
     pub(super) fn samples(&self, field: &str, factor: f64) -> Vec<f64> {
         fn gather(node: &Node, factor: f64, samples: &mut Vec<f64>) {
-            let mut take = |number: f64| {
-                if number > 0.0 && number <= MAX_NUMBER {
-                    samples.push(number * factor);
-                }
-            };
+            let measured = |number: &f64| *number > 0.0 && *number <= MAX_NUMBER;
             match node {
-                Node::Numbers(numbers) => numbers.iter().copied().for_each(take),
-                Node::Number(number) => number.as_f64().into_iter().for_each(take),
+                Node::Numbers(numbers) => {
+                    samples.extend(numbers.iter().filter(|number| measured(number)).map(|number| number * factor));
+                }
+                Node::Number(number) => {
+                    samples.extend(number.as_f64().filter(measured).map(|number| number * factor));
+                }
                 Node::List(list) => list.iter().for_each(|node| gather(node, factor, samples)),
                 _ => {}
             }
