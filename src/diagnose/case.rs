@@ -6,6 +6,7 @@ use super::document::{Checked, Diagnosis, SCHEMA};
 use super::finding::Finding;
 use super::link::{LinkFacts, MeasuredLink};
 use super::phase::{Figures, Kind, Phase, measured};
+use super::restless::doubts;
 use super::rules::RULES;
 use super::waterfall::{Cause, Ladder, Level, steps};
 use crate::estimate::cost::{CostError, Costing, Launching, Options};
@@ -126,6 +127,9 @@ pub fn diagnose(inputs: &Inputs<'_>, rooflab: Source, created: Timestamp) -> Res
         }
     }
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.found.severity));
+    let mut caveats: Vec<String> = inputs.run.caveats.iter().map(ToString::to_string).collect();
+    caveats.extend(between_others(inputs));
+    caveats.extend(doubts(&case));
     let (weights, kv) = inputs.formats;
     let mut assumptions: Vec<String> = Vec::new();
     for phase in &case.phases {
@@ -154,7 +158,7 @@ pub fn diagnose(inputs: &Inputs<'_>, rooflab: Source, created: Timestamp) -> Res
             bandwidth: link.bandwidth(),
             from: inputs.link_from().to_owned(),
         }),
-        caveats: inputs.run.caveats.iter().map(ToString::to_string).chain(between_others(inputs)).collect(),
+        caveats,
         contradictions: inputs.run.contradictions().iter().map(ToString::to_string).collect(),
         assumptions,
     })

@@ -13,6 +13,7 @@ mod kernels;
 mod link;
 mod phase;
 mod product;
+mod restless;
 mod rules;
 mod scenario;
 #[cfg(test)]

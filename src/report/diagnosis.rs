@@ -5,6 +5,7 @@ use super::estimate::{load_line, model_line};
 use crate::diagnose::{
     Absent, Cause, Checked, Diagnosis, Evidence, EvidenceUnit, Fact, Figures, Finding, Kind, Phase, Rule, Severity, Spent, Worth,
 };
+use crate::estimate::cost::Knowledge;
 use crate::units::{Seconds, Unit, human, percent};
 
 /// A diagnosis.
@@ -100,8 +101,14 @@ fn account(phase: &Phase) -> Vec<Block> {
     blocks.extend(phase.floor.map(|floor| figures(phase, &floor)));
     blocks.push(bar(&phase.spent, phase.measured));
     let title = format!("{}, from the floor to what was measured", phase.kind.word());
-    blocks.push(waterfall(title, &phase.spent, &phase.absent, phase.measured, |on| on.explain().to_owned()));
+    blocks.push(waterfall(title, &phase.spent, &phase.absent, phase.measured, |on| explain(phase, on)));
     blocks
+}
+
+/// What a step is. The floor is that of the maker's figures only where there are any.
+fn explain(phase: &Phase, on: Cause) -> String {
+    let is_makers = phase.floor.is_none_or(|floor| matches!(floor.knowledge, Knowledge::Datasheet));
+    if is_makers { on.explain().to_owned() } else { on.explain().replace("the datasheet's figures", "its measured peaks") }
 }
 
 /// The steps from the floor to a measured time, each with what is said of it. What is left over stays the last.

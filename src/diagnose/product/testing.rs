@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::super::testing::point;
-use super::{Product, ProductDiagnosis, ProductInputs, diagnose_product};
+use super::{Product, ProductDiagnosis, ProductError, ProductInputs, diagnose_product};
 use crate::dtype::DType;
 use crate::facts::{DeviceKind, Identity};
 use crate::profile::{Ceiling, Limit, Outcome, Profile, Source, bundled_named};
@@ -48,7 +48,7 @@ pub(in crate::diagnose) fn product(profile: &Profile, rate: f64, threads: Option
 }
 
 /// Any product.
-pub(super) fn of(profile: &Profile, product: Product) -> Result<ProductDiagnosis, super::ProductError> {
+pub(in crate::diagnose) fn of(profile: &Profile, product: Product) -> Result<ProductDiagnosis, ProductError> {
     let inputs = ProductInputs { product, profile, datasheet: None };
     let source = Source { version: "0".to_owned(), commit: None, target: None };
     diagnose_product(&inputs, source, Timestamp::UNIX_EPOCH)

@@ -19,6 +19,7 @@ mod pages;
 mod pipeline;
 mod queueing;
 mod repetitions;
+mod slow_format;
 mod small_matrices;
 mod speculation;
 mod threads;
@@ -73,6 +74,7 @@ pub static RULES: &[Rule] = &[
     chunks::RULE,            // RL023
     pipeline::RULE,          // RL024
     repetitions::RULE,       // RL025
+    slow_format::RULE,       // RL030
 ];
 
 /// What a rule looks for in a matrix product.
@@ -89,6 +91,7 @@ pub(super) static PRODUCT_RULES: &[ProductRule] = &[
     ProductRule { rule: &faster_than_light::RULE, check: faster_than_light::of_product },
     ProductRule { rule: &narrow_vectors::RULE, check: narrow_vectors::of_product },
     ProductRule { rule: &threads::RULE, check: threads::of_product },
+    ProductRule { rule: &slow_format::RULE, check: slow_format::of_product },
 ];
 
 /// The rule of an id, in capitals or not.

@@ -6,7 +6,8 @@ use super::asked::Asked;
 use super::error::{CostError, Lack};
 use super::knowledge::{Bound, Knowledge};
 use super::needs::{alike, arithmetic, summed_in};
-use crate::dtype::{DType, FORMATS};
+use crate::dtype::{DType, FORMATS, Kind as Format};
+use crate::facts::DeviceKind;
 use crate::graph::{Graph, Kind, Operator};
 use crate::profile::{Place, Profile};
 use crate::resource::{Access, ComputeUnit, MemoryLevel, Resource, StreamOp};
@@ -129,9 +130,13 @@ impl SpeedOfLight {
             let mut others: Vec<Resource> = other.map(|other| of(matrix, other)).into_iter().collect();
             others.push(of(vector, format.dtype));
             others.extend(other.map(|other| of(vector, other)));
-            figure(asked, sheets, of(matrix, format.dtype), &others)
+            // Programs on processors widen narrow factors where multiplying those is faster.
+            let is_cpu = sheets.first().is_some_and(|profile| profile.device.kind == DeviceKind::Cpu);
+            let is_narrow = format.kind == Format::Float && format.bits < DType::F32.format().bits;
+            let widened = (is_cpu && is_narrow).then(|| of(vector, DType::F32));
+            figure(asked, sheets, of(matrix, format.dtype), &others, widened)
         });
-        Self { read: figure(asked, sheets, reads, &[]), peaks: peaks.collect() }
+        Self { read: figure(asked, sheets, reads, &[], None), peaks: peaks.collect() }
     }
 
     /// The floor of a step.
@@ -165,8 +170,14 @@ impl SpeedOfLight {
     }
 }
 
-/// The first claim about any of some resources; else the first that has a rate.
-fn figure(asked: &Asked<'_>, sheets: &[&Profile], best: Resource, others: &[Resource]) -> Result<Figure, Lack> {
+/// The first claim about any of some resources; else the first that has a rate, or a last resource where that was measured to be faster.
+fn figure(
+    asked: &Asked<'_>,
+    sheets: &[&Profile],
+    best: Resource,
+    others: &[Resource],
+    last: Option<Resource>,
+) -> Result<Figure, Lack> {
     let usable = |value: f64| value.is_finite() && value > 0.0;
     let claimed = std::iter::once(&best).chain(others).find_map(|&resource| {
         let claims = sheets.iter().filter_map(|sheet| sheet.claim(resource));
@@ -175,7 +186,12 @@ fn figure(asked: &Asked<'_>, sheets: &[&Profile], best: Resource, others: &[Reso
     if let Some(value) = claimed {
         return Ok(Figure { value, knowledge: Knowledge::Datasheet });
     }
-    let rate = asked.first(best, others, Place::Anywhere)?;
+    let last = last.and_then(|last| asked.rate(last, Place::Anywhere).ok()).filter(|rate| rate.knowledge.is_own());
+    let rate = match (asked.first(best, others, Place::Anywhere), last) {
+        (Ok(rate), Some(last)) if last.value <= rate.value => rate,
+        (_, Some(last)) => last,
+        (rate, None) => rate?,
+    };
     Ok(Figure { value: rate.value, knowledge: rate.need(Bound::Compute, 0.0).knowledge })
 }
 
