@@ -5,6 +5,11 @@ use crate::diagnose::case::Case;
 use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::diagnose::phase::{Figures, Kind, Phase};
 use crate::diagnose::product;
+use crate::diagnose::what_if::value;
+use crate::dtype::{DType, Kind as Format};
+use crate::facts::DeviceKind;
+use crate::graph::Kind as Work;
+use crate::resource::{ComputeUnit, Resource, Scope};
 use crate::diagnose::waterfall::Cause;
 use crate::observe::{Caveat, Quantity};
 use crate::units::Seconds;
@@ -31,6 +36,9 @@ fn check(case: &Case<'_>) -> Option<Found> {
 
 fn doubt(case: &Case<'_>, phase: &Phase) -> Option<Found> {
     let floor = phase.floor.as_ref()?;
+    if is_integer_arithmetic(case, phase) {
+        return None;
+    }
     let word = phase.kind.word();
     let (name, share) = if floor.is_memory_bound() { ("MBU", floor.mbu) } else { ("MFU", floor.mfu) };
     let peaks = measured_floor(phase).filter(|&peaks| peaks > phase.measured);
@@ -61,6 +69,24 @@ fn doubt(case: &Case<'_>, phase: &Phase) -> Option<Found> {
         return None;
     };
     Some(with_evidence(case, phase, floor, found))
+}
+
+/// Whether a phase on a processor is faster than its floor allows because it may have multiplied integers: engines round activations to 8 bits for weights of integers,
+/// and those multiply several times as fast as the floats of the floor.
+fn is_integer_arithmetic(case: &Case<'_>, phase: &Phase) -> bool {
+    let Some(floor) = phase.floor.filter(|floor| !floor.is_memory_bound()) else { return false };
+    let peak = |unit| {
+        let resource = Resource::Compute { unit, input: DType::Int8, accumulate: DType::Int32 };
+        value(case.inputs.profile, resource, Scope::Device)
+    };
+    let peaks = [ComputeUnit::Matrix, ComputeUnit::Vector].into_iter().filter_map(peak);
+    let step = case.placed.lower(&phase.step());
+    let integers = step.graphs.iter().flat_map(|graph| &graph.operators).any(|operator| match operator.kind {
+        Work::Product { weights, .. } | Work::Experts { weights, .. } => weights.element.format().kind == Format::Integer,
+        _ => false,
+    });
+    let highest = peaks.fold(0.0, f64::max);
+    case.inputs.profile.device.kind == DeviceKind::Cpu && integers && floor.flops.get() / phase.measured.get() <= highest
 }
 
 /// The floor by measured peaks, where there is one.

@@ -5,11 +5,12 @@ use crate::diagnose::case::Case;
 use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::diagnose::phase::{Kind, Phase};
 use crate::diagnose::product;
+use crate::diagnose::what_if::value;
 use crate::dtype::DType;
 use crate::facts::DeviceKind;
 use crate::graph::Kind as Work;
 use crate::profile::Profile;
-use crate::resource::{ComputeUnit, Key, Resource, Scope};
+use crate::resource::{ComputeUnit, Resource, Scope};
 
 pub(super) const RULE: Rule = Rule {
     id: "RL030",
@@ -98,7 +99,7 @@ fn vector(input: DType, accumulate: DType) -> Resource {
 
 /// The measured peaks of a 16-bit format on a processor without matrix units for it, where they are well below those of f32.
 fn peaks(profile: &Profile, format: DType) -> Option<Peaks> {
-    let value = |resource| Some(profile.ceiling(Key { resource, scope: Scope::Device })?.representative()?.value);
+    let value = |resource| value(profile, resource, Scope::Device);
     if profile.device.kind != DeviceKind::Cpu || !matches!(format, DType::Bf16 | DType::F16) {
         return None;
     }
