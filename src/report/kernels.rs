@@ -33,7 +33,8 @@ pub fn kernels(document: &KernelsDiagnosis) -> Vec<Block> {
     blocks.extend(list("speaks against the numbers", &document.caveats));
     blocks.push(Block::line(
         "a kernel's ceiling is the longest of: bytes of main memory (read, written, or both as a copy) and of the second-level cache at their bandwidths, operations at the peak \
-         of their format, and where operations were not counted `issue`, the share of its peak that the profiler gives the busiest unit of the multiprocessors. FLOP/B is of main memory",
+         of their format, and where operations were not counted `issue`, the share of its peak that the profiler gives the busiest unit of the multiprocessors. FLOP/B is of main memory. A kernel of a few \
+         microseconds ends before it fills the device: fewer of them (fused, or in a graph) is what helps",
         Tone::Dim,
     ));
     blocks

@@ -221,7 +221,7 @@ mod tests {
         diagnose_kernels(&inputs, source, Timestamp::UNIX_EPOCH)
     }
 
-    /// 3.35 TB/s and 989.4 TFLOP/s by the datasheet.
+    /// 3.35 TB/s and 989.5 TFLOP/s by the datasheet.
     fn h100() -> Profile {
         bundled_named("nvidia-h100-sxm").and_then(|bundled| bundled.profile()).unwrap().clone()
     }
@@ -231,9 +231,9 @@ mod tests {
         let found = diagnose(
             &h100(),
             vec![
-                // 3.35 GB take 1 ms; 98.94 TFLOP take 100 ms and 3.35 GB 1 ms.
+                // 3.35 GB take 1 ms; 98.95 TFLOP take 100 ms.
                 kernel("gemv", 10, 2e-3, Some(3.35e9), Some(6e9)),
-                kernel("gemm", 1, 125e-3, Some(3.35e9), Some(98.94e12)),
+                kernel("gemm", 1, 125e-3, Some(3.35e9), Some(98.95e12)),
                 kernel("unknown", 1, 1.0, None, None),
             ],
         )

@@ -185,7 +185,7 @@ impl Case<'_> {
 mod tests {
     use super::super::finding::Severity;
     use super::super::waterfall::Cause;
-    use super::testing::{golden_cove, of, product};
+    use super::testing::{self, golden_cove, of, product};
     use super::*;
     use crate::profile::bundled_named;
     use proptest::prelude::*;
@@ -252,7 +252,7 @@ mod tests {
         assert!((found.reached() - found.floor.unwrap() / found.measured).abs() < 1e-12);
         assert_eq!(of(Some(4)), Err(ProductError::Threads("nvidia-h100-sxm".to_owned())));
         let thin = Product { shape: Shape { m: 1, n: 65536, k: 65536 }, dtype: DType::Bf16, time: Seconds(3e-3), threads: None };
-        assert!(super::testing::of(profile, thin).unwrap().is_memory_bound);
+        assert!(testing::of(profile, thin).unwrap().is_memory_bound);
     }
 
     #[test]

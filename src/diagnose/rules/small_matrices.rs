@@ -94,10 +94,15 @@ mod tests {
 
     #[test]
     fn a_small_model_loses_time_to_its_shapes() {
-        let mut run = Run::measured().with(|typed| typed.tpot = Some(ms(1.0)));
+        let mut run = Run::measured();
         run.model = "qwen2.5-0.5b";
-        let found = run.finds("RL006").unwrap();
+        let estimate = run.diagnose().phases[0].estimate;
+        let as_estimated = run.clone().with(|typed| typed.tpot = Some(estimate));
+        let found = as_estimated.finds("RL006").unwrap();
         assert!(found.says.starts_with("decode loses time"), "{}", found.says);
+        // What was faster than its estimate did not lose all of that.
+        let faster = run.with(|typed| typed.tpot = Some(estimate * 0.5));
+        assert_eq!(faster.finds("RL006"), None);
     }
 
     #[test]
