@@ -32,10 +32,12 @@ const SAVES: f64 = 0.3;
 fn check(case: &Case<'_>) -> Option<Found> {
     let phase = case.phase(Kind::Decode)?;
     let step = case.placed.lower(&phase.step());
-    let format = step.graphs.iter().flat_map(|graph| &graph.operators).find_map(|operator| Some(narrow(operator)?.0))?;
+    let format =
+        step.graphs.iter().flat_map(|graph| &graph.operators).find_map(|operator| Some(narrow(operator)?.0))?;
     let narrow_alone = step.with(|operator| narrow(operator).map(|_| *operator));
     let wide_alone = narrow_alone.with(|operator| Some(widened(operator)));
-    let bytes = |step: &Staged| step.graphs.iter().map(|graph| graph.total(|operator| operator.weights).get()).sum::<f64>();
+    let bytes =
+        |step: &Staged| step.graphs.iter().map(|graph| graph.total(|operator| operator.weights).get()).sum::<f64>();
     let factor_of_bytes = bytes(&wide_alone) / bytes(&narrow_alone);
     let (is, was) = (multiplying(case, &narrow_alone)?, multiplying(case, &wide_alone)?);
     let factor = was / is;
@@ -69,10 +71,13 @@ fn saves_nothing(case: &Case<'_>, phase: &Phase, step: &Staged, factor: f64) -> 
         return None;
     }
     Some(
-        Found::new(Severity::Note, "narrow weights may save nothing: the run took as long as one with weights of 16 bits")
-            .number("measured", phase.measured.get(), EvidenceUnit::Seconds, phase.from.clone())
-            .number("with wide weights", wide.get(), EvidenceUnit::Seconds, "estimate")
-            .worth(Kind::Decode, saved),
+        Found::new(
+            Severity::Note,
+            "narrow weights may save nothing: the run took as long as one with weights of 16 bits",
+        )
+        .number("measured", phase.measured.get(), EvidenceUnit::Seconds, phase.from.clone())
+        .number("with wide weights", wide.get(), EvidenceUnit::Seconds, "estimate")
+        .worth(Kind::Decode, saved),
     )
 }
 
