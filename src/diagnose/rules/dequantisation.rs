@@ -83,9 +83,8 @@ fn saves_nothing(case: &Case<'_>, phase: &Phase, step: &Staged, factor: f64) -> 
 
 /// The formats of a product whose weights are widened before they are multiplied, and how many outputs and inputs it has.
 fn narrow(operator: &Operator) -> Option<(WeightFormat, u64, u64)> {
-    let (weights, n, k) = match operator.kind {
-        Work::Product { weights, n, k, .. } | Work::Experts { weights, n, k, .. } => (weights, n, k),
-        _ => return None,
+    let (Work::Product { weights, n, k, .. } | Work::Experts { weights, n, k, .. }) = operator.kind else {
+        return None;
     };
     let is_widened = weights.element.format().bits < NARROW && weights.activations.format().bits >= 16;
     is_widened.then_some((weights, n, k))

@@ -6,7 +6,7 @@ use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::diagnose::phase::Kind;
 use crate::diagnose::what_if::{is_arithmetic, scaled};
 use crate::observe::Quantity;
-use crate::profile::{Flag, Profile};
+use crate::profile::{Ceiling, Flag, Profile};
 use crate::resource::Scope;
 use crate::units::{Hertz, Seconds};
 
@@ -76,10 +76,7 @@ fn recorded(case: &Case<'_>) -> Option<Found> {
 fn clock(profile: &Profile) -> Option<Hertz> {
     let arithmetic =
         profile.ceilings.iter().filter(|ceiling| ceiling.scope == Scope::Device && is_arithmetic(ceiling.resource));
-    arithmetic
-        .flat_map(|ceiling| ceiling.points())
-        .filter_map(|point| point.clock)
-        .reduce(|a, b| if b > a { b } else { a })
+    arithmetic.flat_map(Ceiling::points).filter_map(|point| point.clock).reduce(|a, b| if b > a { b } else { a })
 }
 
 /// How much longer the phases take on another device, and of which that is the most.
@@ -115,7 +112,7 @@ fn of_profile(case: &Case<'_>) -> Option<Found> {
         return None;
     }
     let device = profile.ceilings.iter().filter(|ceiling| ceiling.scope == Scope::Device);
-    let points = device.flat_map(|ceiling| ceiling.points());
+    let points = device.flat_map(Ceiling::points);
     let held = points.filter(|point| point.flags.iter().any(|flag| missing(flag).is_some())).count();
     Some(
         Found::new(Severity::Note, "the profile was measured while the clock was held down: its ceilings are too low")
