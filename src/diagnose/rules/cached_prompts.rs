@@ -93,7 +93,7 @@ fn implied(case: &Case<'_>, phase: &Phase) -> Option<Found> {
             "floor of the whole prompt",
             floor.time.get(),
             EvidenceUnit::Seconds,
-            format!("{} figures", floor.knowledge),
+            format!("{} figures", floor.knowledge()),
         )
         .number("tokens that must have been cached", enough as f64, EvidenceUnit::Count, "estimate of what is left")
         .attempt("give the share that was cached, so that the account is of the rest: `--cached-prompts 40%`"),
