@@ -5,6 +5,7 @@ use crate::diagnose::case::Case;
 use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::diagnose::phase::{Kind, Phase};
 use crate::estimate::Staged;
+use crate::facts::DeviceKind;
 use crate::graph::{Kind as Work, Operator};
 use crate::model::WeightFormat;
 use crate::units::Seconds;
@@ -67,7 +68,16 @@ fn check(case: &Case<'_>) -> Option<Found> {
 fn saves_nothing(case: &Case<'_>, phase: &Phase, step: &Staged, factor: f64) -> Option<Found> {
     let wide = step.with(|operator| Some(widened(operator))).cost(case.estimator.costing).ok()?.time;
     let saved = wide - case.cost(Kind::Decode).ok()?.time;
-    if factor <= 1.0 || !NEAR.contains(&(phase.measured / wide)) || saved / phase.measured < SAVES {
+    let cores = u64::from(case.inputs.profile.device.cores);
+    let has_another_cause = !case.inputs.scenario.offload.is_none()
+        || case
+            .inputs
+            .run
+            .load
+            .threads
+            .is_some_and(|threads| case.inputs.profile.device.kind == DeviceKind::Cpu && threads < cores);
+    if has_another_cause || factor <= 1.0 || !NEAR.contains(&(phase.measured / wide)) || saved / phase.measured < SAVES
+    {
         return None;
     }
     Some(
@@ -144,6 +154,8 @@ mod tests {
         assert_eq!(measured(2.8e12, 3.0).finds("RL014"), None);
         assert_eq!(narrow(Run::qwen(), 5.0).finds("RL014"), None);
         assert_eq!(narrow(Run::qwen(), 40.0).finds("RL014"), None);
+        // What lies on the host is a cause of its own.
+        assert_eq!(narrow(Run::qwen(), 10.0).with(|typed| typed.host_weights = Some(0.1)).finds("RL014"), None);
         assert_eq!(Run::qwen().finds("RL014"), None);
         assert_eq!(Run::measured().finds("RL014"), None);
     }

@@ -6,7 +6,7 @@ use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::diagnose::host::is_computed_there;
 use crate::diagnose::phase::Phase;
 use crate::diagnose::waterfall::Cause;
-use crate::units::Bytes;
+use crate::units::{Bytes, Seconds};
 
 pub(super) const RULE: Rule = Rule {
     id: "RL016",
@@ -58,6 +58,9 @@ fn moved(case: &Case<'_>, phase: &Phase) -> Bytes {
 
 fn known(case: &Case<'_>, phase: &Phase) -> Option<Found> {
     let waited = phase.spent_on(Cause::Offload).filter(|spent| spent.share >= MATTERS)?;
+    if waited.share > 1.0 {
+        return Some(understated(case, phase, waited.time));
+    }
     let severity = if waited.share >= GRAVE { Severity::Warning } else { Severity::Note };
     let says = format!(
         "{} waits for {:.0} % of its time for what lies outside of the device's memory",
@@ -75,6 +78,26 @@ fn known(case: &Case<'_>, phase: &Phase) -> Option<Found> {
             .number("waited for", waited.time.get(), EvidenceUnit::Seconds, link)
             .worth(phase.kind, waited.time),
     )
+}
+
+/// A phase that took less than what lies outside takes by the link alone.
+fn understated(case: &Case<'_>, phase: &Phase, waited: Seconds) -> Found {
+    let moved = moved(case, phase);
+    let says = format!(
+        "{} took less time than what lies outside of the device's memory does over that link: the link is faster, or less lies there",
+        phase.kind.word()
+    );
+    Found::new(Severity::Warning, says)
+        .number("measured", phase.measured.get(), EvidenceUnit::Seconds, phase.from.clone())
+        .number("waited for", waited.get(), EvidenceUnit::Seconds, "estimate over the link")
+        .number("moved in a step", moved.get(), EvidenceUnit::Bytes, "operator graph")
+        .number(
+            "it took all of the time at",
+            moved.get() / phase.measured.get(),
+            EvidenceUnit::BytesPerSecond,
+            "the run",
+        )
+        .attempt("check the share that lay outside, and the link's bandwidth")
 }
 
 fn unknown(case: &Case<'_>, phase: &Phase) -> Option<Found> {
@@ -126,6 +149,12 @@ mod tests {
         assert_eq!(phase.spent_on(Cause::Offload).map(|spent| spent.time), Some(up_to));
         let sum: f64 = phase.spent.iter().map(|spent| spent.time.get()).sum();
         assert!((sum - 0.2).abs() < 1e-12, "{sum}");
+    }
+
+    #[test]
+    fn a_run_faster_than_the_link_doubts_the_input() {
+        let found = offloaded(0.3, 20.0).finds("RL016").unwrap();
+        assert!(found.says.contains("the link is faster") && found.worth.is_none(), "{found:?}");
     }
 
     #[test]

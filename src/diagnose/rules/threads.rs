@@ -49,7 +49,7 @@ fn fewer(case: &Case<'_>, threads: u64, cores: u64) -> Option<Found> {
     }
     let worth = if rest(phase) < lost { rest(phase) } else { lost };
     Some(
-        Found::new(Severity::Warning, format!("{} ran on {threads} threads of {cores} cores", phase.kind.word()))
+        Found::new(Severity::Warning, format!("{} ran on {threads} of {cores} cores", phase.kind.word()))
             .number("longer by", lost.get(), EvidenceUnit::Seconds, "estimate of so many cores")
             .number("unexplained", rest(phase).get(), EvidenceUnit::Seconds, "waterfall")
             .worth(phase.kind, worth),
@@ -109,7 +109,7 @@ mod tests {
         // A quarter of the cores: prompts take four times as long, and decoding as long as before.
         let found = run(4, 16.5, Some(800.0)).finds("RL021").unwrap();
         assert!(
-            found.severity == Severity::Warning && found.says.starts_with("prefill ran on 4 threads of 16 cores"),
+            found.severity == Severity::Warning && found.says.starts_with("prefill ran on 4 of 16 cores"),
             "{found:?}"
         );
         let Some(Worth::Time { up_to, .. }) = found.worth else { panic!("{found:?}") };

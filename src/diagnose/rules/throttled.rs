@@ -114,12 +114,15 @@ fn of_profile(case: &Case<'_>) -> Option<Found> {
     let device = profile.ceilings.iter().filter(|ceiling| ceiling.scope == Scope::Device);
     let points = device.flat_map(Ceiling::points);
     let held = points.filter(|point| point.flags.iter().any(|flag| missing(flag).is_some())).count();
-    Some(
-        Found::new(Severity::Note, "the profile was measured while the clock was held down: its ceilings are too low")
-            .number("points that are flagged", held as f64, EvidenceUnit::Count, format!("profile `{}`", profile.name))
-            .worth(of, gained)
-            .decide("`rooflab probe` again, with nothing else running, and `rooflab profile diff` of both"),
-    )
+    let from = format!("profile `{}`", profile.name);
+    let says = "the profile was measured while the clock was held down: its ceilings are too low";
+    let found = Found::new(Severity::Note, says)
+        .number("points that are flagged", held as f64, EvidenceUnit::Count, from.clone())
+        .worth(of, gained)
+        .decide("`rooflab probe` again, with nothing else running, and `rooflab profile diff` of both");
+    let conditions = [("governor", &profile.conditions.governor), ("limit", &profile.conditions.limit)];
+    let stated = conditions.into_iter().filter_map(|(what, is)| Some((what, is.as_ref()?)));
+    Some(stated.fold(found, |found, (what, is)| found.text(what, is.clone(), from.clone())))
 }
 
 /// A long load makes the device fall below its ceilings.
