@@ -105,6 +105,46 @@ fn the_steps_of_the_document_sum_to_what_was_measured() {
 }
 
 #[test]
+fn offloaded_weights_are_a_step_of_their_own() {
+    let line = "diagnose -m qwen2.5-7b -f nvidia-h100-sxm --batch 1 --prompt 1024 --generate 128 --tpot 200ms --offload weights=0.3";
+    let (code, out, err) = run(&format!("{line} --host-link 25GB/s,10us"));
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_snapshot!("offload", out);
+    let (_, out, _) = run(line);
+    assert!(out.contains("nothing is known") && out.contains("`--host-link 25GB/s,10us`"), "{out}");
+    fails(&format!("{line} --offload weights=0.1"), &["two shares"]);
+    fails(&format!("{line} --host-link fast"), &["`--host-link fast`"]);
+}
+
+#[test]
+fn speculation_is_costed_as_it_runs() {
+    let line =
+        "diagnose -m qwen2.5-7b -f nvidia-h100-sxm --batch 1 --prompt 1024 --generate 128 --tpot 6ms --draft-length 8";
+    let (code, out, err) = run(&format!("{line} --acceptance 10% --draft qwen2.5-0.5b"));
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_snapshot!("speculation", out);
+    fails(&format!("{line} --acceptance 300%"), &["`--acceptance` is 3", "a share from 0 to 1"]);
+    fails(&format!("{line} --acceptance 10% --draft nothing"), &["`nothing`", "hint:"]);
+}
+
+/// What rules find in a run on the two cores of a measured guest.
+fn found_on_two_cores(line: &str) -> Vec<String> {
+    let profile = format!("{}/profiles/measured/amd-epyc-zen4-2c-kvm.cpu.json", env!("CARGO_MANIFEST_DIR"));
+    let document =
+        document(&format!("diagnose -m qwen2.5-0.5b -f {profile} --batch 1 --prompt 512 --generate 64 {line}"));
+    let findings = document["findings"].as_array().unwrap().iter();
+    findings.map(|finding| finding["rule"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_processor_has_rules_of_its_own() {
+    assert!(found_on_two_cores("--ttft 5s --threads 1").contains(&"RL021".to_owned()));
+    // As fast as two cores are: nothing that only a processor has is found.
+    let healthy = found_on_two_cores("--tpot 28ms --threads 2");
+    assert!(healthy.iter().all(|rule| rule.as_str() < "RL013"), "{healthy:?}");
+}
+
+#[test]
 fn gates() {
     for (gate, code) in
         [("--fail-below 40%", 0), ("--fail-below 0.6", 1), ("--fail-on warning", 0), ("--fail-on note", 1)]

@@ -134,6 +134,7 @@ fn llama_bench_in_all_its_forms() {
     assert_eq!((subject.device.as_deref(), subject.devices), (Some("NVIDIA H200"), Some(1)));
     assert_eq!((load.batch, load.prompt, load.generate, load.depth), (Some(1), None, Some(128.0), Some(2048.0)));
     assert_eq!(load.prefill_chunk, Some(512));
+    assert_eq!((load.threads, load.mapped, load.device_layers, load.host_kv), (Some(16), Some(true), None, None));
     assert_eq!(runs[2].caveats, [Caveat::RandomTokens]);
 
     // CSV says the same, but for the samples.
@@ -280,12 +281,34 @@ fn units_of_aiperf_are_read_and_unfinished_runs_are_told() {
     says(run, &[(Quantity::Ttft, Stat::Mean, 0.35), (Quantity::Itl, Stat::Std, 0.0215)]);
     assert_eq!((run.sources[0].version.as_deref(), run.load.concurrency), (Some("0.13.0"), Some(32)));
     assert_eq!(run.caveats, [Caveat::Incomplete]);
+    // 12 of 60 seconds, of the device that was held down the longest; addresses of endpoints are hosts, and not repeated.
+    says(run, &[(Quantity::PowerThrottled, Stat::Mean, 0.2)]);
+    assert_eq!(
+        run.metrics[&Quantity::PowerThrottled].at.as_deref(),
+        Some("aiperf.json.telemetry_data.endpoints[0].gpus[0].metrics.nvidia_power_violation.avg")
+    );
+    assert_eq!(run.subject.device.as_deref(), Some("NVIDIA H200"));
     let genai = &read("genai-perf.json")[0];
+    // 6 seconds, by the driver's nanoseconds, of 200 requests at 3.3333 per second; the other device was idle.
+    says(genai, &[(Quantity::Clock, Stat::Mean, 1.32e9), (Quantity::PowerThrottled, Stat::Mean, 6.0 * 3.3333 / 200.0)]);
     assert_eq!(genai.load.concurrency, Some(32));
     assert!(!genai.metrics.contains_key(&Quantity::Itl), "what it calls so is the time per output token");
     let odd = String::from_utf8(bytes("genai-perf.json")).unwrap().replacen("\"ms\"", "\"s3cr3t\"", 1);
     let error = from_bytes(odd.as_bytes(), "x").unwrap_err().to_string();
     assert!(error.starts_with("`x.request_latency.unit`: expected one of `ns`"), "{error}");
+}
+
+#[test]
+fn layers_of_the_host_and_drafts_are_told() {
+    let text = String::from_utf8(bytes("llama-bench.json")).unwrap();
+    let text =
+        text.replace("\"n_gpu_layers\": -1", "\"n_gpu_layers\": 20").replace("\"n_cpu_moe\": 0", "\"n_cpu_moe\": 4");
+    let text = text.replace("\"no_kv_offload\": false", "\"no_kv_offload\": true");
+    let load = from_bytes(text.as_bytes(), "x").unwrap().swap_remove(0).load;
+    assert_eq!((load.device_layers, load.host_expert_layers, load.host_kv), (Some(20), Some(4), Some(1.0)));
+    let drafted = &read("vllm-serve-appended.json")[1];
+    assert_eq!(drafted.load.draft_length, Some(2.0));
+    assert_eq!(read("sglang-serving.jsonl")[0].load.draft_length, Some(3.0));
 }
 
 #[test]

@@ -225,7 +225,7 @@ const fn example(lack: Lack) -> &'static str {
     }
 }
 
-fn model_of(context: &Context, arguments: &args::Diagnose, run: &Observation) -> Result<Model, CliError> {
+fn model_of(context: &mut Context, arguments: &args::Diagnose, run: &Observation) -> Result<Model, CliError> {
     let name = arguments.model.as_deref().or(run.subject.model.as_deref()).unwrap_or_default();
     load_model(context, name, arguments.download).map_err(|error| match arguments.model {
         Some(_) => error,

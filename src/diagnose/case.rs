@@ -310,8 +310,18 @@ impl<'a> Case<'a> {
             Kind::Prefill => Some(metrics.ttft.mean),
             Kind::Decode => metrics.tpot,
         };
-        let why = || "requests are not answered by the estimate: they do not fit into memory".to_owned();
-        let level = self.served.and_then(time).ok_or_else(why);
+        let group = self.group(kind);
+        let level = match kind {
+            Kind::Prefill if group.cached > 0 => {
+                Err("what requests wait for is not estimated where some of their tokens were in a cache")
+            }
+            Kind::Decode if group.new_tokens > 1 => Err("what tokens wait for is not estimated with a draft"),
+            _ => self
+                .served
+                .and_then(time)
+                .ok_or("requests are not answered by the estimate: they do not fit into memory"),
+        };
+        let level = level.map_err(str::to_owned);
         Some((if kind == Kind::Prefill { Cause::Queueing } else { Cause::Interference }, level))
     }
 

@@ -3,7 +3,7 @@
 use crate::estimate::Subject;
 use crate::estimate::offload::Offload;
 use crate::model::{Block, FeedForward, Mixer, Role};
-use crate::observe::{Load, Observation};
+use crate::observe::{Load, Observation, Tool};
 
 /// What lies on the host by what a run says. llama.cpp counts layers: the device keeps the last ones, and the output head after them; caches lie where their layers do. A share that somebody gave wins.
 ///
@@ -17,10 +17,9 @@ pub(super) fn offload(run: &Observation, subject: &Subject<'_>, otherwise: Offlo
     Offload { weights: weights.unwrap_or(otherwise.weights), kv: kv.unwrap_or(otherwise.kv), ..otherwise }
 }
 
-/// Whether that follows from counted layers: then the host computes them, one after another with the device.
-pub(super) const fn is_computed_there(load: &Load) -> bool {
-    let counted = load.device_layers.is_some() || load.host_expert_layers.is_some();
-    counted && load.host_weights.is_none() && load.host_kv.is_none()
+/// Whether the host computes what it keeps, one after another with the device, as llama.cpp does.
+pub(super) fn is_computed_there(run: &Observation) -> bool {
+    run.sources.iter().any(|source| source.tool == Tool::LlamaBench)
 }
 
 /// The share of the weights that so many first layers are, and the experts of others.

@@ -11,8 +11,8 @@ use crate::observe::{Observation, Quantity, Tool};
 /// The scenario that a run is an instance of; what the run does not say stays as in another one.
 ///
 /// Tokens that were in the cache before count as tokens of the prompt: what is decoded attends to them. llama-bench measures prompts and generating apart, each from the cache as it was before,
-/// so that what it generates does not attend to the prompt. A batch begins and ends together; a number of requests in
-/// flight is a closed loop. Layers that a run counts as the host's are offloaded, and computing waits for them; on a processor, the host's memory is the device's.
+/// so that what it generates does not attend to the prompt. A batch begins and ends together; a number of requests in flight is a closed loop. What the host keeps is offloaded; where the host
+/// computes it, the device waits meanwhile, and on a processor the host's memory is the device's own.
 #[must_use]
 pub fn scenario(run: &Observation, subject: &Subject<'_>, device: DeviceKind, otherwise: &Scenario) -> Scenario {
     let load = &run.load;
@@ -28,12 +28,12 @@ pub fn scenario(run: &Observation, subject: &Subject<'_>, device: DeviceKind, ot
     let generated = load.generate.map_or(1, whole);
     let alone = whole(load.depth.unwrap_or(0.0) + (generated / 2) as f64);
     let Layout { tensor, pipeline, expert, data } = otherwise.layout;
-    let counted = host::is_computed_there(load);
-    let offload = if counted && device == DeviceKind::Cpu {
+    let computed_there = host::is_computed_there(run);
+    let offload = if computed_there && device == DeviceKind::Cpu {
         otherwise.offload
     } else {
         let found = host::offload(run, subject, otherwise.offload);
-        Offload { serial: found.serial || counted, ..found }
+        Offload { serial: found.serial || computed_there, ..found }
     };
     Scenario {
         request: Request { prompt, output: generated },

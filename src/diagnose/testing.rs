@@ -94,6 +94,9 @@ impl Run {
         run.ceilings(&[
             ("memory.read", &[(1e5, 2e12), (1e9, 6.4e10)]),
             ("memory.dram.read", &[(1e9, 6.4e10)]),
+            ("memory.copy", &[(1e5, 2e12), (1e9, 5e10)]),
+            ("memory.add", &[(1e5, 2e12), (1e9, 5e10)]),
+            ("memory.triad", &[(1e5, 2e12), (1e9, 5e10)]),
             ("compute.vector.f32", &[(0.0, 2.2e12)]),
             ("compute.vector.bf16.f32", &[(0.0, 4.4e12)]),
         ]);

@@ -69,7 +69,10 @@ mod tests {
         run.profile.ceilings.clear();
         let core = in_cycle * 4e9;
         for (scope, cores) in [(Scope::Core, 1.0), (Scope::Device, 16.0)] {
-            run.put(scope, &[("compute.vector.f32", &[(0.0, core * cores)]), ("compute.vector.f64", &[(0.0, core * cores / 2.0)])]);
+            run.put(
+                scope,
+                &[("compute.vector.f32", &[(0.0, core * cores)]), ("compute.vector.f64", &[(0.0, core * cores / 2.0)])],
+            );
         }
         for ceiling in &mut run.profile.ceilings {
             if let Outcome::Ok { points, .. } = &mut ceiling.outcome {
@@ -90,7 +93,10 @@ mod tests {
             assert_eq!(name(64.0, format, 0.40), Some("AVX2"));
             assert_eq!(name(64.0, format, 0.20), Some("SSE"));
             assert_eq!(name(64.0, format, 0.11), Some("SSE"));
-            assert_eq!((name(64.0, format, 0.87), name(64.0, format, 0.62), name(64.0, format, 0.02)), (None, None, None));
+            assert_eq!(
+                (name(64.0, format, 0.87), name(64.0, format, 0.62), name(64.0, format, 0.02)),
+                (None, None, None)
+            );
         }
     }
 
@@ -102,7 +108,10 @@ mod tests {
 
     #[test]
     fn other_processors_and_formats_say_nothing() {
-        let arm = Profile { device: crate::facts::Identity { isa: Some("aarch64".to_owned()), ..profile(64.0).device }, ..profile(64.0) };
+        let arm = Profile {
+            device: crate::facts::Identity { isa: Some("aarch64".to_owned()), ..profile(64.0).device },
+            ..profile(64.0)
+        };
         assert_eq!(narrower(&arm, DType::F32, 0.4 * 64.0 * 4e9 * 16.0), None);
         assert_eq!(name(64.0, DType::Int8, 0.4), None);
         assert_eq!(narrower(&profile(64.0), DType::F32, f64::NAN), None);

@@ -80,6 +80,11 @@ pub(super) fn visible(number: f64) -> f64 {
     if number.abs() < 0.005 { 0.0 } else { number }
 }
 
+/// What the time of a phase is the time of.
+fn per(phase: &Phase) -> String {
+    phase.accepted.map_or_else(|| phase.kind.per().to_owned(), |tokens| format!("per step of {tokens:.2} tokens"))
+}
+
 fn account(phase: &Phase) -> Vec<Block> {
     let at = |time: Seconds| in_scale(time, phase.measured);
     let size = match phase.kind {
@@ -94,7 +99,7 @@ fn account(phase: &Phase) -> Vec<Block> {
     let tokens = phase.sequences as f64 * each / phase.measured.get();
     let mut blocks = vec![Block::Line(vec![
         Cell::new(format!("{}  ", phase.kind.word()), Tone::Strong),
-        Cell::new(format!("measured {} {}", at(phase.measured), phase.kind.per()), Tone::Strong),
+        Cell::new(format!("measured {} {}", at(phase.measured), per(phase)), Tone::Strong),
         Cell::plain(format!("  estimate {}  {} reached", at(phase.estimate), percent(phase.reached()))),
         Cell::new(format!("  {size}, {tokens:.0} tok/s"), Tone::Dim),
     ])];
@@ -212,8 +217,9 @@ pub(super) fn of_finding(phases: &[Phase], finding: &Finding) -> Vec<Block> {
 fn gain(phases: &[Phase], worth: Worth) -> String {
     match worth {
         Worth::Time { of, up_to } => {
-            let measured = phases.iter().find(|phase| phase.kind == of).map_or(up_to, |phase| phase.measured);
-            format!("up to {} {}", in_scale(up_to, measured), of.per())
+            let phase = phases.iter().find(|phase| phase.kind == of);
+            let measured = phase.map_or(up_to, |phase| phase.measured);
+            format!("up to {} {}", in_scale(up_to, measured), phase.map_or_else(|| of.per().to_owned(), per))
         }
         Worth::Product { up_to } => format!("up to {} per product", in_scale(up_to, up_to)),
         Worth::Rate { from, to, tpot } => {

@@ -14,7 +14,7 @@ pub(super) const RULE: Rule = Rule {
     explain: "Servers keep the caches of earlier prompts and process only what is new of the next one: after a shared instruction, after an earlier turn, or when a benchmark sends the same prompts again. The time to the first token is then that of a part of the prompt, and \
 holds for no other load. What is decoded attends to all of it as before.
 
-Where the run says how much came from a cache (or `--cached-prompts` does), the account is of the rest, and it is noted with the time that whole prompts would take by the estimate. Where it does not say, and the first token came before the device could have processed the prompt, it is noted how much must have \
+Where the run says how much came from a cache (or `--cached-prompts` does), the account is of the rest, and it is noted with the time that whole prompts would take by the estimate. Where a server does not say, and the first token came before the device could have processed the prompt, it is noted how much must have \
 been cached at least, if that explains it. A wrong length or unit looks the same (`RL001`); the same run without such a cache decides.",
     check,
 };
@@ -37,10 +37,21 @@ fn known(case: &Case<'_>, phase: &Phase, share: f64, from: String) -> Option<Fou
     }
     let whole = time(case, phase, 0)?;
     Some(
-        Found::new(Severity::Note, format!("{:.0} % of the prompts' tokens came from a cache: the first token is that of the rest", share * 100.0))
-            .number("tokens from a cache", share, EvidenceUnit::Share, from)
-            .number("the tokens processed", time(case, phase, phase.context.saturating_sub(phase.new_tokens))?.get(), EvidenceUnit::Seconds, "estimate")
-            .number("all tokens", whole.get(), EvidenceUnit::Seconds, "estimate with nothing cached"),
+        Found::new(
+            Severity::Note,
+            format!(
+                "{:.0} % of the prompts' tokens came from a cache: the first token is that of the rest",
+                share * 100.0
+            ),
+        )
+        .number("tokens from a cache", share, EvidenceUnit::Share, from)
+        .number(
+            "the tokens processed",
+            time(case, phase, phase.context.saturating_sub(phase.new_tokens))?.get(),
+            EvidenceUnit::Seconds,
+            "estimate",
+        )
+        .number("all tokens", whole.get(), EvidenceUnit::Seconds, "estimate with nothing cached"),
     )
 }
 
@@ -48,8 +59,11 @@ fn known(case: &Case<'_>, phase: &Phase, share: f64, from: String) -> Option<Fou
 fn implied(case: &Case<'_>, phase: &Phase) -> Option<Found> {
     let floor = phase.floor.as_ref().filter(|floor| phase.measured < floor.time)?;
     let sources = &case.inputs.run.sources;
-    let serves = |tool: Tool| matches!(tool, Tool::VllmServe | Tool::SglangServing | Tool::AiPerf | Tool::GenaiPerf | Tool::TrtllmBench);
-    if !sources.iter().all(|source| serves(source.tool)) {
+    let serves = |tool: Tool| {
+        matches!(tool, Tool::VllmServe | Tool::SglangServing | Tool::AiPerf | Tool::GenaiPerf | Tool::TrtllmBench)
+    };
+    // A batch that begins together is a measurement of prompts, whose length is the likelier mistake.
+    if case.starts_together() || !sources.iter().all(|source| serves(source.tool)) {
         return None;
     }
     // The least that must have been cached: time falls with it, so that halving finds it.
@@ -67,11 +81,22 @@ fn implied(case: &Case<'_>, phase: &Phase) -> Option<Found> {
     }
     let share = enough as f64 / phase.new_tokens as f64;
     Some(
-        Found::new(Severity::Note, format!("the first token came before the prompt could be processed: {:.0} % of it or more may have been cached", share * 100.0))
-            .number("measured", phase.measured.get(), EvidenceUnit::Seconds, phase.from.clone())
-            .number("floor of the whole prompt", floor.time.get(), EvidenceUnit::Seconds, format!("{} figures", floor.knowledge))
-            .number("tokens that must have been cached", enough as f64, EvidenceUnit::Count, "estimate of what is left")
-            .attempt("give the share that was cached, so that the account is of the rest: `--cached-prompts 40%`"),
+        Found::new(
+            Severity::Note,
+            format!(
+                "the first token came before the prompt could be processed: {:.0} % of it or more may have been cached",
+                share * 100.0
+            ),
+        )
+        .number("measured", phase.measured.get(), EvidenceUnit::Seconds, phase.from.clone())
+        .number(
+            "floor of the whole prompt",
+            floor.time.get(),
+            EvidenceUnit::Seconds,
+            format!("{} figures", floor.knowledge()),
+        )
+        .number("tokens that must have been cached", enough as f64, EvidenceUnit::Count, "estimate of what is left")
+        .attempt("give the share that was cached, so that the account is of the rest: `--cached-prompts 40%`"),
     )
 }
 
@@ -107,7 +132,8 @@ mod tests {
     fn a_first_token_that_came_too_early_says_how_much_was_cached() {
         let found = served(25.0, None).finds("RL022").unwrap();
         assert!(found.says.contains("may have been cached"), "{}", found.says);
-        let share: f64 = found.says.split(" % ").next().and_then(|text| text.rsplit(' ').next()).unwrap().parse().unwrap();
+        let share: f64 =
+            found.says.split(" % ").next().and_then(|text| text.rsplit(' ').next()).unwrap().parse().unwrap();
         assert!((40.0..60.0).contains(&share), "{share}");
     }
 
@@ -118,5 +144,7 @@ mod tests {
         // Reading the weights alone takes 9 ms.
         assert_eq!(served(2.0, None).finds("RL022"), None);
         assert_eq!(Run::qwen().finds("RL022"), None);
+        let batch = served(25.0, None).with(|typed| (typed.batch, typed.concurrency) = (Some(1), None));
+        assert_eq!(batch.finds("RL022"), None);
     }
 }

@@ -53,15 +53,23 @@ fn check(case: &Case<'_>) -> Option<Found> {
         Ok(floor.is_some_and(|floor| floor.is_compute_bound()))
     };
     let ridge = ridge_batch(MOST, is_compute_bound).ok().flatten();
-    let found = Found::new(Severity::Note, format!("prompts in chunks of {chunk} tokens read the weights {chunks} times"))
-        .number("a prompt in chunks", cut.get(), EvidenceUnit::Seconds, "estimate")
-        .number("whole", whole.get(), EvidenceUnit::Seconds, "estimate")
-        .worth(Kind::Prefill, lost);
+    let found =
+        Found::new(Severity::Note, format!("prompts in chunks of {chunk} tokens read the weights {chunks} times"))
+            .number("a prompt in chunks", cut.get(), EvidenceUnit::Seconds, "estimate")
+            .number("whole", whole.get(), EvidenceUnit::Seconds, "estimate")
+            .worth(Kind::Prefill, lost);
     let found = match ridge {
-        Some(tokens) => found.number("tokens from which on it is arithmetic that bounds", tokens as f64, EvidenceUnit::Count, "floor at growing chunks"),
+        Some(tokens) => found.number(
+            "tokens from which on it is arithmetic that bounds",
+            tokens as f64,
+            EvidenceUnit::Count,
+            "floor at growing chunks",
+        ),
         None => found,
     };
-    Some(found.attempt("larger chunks (vLLM: `--max-num-batched-tokens`; SGLang: `--chunked-prefill-size`; llama.cpp: `-ub`)"))
+    Some(found.attempt(
+        "larger chunks (vLLM: `--max-num-batched-tokens`; SGLang: `--chunked-prefill-size`; llama.cpp: `-ub`)",
+    ))
 }
 
 #[cfg(test)]
@@ -80,13 +88,19 @@ mod tests {
         // 16 chunks of 9 ms each instead of 46 ms.
         let found = cut(64, 200.0).finds("RL023").unwrap();
         assert!(found.says.contains("read the weights 16 times"), "{}", found.says);
-        assert!(matches!(found.worth, Some(Worth::Time { up_to, .. }) if up_to.get() > 0.08 && up_to.get() < 0.12), "{found:?}");
+        assert!(
+            matches!(found.worth, Some(Worth::Time { up_to, .. }) if up_to.get() > 0.08 && up_to.get() < 0.12),
+            "{found:?}"
+        );
     }
 
     #[test]
     fn very_many_chunks_are_estimated_by_some() {
         let found = cut(1, 12_000.0).finds("RL023").unwrap();
-        assert!(matches!(found.worth, Some(Worth::Time { up_to, .. }) if up_to.get() > 8.0 && up_to.get() < 12.0), "{found:?}");
+        assert!(
+            matches!(found.worth, Some(Worth::Time { up_to, .. }) if up_to.get() > 8.0 && up_to.get() < 12.0),
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::diagnose::case::Case;
 use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::diagnose::phase::{Kind, Phase};
 use crate::estimate::Staged;
+use crate::facts::DeviceKind;
 use crate::graph::{Kind as Work, Operator};
 use crate::model::WeightFormat;
 use crate::units::Seconds;
@@ -32,10 +33,12 @@ const SAVES: f64 = 0.3;
 fn check(case: &Case<'_>) -> Option<Found> {
     let phase = case.phase(Kind::Decode)?;
     let step = case.placed.lower(&phase.step());
-    let format = step.graphs.iter().flat_map(|graph| &graph.operators).find_map(|operator| Some(narrow(operator)?.0))?;
+    let format =
+        step.graphs.iter().flat_map(|graph| &graph.operators).find_map(|operator| Some(narrow(operator)?.0))?;
     let narrow_alone = step.with(|operator| narrow(operator).map(|_| *operator));
     let wide_alone = narrow_alone.with(|operator| Some(widened(operator)));
-    let bytes = |step: &Staged| step.graphs.iter().map(|graph| graph.total(|operator| operator.weights).get()).sum::<f64>();
+    let bytes =
+        |step: &Staged| step.graphs.iter().map(|graph| graph.total(|operator| operator.weights).get()).sum::<f64>();
     let factor_of_bytes = bytes(&wide_alone) / bytes(&narrow_alone);
     let (is, was) = (multiplying(case, &narrow_alone)?, multiplying(case, &wide_alone)?);
     let factor = was / is;
@@ -65,22 +68,33 @@ fn check(case: &Case<'_>) -> Option<Found> {
 fn saves_nothing(case: &Case<'_>, phase: &Phase, step: &Staged, factor: f64) -> Option<Found> {
     let wide = step.with(|operator| Some(widened(operator))).cost(case.estimator.costing).ok()?.time;
     let saved = wide - case.cost(Kind::Decode).ok()?.time;
-    if factor <= 1.0 || !NEAR.contains(&(phase.measured / wide)) || saved / phase.measured < SAVES {
+    let cores = u64::from(case.inputs.profile.device.cores);
+    let has_another_cause = !case.inputs.scenario.offload.is_none()
+        || case
+            .inputs
+            .run
+            .load
+            .threads
+            .is_some_and(|threads| case.inputs.profile.device.kind == DeviceKind::Cpu && threads < cores);
+    if has_another_cause || factor <= 1.0 || !NEAR.contains(&(phase.measured / wide)) || saved / phase.measured < SAVES
+    {
         return None;
     }
     Some(
-        Found::new(Severity::Note, "narrow weights may save nothing: the run took as long as one with weights of 16 bits")
-            .number("measured", phase.measured.get(), EvidenceUnit::Seconds, phase.from.clone())
-            .number("with wide weights", wide.get(), EvidenceUnit::Seconds, "estimate")
-            .worth(Kind::Decode, saved),
+        Found::new(
+            Severity::Note,
+            "narrow weights may save nothing: the run took as long as one with weights of 16 bits",
+        )
+        .number("measured", phase.measured.get(), EvidenceUnit::Seconds, phase.from.clone())
+        .number("with wide weights", wide.get(), EvidenceUnit::Seconds, "estimate")
+        .worth(Kind::Decode, saved),
     )
 }
 
 /// The formats of a product whose weights are widened before they are multiplied, and how many outputs and inputs it has.
 fn narrow(operator: &Operator) -> Option<(WeightFormat, u64, u64)> {
-    let (weights, n, k) = match operator.kind {
-        Work::Product { weights, n, k, .. } | Work::Experts { weights, n, k, .. } => (weights, n, k),
-        _ => return None,
+    let (Work::Product { weights, n, k, .. } | Work::Experts { weights, n, k, .. }) = operator.kind else {
+        return None;
     };
     let is_widened = weights.element.format().bits < NARROW && weights.activations.format().bits >= 16;
     is_widened.then_some((weights, n, k))
@@ -140,6 +154,8 @@ mod tests {
         assert_eq!(measured(2.8e12, 3.0).finds("RL014"), None);
         assert_eq!(narrow(Run::qwen(), 5.0).finds("RL014"), None);
         assert_eq!(narrow(Run::qwen(), 40.0).finds("RL014"), None);
+        // What lies on the host is a cause of its own.
+        assert_eq!(narrow(Run::qwen(), 10.0).with(|typed| typed.host_weights = Some(0.1)).finds("RL014"), None);
         assert_eq!(Run::qwen().finds("RL014"), None);
         assert_eq!(Run::measured().finds("RL014"), None);
     }

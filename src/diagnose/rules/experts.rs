@@ -138,7 +138,11 @@ mod tests {
     fn a_batch_reads_more_experts_than_a_token() {
         let found = qwen3(16, 16.0).finds("RL013").unwrap();
         // 128 · (1 − (120/128)^16).
-        assert!(found.says.contains("reads 82 of 128 experts") && found.says.contains("the 8 of one token"), "{}", found.says);
+        assert!(
+            found.says.contains("reads 82 of 128 experts") && found.says.contains("the 8 of one token"),
+            "{}",
+            found.says
+        );
         assert!(matches!(found.worth, Some(Worth::Time { up_to, .. }) if up_to.get() > 0.008), "{found:?}");
     }
 

@@ -6,7 +6,7 @@ use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::diagnose::host::is_computed_there;
 use crate::diagnose::phase::Phase;
 use crate::diagnose::waterfall::Cause;
-use crate::units::Bytes;
+use crate::units::{Bytes, Seconds};
 
 pub(super) const RULE: Rule = Rule {
     id: "RL016",
@@ -27,10 +27,14 @@ fn check(case: &Case<'_>) -> Option<Found> {
     if case.inputs.scenario.offload.is_none() {
         return None;
     }
-    let found = case.phases.iter().filter_map(|phase| if case.is_unreachable() { unknown(case, phase) } else { known(case, phase) });
+    let found = case
+        .phases
+        .iter()
+        .filter_map(|phase| if case.is_unreachable() { unknown(case, phase) } else { known(case, phase) });
     let found = found.reduce(|a, b| if b.severity >= a.severity { b } else { a })?;
     let offload = case.inputs.scenario.offload;
-    let from = if is_computed_there(&case.inputs.run.load) { "layers that the run counts" } else { "the run, `--offload`" };
+    let computed_there = is_computed_there(case.inputs.run);
+    let from = if computed_there { "layers that the run counts" } else { "the run, `--offload`" };
     let mut found = found;
     for (what, share) in [("weights outside", offload.weights), ("cache outside", offload.kv)] {
         if share > 0.0 {
@@ -38,7 +42,7 @@ fn check(case: &Case<'_>) -> Option<Found> {
         }
     }
     let found = found.attempt("narrower weights or a narrower cache, so that all fits into the device's memory; `rooflab estimate` says what does");
-    Some(if is_computed_there(&case.inputs.run.load) {
+    Some(if computed_there {
         found.decide("the same run with other numbers of layers on the device (`-ngl`): each layer adds as much time as the host takes for it")
     } else {
         found.decide("the bandwidth of the link by itself (nvbandwidth: `host_to_device_memcpy_ce`)")
@@ -54,13 +58,20 @@ fn moved(case: &Case<'_>, phase: &Phase) -> Bytes {
 
 fn known(case: &Case<'_>, phase: &Phase) -> Option<Found> {
     let waited = phase.spent_on(Cause::Offload).filter(|spent| spent.share >= MATTERS)?;
+    if waited.share > 1.0 {
+        return Some(understated(case, phase, waited.time));
+    }
     let severity = if waited.share >= GRAVE { Severity::Warning } else { Severity::Note };
     let says = format!(
         "{} waits for {:.0} % of its time for what lies outside of the device's memory",
         phase.kind.word(),
         waited.share * 100.0
     );
-    let link = if case.inputs.host_link.is_some() { "estimate over `--host-link`" } else { "estimate over the profile's link to the host" };
+    let link = if case.inputs.host_link.is_some() {
+        "estimate over `--host-link`"
+    } else {
+        "estimate over the profile's link to the host"
+    };
     Some(
         Found::new(severity, says)
             .number("moved in a step", moved(case, phase).get(), EvidenceUnit::Bytes, "operator graph")
@@ -69,16 +80,44 @@ fn known(case: &Case<'_>, phase: &Phase) -> Option<Found> {
     )
 }
 
+/// A phase that took less than what lies outside takes by the link alone.
+fn understated(case: &Case<'_>, phase: &Phase, waited: Seconds) -> Found {
+    let moved = moved(case, phase);
+    let says = format!(
+        "{} took less time than what lies outside of the device's memory does over that link: the link is faster, or less lies there",
+        phase.kind.word()
+    );
+    Found::new(Severity::Warning, says)
+        .number("measured", phase.measured.get(), EvidenceUnit::Seconds, phase.from.clone())
+        .number("waited for", waited.get(), EvidenceUnit::Seconds, "estimate over the link")
+        .number("moved in a step", moved.get(), EvidenceUnit::Bytes, "operator graph")
+        .number(
+            "it took all of the time at",
+            moved.get() / phase.measured.get(),
+            EvidenceUnit::BytesPerSecond,
+            "the run",
+        )
+        .attempt("check the share that lay outside, and the link's bandwidth")
+}
+
 fn unknown(case: &Case<'_>, phase: &Phase) -> Option<Found> {
     let (moved, unexplained) = (moved(case, phase), rest(phase));
     if unexplained / phase.measured < MATTERS || moved.get() <= 0.0 {
         return None;
     }
-    let says = format!("{} needs what lies outside of the device's memory, over a link of which nothing is known", phase.kind.word());
+    let says = format!(
+        "{} needs what lies outside of the device's memory, over a link of which nothing is known",
+        phase.kind.word()
+    );
     Some(
         Found::new(Severity::Note, says)
             .number("moved in a step", moved.get(), EvidenceUnit::Bytes, "operator graph")
-            .number("it is all that is unexplained at", moved.get() / unexplained.get(), EvidenceUnit::BytesPerSecond, "waterfall")
+            .number(
+                "it is all that is unexplained at",
+                moved.get() / unexplained.get(),
+                EvidenceUnit::BytesPerSecond,
+                "waterfall",
+            )
             .attempt("give the link, so that its time is told from the rest: `--host-link 25GB/s,10us`"),
     )
 }
@@ -88,6 +127,7 @@ mod tests {
     use super::super::super::testing::{Run, ms};
     use crate::diagnose::{Cause, Severity, Worth};
     use crate::estimate::link::Link;
+    use crate::observe::{Source, Tool};
     use crate::units::{BytesPerSecond, Seconds};
 
     /// So much of 15.2 GB over 25 GB/s.
@@ -112,16 +152,28 @@ mod tests {
     }
 
     #[test]
+    fn a_run_faster_than_the_link_doubts_the_input() {
+        let found = offloaded(0.3, 20.0).finds("RL016").unwrap();
+        assert!(found.says.contains("the link is faster") && found.worth.is_none(), "{found:?}");
+    }
+
+    #[test]
     fn without_a_link_it_is_asked_for() {
         let run = Run { host_link: None, ..offloaded(0.3, 200.0) };
         let found = run.finds("RL016").unwrap();
         assert!(found.remedies[0].contains("--host-link") && found.worth.is_none(), "{found:?}");
-        assert!(run.diagnose().phases[0].absent.iter().any(|absent| absent.cause == Cause::Offload && absent.why.contains("--host-link")));
+        assert!(
+            run.diagnose().phases[0]
+                .absent
+                .iter()
+                .any(|absent| absent.cause == Cause::Offload && absent.why.contains("--host-link"))
+        );
     }
 
     #[test]
     fn counted_layers_are_computed_by_the_host() {
         let mut run = offloaded(0.3, 200.0).with(|typed| typed.host_weights = None);
+        run.observed.sources = vec![Source { tool: Tool::LlamaBench, version: None, file: None }];
         run.observed.load.device_layers = Some(20);
         let found = run.finds("RL016").unwrap();
         assert!(found.decide.unwrap().contains("-ngl"));

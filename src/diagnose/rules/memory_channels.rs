@@ -51,8 +51,16 @@ fn channels(case: &Case<'_>, phase: &Phase, all: f64) -> Option<Found> {
     let claim = std::iter::once(profile).chain(case.inputs.datasheet).find_map(|sheet| sheet.claim(READS));
     let found = match claim {
         Some(claim) if all < MISSING * claim.value => {
-            let says = format!("main memory is read at {:.0} % of what the maker states: channels may be empty", all / claim.value * 100.0);
-            let found = Found::new(Severity::Note, says).number("the maker's figure", claim.value, EvidenceUnit::BytesPerSecond, "datasheet");
+            let says = format!(
+                "main memory is read at {:.0} % of what the maker states: channels may be empty",
+                all / claim.value * 100.0
+            );
+            let found = Found::new(Severity::Note, says).number(
+                "the maker's figure",
+                claim.value,
+                EvidenceUnit::BytesPerSecond,
+                "datasheet",
+            );
             match phase.spent_on(Cause::Ceilings) {
                 Some(spent) => found.worth(Kind::Decode, spent.time),
                 None => found,
@@ -64,8 +72,11 @@ fn channels(case: &Case<'_>, phase: &Phase, all: f64) -> Option<Found> {
             if profile.device.cores < SEVERAL || all > NO_FASTER * one || all > ONE_CHANNEL {
                 return None;
             }
-            Found::new(Severity::Note, "all cores together read memory no faster than one does: it may have a single channel")
-                .number("one core reads", one, EvidenceUnit::BytesPerSecond, from.clone())
+            Found::new(
+                Severity::Note,
+                "all cores together read memory no faster than one does: it may have a single channel",
+            )
+            .number("one core reads", one, EvidenceUnit::BytesPerSecond, from.clone())
         }
     };
     Some(
@@ -84,7 +95,8 @@ fn remote(case: &Case<'_>, phase: &Phase, all: f64) -> Option<Found> {
     if device.cores < MANY || is_narrow || !FAR.contains(&(unexplained / phase.measured)) {
         return None;
     }
-    let says = "the run reached about half of the bandwidth that was measured: its weights may lie at another node of memory";
+    let says =
+        "the run reached about half of the bandwidth that was measured: its weights may lie at another node of memory";
     let bytes = phase.floor.as_ref().map_or(0.0, |floor| floor.bytes.get());
     Some(
         Found::new(Severity::Note, says)
@@ -99,11 +111,15 @@ fn remote(case: &Case<'_>, phase: &Phase, all: f64) -> Option<Found> {
 #[cfg(test)]
 mod tests {
     use super::super::super::testing::{Run, ms};
+    use crate::profile::Ceiling;
+    use crate::resource::Scope;
 
     /// The desktop with another bandwidth of all cores.
     fn reading(bandwidth: f64, tpot: f64) -> Run {
         let mut run = Run::processor().with(|typed| typed.tpot = Some(ms(tpot)));
-        run.profile.ceilings.retain(|ceiling| !(ceiling.resource.to_string().starts_with("memory.") && ceiling.scope == crate::resource::Scope::Device));
+        let reads =
+            |ceiling: &Ceiling| ceiling.scope == Scope::Device && ceiling.resource.to_string().ends_with(".read");
+        run.profile.ceilings.retain(|ceiling| !reads(ceiling));
         run.ceilings(&[("memory.read", &[(1e5, 2e12), (1e9, bandwidth)]), ("memory.dram.read", &[(1e9, bandwidth)])]);
         run
     }
@@ -133,7 +149,10 @@ mod tests {
     #[test]
     fn a_desktop_with_all_its_modules_and_a_gpu_are_no_finding() {
         assert_eq!(Run::processor().finds("RL018"), None);
-        assert_eq!(Run::processor().with(|typed| (typed.tpot, typed.threads) = (Some(ms(32.0)), Some(4))).finds("RL018"), None);
+        assert_eq!(
+            Run::processor().with(|typed| (typed.tpot, typed.threads) = (Some(ms(32.0)), Some(4))).finds("RL018"),
+            None
+        );
         assert_eq!(Run::measured().with(|typed| typed.tpot = Some(ms(11.0))).finds("RL018"), None);
     }
 }

@@ -95,7 +95,7 @@ mod tests {
     fn prompts(ttft: f64) -> Run {
         let mut run = Run::processor().with(|typed| (typed.tpot, typed.ttft) = (None, Some(ms(ttft))));
         run.profile.ceilings.retain(|ceiling| !ceiling.resource.to_string().starts_with("compute."));
-        run.ceilings(&[("compute.vector.f32", &[(0.0, 5.12e12)])]);
+        run.ceilings(&[("compute.vector.f32", &[(0.0, 5.12e12)]), ("compute.vector.bf16.f32", &[(0.0, 5.12e12)])]);
         run.put(Scope::Core, &[("compute.vector.f32", &[(0.0, 3.2e11)])]);
         for ceiling in &mut run.profile.ceilings {
             if let crate::profile::Outcome::Ok { points, .. } = &mut ceiling.outcome {

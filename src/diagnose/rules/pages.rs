@@ -13,7 +13,7 @@ pub(super) const RULE: Rule = Rule {
     explain: "A processor looks up where each page of memory lies, and remembers some thousand of them: with pages of 4 KiB that is a few megabytes, of a model of gigabytes. Every page is then looked up anew, and prefetching stops at its end. Streams lose some \
 per cent by it and scattered reads much more. Pages of 2 MiB are given where the system's policy is `always`, or where a program asks for them; a file that is mapped lies in the system's cache, in pages of 4 KiB whatever the policy.
 
-rooflab asks for huge pages and notes how much of its memory lay in them. It is noted where that was the case, the run's weights probably did not, and a tenth of the time of a step that is bound by memory is unexplained, but less than half: page walks do not take more. And it is noted where the \
+rooflab asks for huge pages and notes how much of its memory lay in them. It is noted where that was the case, the run's weights probably did not, and more than a seventh of the time of a step that is bound by memory is unexplained, but less than half: page walks do not take more. And it is noted where the \
 profile itself was measured in small pages and stays a tenth of the time behind the maker's figures. No estimate says what pages cost; counting the lookups does.",
     check,
 };
@@ -22,7 +22,9 @@ profile itself was measured in small pages and stays a tenth of the time behind 
 const MOSTLY: f64 = 0.5;
 /// Less memory than that tells nothing.
 const ENOUGH: u64 = 64 << 20;
-/// More of the time than that is not spent on looking up pages.
+/// The share of the time that looking up pages may be told from nothing by.
+const SEEN: f64 = 0.15;
+/// More of the time than that is not spent on it.
 const TOO_MUCH: f64 = 0.5;
 
 fn check(case: &Case<'_>) -> Option<Found> {
@@ -36,15 +38,22 @@ fn check(case: &Case<'_>) -> Option<Found> {
     let found = if share < MOSTLY { of_profile(phase)? } else { of_run(case, phase)? };
     let policy = profile.conditions.huge_pages.as_deref().unwrap_or("unknown");
     let from = || format!("profile `{}`", profile.name);
-    Some(found.number("the profile's memory in huge pages", share.min(1.0), EvidenceUnit::Share, from()).text("the system's policy", policy, from()))
+    Some(found.number("the profile's memory in huge pages", share.min(1.0), EvidenceUnit::Share, from()).text(
+        "the system's policy",
+        policy,
+        from(),
+    ))
 }
 
 fn of_profile(phase: &Phase) -> Option<Found> {
     phase.spent_on(Cause::Ceilings).filter(|spent| spent.share >= MATTERS)?;
     Some(
-        Found::new(Severity::Note, "the profile was measured in pages of 4 KiB: its ceilings may be those of looking them up")
-            .attempt("`echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled`, then `rooflab probe` again")
-            .decide("`rooflab profile diff` of both profiles"),
+        Found::new(
+            Severity::Note,
+            "the profile was measured in pages of 4 KiB: its ceilings may be those of looking them up",
+        )
+        .attempt("`echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled`, then `rooflab probe` again")
+        .decide("`rooflab profile diff` of both profiles"),
     )
 }
 
@@ -52,11 +61,14 @@ fn of_run(case: &Case<'_>, phase: &Phase) -> Option<Found> {
     let share = rest(phase) / phase.measured;
     let mapped = case.inputs.run.load.mapped;
     let are_given = case.inputs.profile.conditions.huge_pages.as_deref() == Some("always");
-    if !(MATTERS..TOO_MUCH).contains(&share) || (are_given && mapped != Some(true)) {
+    if !(SEEN..TOO_MUCH).contains(&share) || (are_given && mapped != Some(true)) {
         return None;
     }
-    let found = Found::new(Severity::Note, "the profile was measured in huge pages, and the run's weights were probably in pages of 4 KiB")
-        .number("unexplained", rest(phase).get(), EvidenceUnit::Seconds, "waterfall");
+    let found = Found::new(
+        Severity::Note,
+        "the profile was measured in huge pages, and the run's weights were probably in pages of 4 KiB",
+    )
+    .number("unexplained", rest(phase).get(), EvidenceUnit::Seconds, "waterfall");
     let found = if mapped == Some(true) { found.text("weights", "mapped from their file", "the run") } else { found };
     Some(
         found

@@ -32,7 +32,12 @@ fn waiting(case: &Case<'_>, phase: &Phase) -> Option<Found> {
     let found = Found::new(severity, says)
         .number("stages", step.graphs.len() as f64, EvidenceUnit::Count, "`--pp`")
         .number("parts that go through them", step.parts as f64, EvidenceUnit::Count, "sequences of a step")
-        .number("waiting", spent.time.get(), EvidenceUnit::Seconds, "estimate through all stages, less that of busy ones")
+        .number(
+            "waiting",
+            spent.time.get(),
+            EvidenceUnit::Seconds,
+            "estimate through all stages, less that of busy ones",
+        )
         .worth(phase.kind, spent.time);
     let found = if step.parts < step.graphs.len() as u64 {
         found.attempt(format!("{} sequences in flight or more, one for each stage", step.graphs.len()))

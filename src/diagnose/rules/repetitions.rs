@@ -39,7 +39,10 @@ fn of(case: &Case<'_>, quantity: Quantity) -> Option<Found> {
     let others = values.first.map(|first| (first, (mean * count as f64 - first) / (count - 1) as f64));
     let found = match (others, values.std) {
         (Some((first, others)), _) if others > 0.0 && first > others * (1.0 + MATTERS) => {
-            let says = format!("the first of {count} repetitions took {:.2}× as long as the others: it is a warm-up", first / others);
+            let says = format!(
+                "the first of {count} repetitions took {:.2}× as long as the others: it is a warm-up",
+                first / others
+            );
             let found = Found::new(Severity::Warning, says)
                 .number("the first", first, EvidenceUnit::Seconds, from.clone())
                 .number("mean of the others", others, EvidenceUnit::Seconds, from)
@@ -47,7 +50,10 @@ fn of(case: &Case<'_>, quantity: Quantity) -> Option<Found> {
             (found, mean - others)
         }
         (_, Some(std)) if std >= MATTERS * mean => {
-            let says = format!("{count} repetitions of the same work differ: their standard deviation is {:.0} % of the mean", std / mean * 100.0);
+            let says = format!(
+                "{count} repetitions of the same work differ: their standard deviation is {:.0} % of the mean",
+                std / mean * 100.0
+            );
             let found = Found::new(Severity::Note, says)
                 .number("mean", mean, EvidenceUnit::Seconds, from.clone())
                 .number("standard deviation", std, EvidenceUnit::Seconds, from)
@@ -66,7 +72,9 @@ fn of(case: &Case<'_>, quantity: Quantity) -> Option<Found> {
 
 /// The phase that a quantity is the time of.
 fn kind(case: &Case<'_>, quantity: Quantity) -> Option<Kind> {
-    let of = |phase: &&super::Phase| phase.quantity == quantity || (phase.kind == Kind::Prefill && quantity == Quantity::PrefillTime);
+    let of = |phase: &&super::Phase| {
+        phase.quantity == quantity || (phase.kind == Kind::Prefill && quantity == Quantity::PrefillTime)
+    };
     case.phases.iter().find(of).map(|phase| phase.kind)
 }
 
@@ -89,7 +97,10 @@ mod tests {
     fn a_slow_first_repetition_is_a_warm_up() {
         let found = repeated(Tool::LlamaBench, &[9e-3, 6e-3, 6e-3, 6e-3, 6e-3]).unwrap();
         assert!(found.severity == Severity::Warning && found.says.contains("1.50×"), "{}", found.says);
-        assert!(matches!(found.worth, Some(Worth::Time { up_to, .. }) if (up_to.get() - 0.6e-3).abs() < 1e-9), "{found:?}");
+        assert!(
+            matches!(found.worth, Some(Worth::Time { up_to, .. }) if (up_to.get() - 0.6e-3).abs() < 1e-9),
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -59,10 +59,13 @@ fn check(case: &Case<'_>) -> Option<Found> {
             .number("chance of a token", chance, EvidenceUnit::Share, "solved from those and the draft's length")
             .number("per token as it is", now.per_token.get(), EvidenceUnit::Seconds, by)
             .number("with the best draft", best.per_token.get(), EvidenceUnit::Seconds, by)
-            .worth(Kind::Decode, gained)
+            // Of as many tokens as a step yields.
+            .worth(Kind::Decode, gained * yields)
             .attempt(match best.length {
                 0 => "no speculation at this batch".to_owned(),
-                best => format!("a draft of {best} (vLLM: `num_speculative_tokens`; SGLang: `--speculative-num-steps`)"),
+                best => {
+                    format!("a draft of {best} (vLLM: `num_speculative_tokens`; SGLang: `--speculative-num-steps`)")
+                }
             })
             .decide("the same run without speculation: its time per token against this one"),
     )
@@ -130,7 +133,8 @@ mod tests {
 
     #[test]
     fn a_full_batch_has_nothing_to_speculate_with() {
-        let found = speculating(512, 5, 0.3, None).finds("RL017").unwrap();
+        let short = speculating(2048, 5, 0.1, None).with(|typed| (typed.prompt, typed.generate) = (Some(16), Some(16)));
+        let found = short.finds("RL017").unwrap();
         assert_eq!(found.severity, Severity::Warning, "{found:?}");
         assert!(found.remedies[0].contains("no speculation"), "{found:?}");
     }

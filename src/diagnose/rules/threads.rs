@@ -45,7 +45,8 @@ fn check(case: &Case<'_>) -> Option<Found> {
 
 fn fewer(case: &Case<'_>, threads: u64, cores: u64) -> Option<Found> {
     let other = with_threads(case.inputs.profile, threads, cores)?;
-    let lost = |phase: &Phase| -> Option<Seconds> { Some(case.on(phase.kind, &other)? - case.cost(phase.kind).ok()?.time) };
+    let lost =
+        |phase: &Phase| -> Option<Seconds> { Some(case.on(phase.kind, &other)? - case.cost(phase.kind).ok()?.time) };
     let lost = case.phases.iter().filter_map(|phase| Some((phase, lost(phase)?)));
     let (phase, lost) = lost.reduce(|a, b| if b.1 / b.0.measured > a.1 / a.0.measured { b } else { a })?;
     // What the run lost otherwise is in the rest, too; what it did not lose, threads did not take.
@@ -54,7 +55,7 @@ fn fewer(case: &Case<'_>, threads: u64, cores: u64) -> Option<Found> {
     }
     let worth = if rest(phase) < lost { rest(phase) } else { lost };
     Some(
-        Found::new(Severity::Warning, format!("{} ran on {threads} threads of {cores} cores", phase.kind.word()))
+        Found::new(Severity::Warning, format!("{} ran on {threads} of {cores} cores", phase.kind.word()))
             .number("longer by", lost.get(), EvidenceUnit::Seconds, "estimate of so many cores")
             .number("unexplained", rest(phase).get(), EvidenceUnit::Seconds, "waterfall")
             .worth(phase.kind, worth),
@@ -65,14 +66,22 @@ fn more(case: &Case<'_>, threads: u64, cores: u64) -> Option<Found> {
     let hardware = case.inputs.profile.device.logical_processors.map_or(cores, u64::from).max(cores);
     let phase = case.phases.iter().find(|phase| rest(phase) / phase.measured >= MATTERS)?;
     let (severity, says) = if threads > hardware {
-        (Severity::Warning, format!("{threads} threads ran on {hardware} hardware threads: they wait for their turn, and for one another"))
+        (
+            Severity::Warning,
+            format!(
+                "{threads} threads ran on {hardware} hardware threads: they wait for their turn, and for one another"
+            ),
+        )
     } else {
         (Severity::Note, format!("{threads} threads ran on {cores} cores, two on some of them"))
     };
     Some(
-        Found::new(severity, says)
-            .number("unexplained", rest(phase).get(), EvidenceUnit::Seconds, "waterfall")
-            .number("hardware threads", hardware as f64, EvidenceUnit::Count, format!("profile `{}`", case.inputs.profile.name)),
+        Found::new(severity, says).number("unexplained", rest(phase).get(), EvidenceUnit::Seconds, "waterfall").number(
+            "hardware threads",
+            hardware as f64,
+            EvidenceUnit::Count,
+            format!("profile `{}`", case.inputs.profile.name),
+        ),
     )
 }
 
@@ -115,14 +124,18 @@ mod tests {
     use crate::diagnose::{Severity, Worth};
 
     fn run(threads: u64, tpot: f64, ttft: Option<f64>) -> Run {
-        Run::processor().with(|typed| (typed.threads, typed.tpot, typed.ttft) = (Some(threads), Some(ms(tpot)), ttft.map(ms)))
+        Run::processor()
+            .with(|typed| (typed.threads, typed.tpot, typed.ttft) = (Some(threads), Some(ms(tpot)), ttft.map(ms)))
     }
 
     #[test]
     fn few_threads_lose_arithmetic_before_they_lose_memory() {
         // A quarter of the cores: prompts take four times as long, and decoding as long as before.
         let found = run(4, 16.5, Some(800.0)).finds("RL021").unwrap();
-        assert!(found.severity == Severity::Warning && found.says.starts_with("prefill ran on 4 threads of 16 cores"), "{found:?}");
+        assert!(
+            found.severity == Severity::Warning && found.says.starts_with("prefill ran on 4 of 16 cores"),
+            "{found:?}"
+        );
         let Some(Worth::Time { up_to, .. }) = found.worth else { panic!("{found:?}") };
         assert!(up_to.get() > 0.2 && up_to.get() < 0.6, "{found:?}");
         // One core fills half of the memory's bandwidth.

@@ -6,7 +6,7 @@ use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::diagnose::phase::Kind;
 use crate::diagnose::what_if::{is_arithmetic, scaled};
 use crate::observe::Quantity;
-use crate::profile::{Flag, Profile};
+use crate::profile::{Ceiling, Flag, Profile};
 use crate::resource::Scope;
 use crate::units::{Hertz, Seconds};
 
@@ -26,7 +26,8 @@ const SOME: f64 = 0.05;
 
 fn check(case: &Case<'_>) -> Option<Found> {
     let found = recorded(case).or_else(|| of_profile(case)).or_else(|| sustained(case))?;
-    let remedy = "a higher limit of power, better cooling, or fixed clocks, and a profile that was measured under the same ones";
+    let remedy =
+        "a higher limit of power, better cooling, or fixed clocks, and a profile that was measured under the same ones";
     Some(found.attempt(remedy))
 }
 
@@ -53,12 +54,18 @@ fn recorded(case: &Case<'_>) -> Option<Found> {
         found = found.number(format!("held down by {what}"), share, EvidenceUnit::Share, from);
     }
     if let Some(((ran, from), measured)) = slower {
-        found = found
-            .text("clock of the run", Hertz(ran).to_string(), from)
-            .text("clock of the profile", measured.to_string(), format!("profile `{}`", case.inputs.profile.name));
-        let at_that_clock = scaled(case.inputs.profile, |ceiling, _| {
-            if is_arithmetic(ceiling.resource) { ran / measured.get() } else { 1.0 }
-        });
+        found = found.text("clock of the run", Hertz(ran).to_string(), from).text(
+            "clock of the profile",
+            measured.to_string(),
+            format!("profile `{}`", case.inputs.profile.name),
+        );
+        let at_that_clock =
+            scaled(
+                case.inputs.profile,
+                |ceiling, _| {
+                    if is_arithmetic(ceiling.resource) { ran / measured.get() } else { 1.0 }
+                },
+            );
         let (of, lost) = change(case, &at_that_clock)?;
         found = found.worth(of, lost);
     }
@@ -67,12 +74,16 @@ fn recorded(case: &Case<'_>) -> Option<Found> {
 
 /// The highest clock of the profile's arithmetic.
 fn clock(profile: &Profile) -> Option<Hertz> {
-    let arithmetic = profile.ceilings.iter().filter(|ceiling| ceiling.scope == Scope::Device && is_arithmetic(ceiling.resource));
-    arithmetic.flat_map(|ceiling| ceiling.points()).filter_map(|point| point.clock).reduce(|a, b| if b > a { b } else { a })
+    let arithmetic =
+        profile.ceilings.iter().filter(|ceiling| ceiling.scope == Scope::Device && is_arithmetic(ceiling.resource));
+    arithmetic.flat_map(Ceiling::points).filter_map(|point| point.clock).reduce(|a, b| if b > a { b } else { a })
 }
 
 /// How much longer the phases take on another device, and of which that is the most.
 fn change(case: &Case<'_>, other: &Profile) -> Option<(Kind, Seconds)> {
+    if other == case.inputs.profile {
+        return None;
+    }
     let changes = case.phases.iter().filter_map(|phase| {
         let time = case.on(phase.kind, other)? - case.cost(phase.kind).ok()?.time;
         Some((phase.kind, time, time / phase.measured))
@@ -85,7 +96,9 @@ fn change(case: &Case<'_>, other: &Profile) -> Option<(Kind, Seconds)> {
 fn of_profile(case: &Case<'_>) -> Option<Found> {
     let profile = case.inputs.profile;
     let missing = |flag: &Flag| match flag {
-        Flag::Throttled { clock, highest } => Some(highest.get() / clock.get()).filter(|factor| factor.is_finite() && *factor > 1.0),
+        Flag::Throttled { clock, highest } => {
+            Some(highest.get() / clock.get()).filter(|factor| factor.is_finite() && *factor > 1.0)
+        }
         _ => None,
     };
     let faster = scaled(profile, |ceiling, point| {
@@ -99,31 +112,47 @@ fn of_profile(case: &Case<'_>) -> Option<Found> {
         return None;
     }
     let device = profile.ceilings.iter().filter(|ceiling| ceiling.scope == Scope::Device);
-    let points = device.flat_map(|ceiling| ceiling.points());
+    let points = device.flat_map(Ceiling::points);
     let held = points.filter(|point| point.flags.iter().any(|flag| missing(flag).is_some())).count();
-    Some(
-        Found::new(Severity::Note, "the profile was measured while the clock was held down: its ceilings are too low")
-            .number("points that are flagged", held as f64, EvidenceUnit::Count, format!("profile `{}`", profile.name))
-            .worth(of, gained)
-            .decide("`rooflab probe` again, with nothing else running, and `rooflab profile diff` of both"),
-    )
+    let from = format!("profile `{}`", profile.name);
+    let says = "the profile was measured while the clock was held down: its ceilings are too low";
+    let found = Found::new(Severity::Note, says)
+        .number("points that are flagged", held as f64, EvidenceUnit::Count, from.clone())
+        .worth(of, gained)
+        .decide("`rooflab probe` again, with nothing else running, and `rooflab profile diff` of both");
+    let conditions = [("governor", &profile.conditions.governor), ("limit", &profile.conditions.limit)];
+    let stated = conditions.into_iter().filter_map(|(what, is)| Some((what, is.as_ref()?)));
+    Some(stated.fold(found, |found, (what, is)| found.text(what, is.clone(), from.clone())))
 }
 
 /// A long load makes the device fall below its ceilings.
 fn sustained(case: &Case<'_>) -> Option<Found> {
-    let lasting = |point: &crate::profile::Point| point.steady.map_or(1.0, |steady| (steady.value / point.value).clamp(0.01, 1.0));
-    let later = scaled(case.inputs.profile, |ceiling, point| if is_arithmetic(ceiling.resource) { lasting(point) } else { 1.0 });
+    let lasting = |point: &crate::profile::Point| {
+        point.steady.map_or(1.0, |steady| (steady.value / point.value).clamp(0.01, 1.0))
+    };
+    let later = scaled(
+        case.inputs.profile,
+        |ceiling, point| if is_arithmetic(ceiling.resource) { lasting(point) } else { 1.0 },
+    );
     let (of, lost) = change(case, &later)?;
     let phase = case.phase(of)?;
     if lost / phase.measured < SOME || rest(phase) < lost {
         return None;
     }
     Some(
-        Found::new(Severity::Note, "under a long load this device falls below its ceilings, by what fits into what is unexplained")
-            .number("unexplained", rest(phase).get(), EvidenceUnit::Seconds, "waterfall")
-            .number("longer by", lost.get(), EvidenceUnit::Seconds, format!("profile `{}`, values of the long load", case.inputs.profile.name))
-            .worth(of, lost)
-            .decide("the clock during the run: `nvidia-smi -q -d CLOCK,PERFORMANCE`, `turbostat`"),
+        Found::new(
+            Severity::Note,
+            "under a long load this device falls below its ceilings, by what fits into what is unexplained",
+        )
+        .number("unexplained", rest(phase).get(), EvidenceUnit::Seconds, "waterfall")
+        .number(
+            "longer by",
+            lost.get(),
+            EvidenceUnit::Seconds,
+            format!("profile `{}`, values of the long load", case.inputs.profile.name),
+        )
+        .worth(of, lost)
+        .decide("the clock during the run: `nvidia-smi -q -d CLOCK,PERFORMANCE`, `turbostat`"),
     )
 }
 
@@ -161,10 +190,16 @@ mod tests {
     #[test]
     fn a_recorded_limit_or_a_lower_clock_is_a_warning() {
         let found = record(prompts(25.0), Quantity::PowerThrottled, 0.34).finds("RL015").unwrap();
-        assert!(found.severity == Severity::Warning && found.says.contains("power held the clock down for 34 %"), "{found:?}");
+        assert!(
+            found.severity == Severity::Warning && found.says.contains("power held the clock down for 34 %"),
+            "{found:?}"
+        );
         let found = record(prompts(30.0), Quantity::Clock, 1.32e9).finds("RL015").unwrap();
         // Two thirds of the clock: half as long again.
-        assert!(matches!(found.worth, Some(Worth::Time { up_to, .. }) if up_to.get() > 0.008 && up_to.get() < 0.012), "{found:?}");
+        assert!(
+            matches!(found.worth, Some(Worth::Time { up_to, .. }) if up_to.get() > 0.008 && up_to.get() < 0.012),
+            "{found:?}"
+        );
     }
 
     #[test]

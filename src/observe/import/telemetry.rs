@@ -49,10 +49,9 @@ fn aiperf(observation: &mut Observation, endpoints: &Object<'_>) {
 
 /// A metric with an object for each device; counters are as they stood, so that what was added is the largest less the smallest.
 fn genai_perf(observation: &mut Observation, stats: &Object<'_>) {
-    for (quantity, field) in [
-        (Quantity::PowerThrottled, "power_throttle_duration"),
-        (Quantity::HeatThrottled, "thermal_throttle_duration"),
-    ] {
+    for (quantity, field) in
+        [(Quantity::PowerThrottled, "power_throttle_duration"), (Quantity::HeatThrottled, "thermal_throttle_duration")]
+    {
         let Some(metric) = inner(stats, field) else { continue };
         // Written down as microseconds; the driver counts nanoseconds.
         let added = metric.entries().filter_map(|device| {
@@ -73,7 +72,8 @@ fn genai_perf(observation: &mut Observation, stats: &Object<'_>) {
 
 /// The share of the run for which a device was held down, of the one that was the longest. A time beyond the run is in another unit than it is said to be.
 fn throttled(observation: &mut Observation, quantity: Quantity, held: Vec<(f64, String)>) {
-    let Some(duration) = observation.load.duration.filter(|duration| *duration > 0.0) else { return };
+    let by_rate = || Some(observation.load.requests? as f64 / observation.typical(Quantity::RequestRate)?);
+    let Some(duration) = observation.load.duration.or_else(by_rate).filter(|duration| *duration > 0.0) else { return };
     if let Some((time, at)) = longest(held).filter(|(time, _)| (0.0..=duration).contains(time)) {
         observation.put(quantity, Distribution::single(time / duration), at);
     }
