@@ -220,7 +220,8 @@ fn a_product_of_numpy() {
 
 #[test]
 fn a_product_in_bf16_that_uses_slow_instructions() {
-    let found = document(&format!("diagnose -f {} --product 2048x2048x2048 --dtype bf16 --time 125.6ms", golden_cove()));
+    let found =
+        document(&format!("diagnose -f {} --product 2048x2048x2048 --dtype bf16 --time 125.6ms", golden_cove()));
     assert_eq!(found["schema"], "rooflab.product/1");
     let rules: Vec<&str> =
         found["findings"].as_array().unwrap().iter().map(|finding| finding["rule"].as_str().unwrap()).collect();
@@ -255,7 +256,8 @@ fn runs_made_on_the_measured_machine() {
     assert_eq!(code, 0, "{err}");
     assert!(out.contains("RL030 note"), "{out}");
     assert_snapshot!("pytorch", out);
-    let (code, out, err) = run(&format!("diagnose {} -m qwen2.5-0.5b -f {profile}", file("llama-bench-qwen2.5-0.5b.json")));
+    let (code, out, err) =
+        run(&format!("diagnose {} -m qwen2.5-0.5b -f {profile}", file("llama-bench-qwen2.5-0.5b.json")));
     assert_eq!(code, 0, "{err}");
     // What is generated begins with an empty cache there.
     assert!(out.contains("1 × 1 token at 32 of context"), "{out}");
@@ -275,7 +277,8 @@ fn kernels_of_a_profiler() {
     fails(&format!("diagnose {path}"), &["which device it ran on (`--profile`)"]);
     // Beside a run, both are said.
     let both = document(&format!("diagnose {path} {} -m llama-3.1-8b -f nvidia-h200-sxm", file("vllm-serve.json")));
-    let schemas: Vec<&str> = both.as_array().unwrap().iter().map(|document| document["schema"].as_str().unwrap()).collect();
+    let schemas: Vec<&str> =
+        both.as_array().unwrap().iter().map(|document| document["schema"].as_str().unwrap()).collect();
     assert_eq!(schemas, ["rooflab.diagnosis/1", "rooflab.kernels/1"]);
 }
 

@@ -8,8 +8,8 @@ use std::io;
 use std::path::Path;
 
 use rooflab::diagnose::{
-    DiagnoseError, Diagnosis, Inputs, KernelsDiagnosis, KernelsInputs, MeasuredLink, diagnose, diagnose_kernels, measured_link,
-    scenario,
+    DiagnoseError, Diagnosis, Inputs, KernelsDiagnosis, KernelsInputs, MeasuredLink, diagnose, diagnose_kernels,
+    measured_link, scenario,
 };
 use rooflab::estimate::cost::CostError;
 use rooflab::estimate::memory::Budget;
@@ -109,8 +109,9 @@ fn observed(arguments: &args::Diagnose) -> Result<Observed, CliError> {
     let is_typed = has_times || arguments.throughput.is_some();
     let runs = if runs.is_empty() && (kernels.is_empty() || is_typed) {
         if !is_typed && !arguments.files.is_empty() {
-            return Err(CliError::new("the files hold neither a run of a model nor kernels")
-                .with_hint("links are read beside a run: name its file too, or type its numbers, such as `--tpot 18.77ms`"));
+            return Err(CliError::new("the files hold neither a run of a model nor kernels").with_hint(
+                "links are read beside a run: name its file too, or type its numbers, such as `--tpot 18.77ms`",
+            ));
         }
         vec![typed.observation().map(|(run, _)| run).map_err(|error| refused(&error))?]
     } else {

@@ -99,7 +99,8 @@ fn of_collective(part: &Observation, curve: &Collective, operation: Operation) -
         .map(|link| (link, error(&link)))
         .filter(|(_, error)| error.is_finite())
         .reduce(|a, b| if b.1 < a.1 { b } else { a })?;
-    let (smallest, largest) = points.iter().fold((f64::INFINITY, 0.0_f64), |(a, b), (size, _)| (a.min(*size), b.max(*size)));
+    let (smallest, largest) =
+        points.iter().fold((f64::INFINITY, 0.0_f64), |(a, b), (size, _)| (a.min(*size), b.max(*size)));
     let from = format!(
         "{}: `{}` between {devices} devices at {} sizes from {} to {}, which the model meets within {:.0} % on average",
         file(part),
@@ -116,7 +117,12 @@ fn of_collective(part: &Observation, curve: &Collective, operation: Operation) -
 fn of_copies(part: &Observation) -> Option<MeasuredLink> {
     let between = |copy: &&Copy| copy.rows == Some(End::Device) && copy.columns == Some(End::Device);
     let values = |copy: &Copy| -> Vec<f64> {
-        copy.values.iter().flatten().filter_map(|value| *value).filter(|value| *value > 0.0 && value.is_finite()).collect()
+        copy.values
+            .iter()
+            .flatten()
+            .filter_map(|value| *value)
+            .filter(|value| *value > 0.0 && value.is_finite())
+            .collect()
     };
     let mut pairs = part.copies.iter().filter(between);
     let rates = pairs.find(|copy| copy.unit == Unit::BytePerSecond && copy.direction != Some(Direction::Both))?;

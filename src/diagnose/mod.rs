@@ -26,14 +26,14 @@ pub use case::{Case, DiagnoseError, Inputs, diagnose};
 pub use document::{Checked, Diagnosis, SCHEMA, schema};
 pub use finding::{Evidence, EvidenceUnit, Fact, Finding, Found, Severity, Worth};
 pub use kernels::{
-    Bound as KernelBound, KernelAccount, KernelNeed, KernelsDiagnosis, KernelsError, KernelsInputs, SCHEMA as KERNELS_SCHEMA,
-    diagnose_kernels, schema as kernels_schema,
+    Bound as KernelBound, KernelAccount, KernelNeed, KernelsDiagnosis, KernelsError, KernelsInputs,
+    SCHEMA as KERNELS_SCHEMA, diagnose_kernels, schema as kernels_schema,
 };
 pub use link::{LinkFacts, MeasuredLink, measured_link};
 pub use phase::{Figures, Kind, Phase};
 pub use product::{
-    Against, Product, ProductDiagnosis, ProductError, ProductInputs, Reference, SCHEMA as PRODUCT_SCHEMA, diagnose_product,
-    schema as product_schema,
+    Against, Product, ProductDiagnosis, ProductError, ProductInputs, Reference, SCHEMA as PRODUCT_SCHEMA,
+    diagnose_product, schema as product_schema,
 };
 pub use rules::{RULES, Rule, rule};
 pub use scenario::scenario;

@@ -85,9 +85,7 @@ fn text_of(bytes: Cow<'_, [u8]>) -> Result<Cow<'_, str>, ReadError> {
     let not_text = |error: std::str::Utf8Error| ReadError::NotText { at: error.valid_up_to() };
     match bytes {
         Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(not_text),
-        Cow::Owned(bytes) => {
-            String::from_utf8(bytes).map(Cow::Owned).map_err(|error| not_text(error.utf8_error()))
-        }
+        Cow::Owned(bytes) => String::from_utf8(bytes).map(Cow::Owned).map_err(|error| not_text(error.utf8_error())),
     }
 }
 
@@ -135,7 +133,9 @@ fn without_python_numbers(text: Cow<'_, str>) -> Cow<'_, str> {
     let mut at = 0;
     let mut quoted = false;
     while let Some(step) = bytes.get(at..).and_then(|rest| {
-        rest.iter().position(|byte| if quoted { matches!(byte, b'"' | b'\\') } else { matches!(byte, b'"' | b'-' | b'I' | b'N') })
+        rest.iter().position(|byte| {
+            if quoted { matches!(byte, b'"' | b'\\') } else { matches!(byte, b'"' | b'-' | b'I' | b'N') }
+        })
     }) {
         at += step;
         match bytes.get(at) {
@@ -165,7 +165,12 @@ mod tests {
     use super::*;
 
     fn addresses(text: &str) -> Vec<String> {
-        Input::new(Cow::Borrowed(text.as_bytes()), "folder/run.json").unwrap().documents.into_iter().map(|(at, _)| at).collect()
+        Input::new(Cow::Borrowed(text.as_bytes()), "folder/run.json")
+            .unwrap()
+            .documents
+            .into_iter()
+            .map(|(at, _)| at)
+            .collect()
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use super::block::{Bar, Block, Cell, Group, Row, Segment, Table, Tone};
 use super::estimate::{load_line, model_line};
 use crate::diagnose::{
-    Absent, Cause, Checked, Diagnosis, Evidence, EvidenceUnit, Fact, Figures, Finding, Kind, Phase, Rule, Severity, Spent, Worth,
+    Absent, Cause, Checked, Diagnosis, Evidence, EvidenceUnit, Fact, Figures, Finding, Kind, Phase, Rule, Severity,
+    Spent, Worth,
 };
 use crate::estimate::cost::Knowledge;
 use crate::units::{Seconds, Unit, human, percent};
@@ -112,8 +113,12 @@ fn account(phase: &Phase) -> Vec<Block> {
 
 /// What a step is. The floor is that of the maker's figures only where there are any.
 fn explain(phase: &Phase, on: Cause) -> String {
-    let is_makers = phase.floor.is_none_or(|floor| matches!(floor.knowledge, Knowledge::Datasheet));
-    if is_makers { on.explain().to_owned() } else { on.explain().replace("the datasheet's figures", "its measured peaks") }
+    let is_makers = phase.floor.is_none_or(|floor| matches!(floor.knowledge(), Knowledge::Datasheet));
+    if is_makers {
+        on.explain().to_owned()
+    } else {
+        on.explain().replace("the datasheet's figures", "its measured peaks")
+    }
 }
 
 /// The steps from the floor to a measured time, each with what is said of it. What is left over stays the last.
@@ -252,11 +257,7 @@ fn number(value: f64, unit: EvidenceUnit) -> String {
 /// Lines below a title; nothing where there are none.
 pub(super) fn list(title: &str, texts: &[String]) -> Vec<Block> {
     let lines = texts.iter().map(|text| Block::line(format!("  {text}"), Tone::Dim));
-    if texts.is_empty() {
-        Vec::new()
-    } else {
-        std::iter::once(Block::line(title, Tone::Plain)).chain(lines).collect()
-    }
+    if texts.is_empty() { Vec::new() } else { std::iter::once(Block::line(title, Tone::Plain)).chain(lines).collect() }
 }
 
 /// What was looked for and not found.
@@ -270,7 +271,8 @@ fn footer(document: &Diagnosis) -> Vec<Block> {
         .link
         .iter()
         .map(|link| {
-            let (bandwidth, latency) = (human(link.bandwidth.get(), Unit::BytePerSecond), human(link.latency.get(), Unit::Second));
+            let (bandwidth, latency) =
+                (human(link.bandwidth.get(), Unit::BytePerSecond), human(link.latency.get(), Unit::Second));
             Block::line(format!("link {bandwidth}, {latency}: {}", link.from), Tone::Plain)
         })
         .collect();

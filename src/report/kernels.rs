@@ -45,11 +45,7 @@ fn summary(document: &KernelsDiagnosis) -> Block {
     let mut cells = vec![Cell::new(format!("kernels  measured {}", time(document.time)), Tone::Strong)];
     if document.known.get() > 0.0 {
         let lost = document.known - document.ceiling;
-        cells.push(Cell::plain(format!(
-            "  at their ceilings {}, lost {}",
-            time(document.ceiling),
-            time(lost)
-        )));
+        cells.push(Cell::plain(format!("  at their ceilings {}, lost {}", time(document.ceiling), time(lost))));
         cells.push(Cell::new(format!("  {} reached", percent(document.reached())), Tone::Strong));
     }
     let unknown = document.time - document.known;

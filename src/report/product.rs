@@ -49,8 +49,11 @@ fn device(document: &ProductDiagnosis) -> String {
 fn measured(document: &ProductDiagnosis) -> Vec<Block> {
     let at = |time| in_scale(time, document.measured);
     let bound = if document.is_memory_bound { "memory" } else { "arithmetic" };
-    let shares: Vec<String> =
-        document.against.iter().map(|against| format!("{} of {}", percent(against.share), against.what.words())).collect();
+    let shares: Vec<String> = document
+        .against
+        .iter()
+        .map(|against| format!("{} of {}", percent(against.share), against.what.words()))
+        .collect();
     let mut second = vec![Cell::plain(format!("         {}", shares.join(", ")))];
     if let Some(floor) = document.floor {
         let gap = document.measured / floor;
@@ -60,7 +63,10 @@ fn measured(document: &ProductDiagnosis) -> Vec<Block> {
     vec![
         Block::Line(vec![
             Cell::new("product  ", Tone::Strong),
-            Cell::new(format!("measured {}, {}", at(document.measured), human(document.rate, document.unit)), Tone::Strong),
+            Cell::new(
+                format!("measured {}, {}", at(document.measured), human(document.rate, document.unit)),
+                Tone::Strong,
+            ),
             Cell::plain(format!("  estimate {}  {} reached", at(document.estimate), percent(document.reached()))),
         ]),
         Block::Line(second),

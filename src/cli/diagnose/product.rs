@@ -35,9 +35,12 @@ pub(super) fn of(
 fn refused(error: &ProductError) -> CliError {
     let message = CliError::new(error.to_string());
     match error {
-        ProductError::NoPeak { .. } => message
-            .with_hint("`rooflab probe` measures this machine; `rooflab profile show` says what a profile has"),
-        ProductError::Threads(_) => message.with_hint("leave `--threads` out, or name the profile of a processor with `-f`"),
+        ProductError::NoPeak { .. } => {
+            message.with_hint("`rooflab probe` measures this machine; `rooflab profile show` says what a profile has")
+        }
+        ProductError::Threads(_) => {
+            message.with_hint("leave `--threads` out, or name the profile of a processor with `-f`")
+        }
         ProductError::TooLarge(_) | ProductError::Number { .. } => message,
     }
 }

@@ -52,11 +52,7 @@ impl Document {
 }
 
 /// Writes diagnoses one after the other; in JSON, several are a list.
-pub(super) fn show(
-    context: &mut Context,
-    arguments: &args::Diagnose,
-    documents: &[Document],
-) -> Result<(), CliError> {
+pub(super) fn show(context: &mut Context, arguments: &args::Diagnose, documents: &[Document]) -> Result<(), CliError> {
     let path = arguments.output.as_deref().filter(|path| *path != Path::new("-"));
     let format = if context.json { Format::Json } else { arguments.format };
     let mut blocks: Vec<Block> = Vec::new();

@@ -76,9 +76,13 @@ impl<'a> Roofs<'a> {
 
     fn need(&self, of: Bound, resource: Resource, amount: f64) -> Option<KernelNeed> {
         match self.value(resource) {
-            Ok((rate, knowledge)) => {
-                Some(KernelNeed { of, resource: Some(resource), rate: Some(rate), time: Seconds(amount / rate), knowledge })
-            }
+            Ok((rate, knowledge)) => Some(KernelNeed {
+                of,
+                resource: Some(resource),
+                rate: Some(rate),
+                time: Seconds(amount / rate),
+                knowledge,
+            }),
             Err(why) => {
                 let mut unknown = self.unknown.borrow_mut();
                 if unknown.iter().all(|(known, _)| *known != resource) {

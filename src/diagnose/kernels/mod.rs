@@ -241,11 +241,17 @@ mod tests {
         let rows: Vec<(&str, Option<Bound>, Option<f64>)> = found
             .kernels
             .iter()
-            .map(|kernel| (kernel.name.as_str(), kernel.bound, kernel.lost.map(|lost| (lost.get() * 1e6).round() / 1e3)))
+            .map(|kernel| {
+                (kernel.name.as_str(), kernel.bound, kernel.lost.map(|lost| (lost.get() * 1e6).round() / 1e3))
+            })
             .collect();
         assert_eq!(
             rows,
-            [("gemm", Some(Bound::Compute), Some(25.0)), ("gemv", Some(Bound::Memory), Some(10.0)), ("unknown", None, None)]
+            [
+                ("gemm", Some(Bound::Compute), Some(25.0)),
+                ("gemv", Some(Bound::Memory), Some(10.0)),
+                ("unknown", None, None)
+            ]
         );
         assert!((found.reached() - 110.0 / 145.0).abs() < 1e-3, "{}", found.reached());
         assert_eq!(found.kernels[1].intensity, Some(6e9 / 3.35e9));
@@ -256,7 +262,8 @@ mod tests {
     #[test]
     fn a_measured_ceiling_counts_and_not_the_makers() {
         let mut profile = h100();
-        for (resource, value) in [("memory.dram.read", 3.0e12), ("memory.dram.copy", 2.7e12), ("memory.l2.read", 6e12)] {
+        for (resource, value) in [("memory.dram.read", 3.0e12), ("memory.dram.copy", 2.7e12), ("memory.l2.read", 6e12)]
+        {
             let key = Key { resource: resource.parse().unwrap(), scope: Scope::Device };
             let outcome = Outcome::Ok { points: vec![point(Some(1e11), value)], limit: None, plateau: None, fit: None };
             profile.ceilings.push(Ceiling::new(key, outcome));

@@ -251,13 +251,19 @@ mod tests {
         assert_eq!(found.absent.len(), 2);
         assert!((found.reached() - found.floor.unwrap() / found.measured).abs() < 1e-12);
         assert_eq!(of(Some(4)), Err(ProductError::Threads("nvidia-h100-sxm".to_owned())));
-        let thin = Product { shape: Shape { m: 1, n: 65536, k: 65536 }, dtype: DType::Bf16, time: Seconds(3e-3), threads: None };
+        let thin = Product {
+            shape: Shape { m: 1, n: 65536, k: 65536 },
+            dtype: DType::Bf16,
+            time: Seconds(3e-3),
+            threads: None,
+        };
         assert!(testing::of(profile, thin).unwrap().is_memory_bound);
     }
 
     #[test]
     fn faster_than_light_is_an_error_and_faster_than_measured_a_warning() {
-        let first = |rate| product(&golden_cove(), rate, Some(2)).findings.first().map(|finding| finding.found.severity);
+        let first =
+            |rate| product(&golden_cove(), rate, Some(2)).findings.first().map(|finding| finding.found.severity);
         assert_eq!(first(450e9), Some(Severity::Error));
         assert_eq!(first(360e9), Some(Severity::Warning));
         assert_eq!(first(300e9), None);

@@ -239,8 +239,12 @@ impl Asked<'_> {
         let sheets = || [Some(self.inputs.profile), self.inputs.datasheet].into_iter().flatten();
         let claims = peaks(dtype).into_iter().filter_map(|resource| {
             let claim = sheets().find_map(|sheet| sheet.claim(resource))?;
-            (claim.value > 0.0 && claim.value.is_finite() && claim.unit == resource.unit())
-                .then(|| Rate { resource, value: claim.value, from: claim.source.clone(), flags: Vec::new() })
+            (claim.value > 0.0 && claim.value.is_finite() && claim.unit == resource.unit()).then(|| Rate {
+                resource,
+                value: claim.value,
+                from: claim.source.clone(),
+                flags: Vec::new(),
+            })
         });
         claims.reduce(|a, b| if b.value > a.value { b } else { a })
     }
@@ -290,7 +294,9 @@ impl Asked<'_> {
             Answer::Known(known) => {
                 let (resource, word) = (stand_in(&known.how).unwrap_or(product), known.how.word());
                 match &known.how {
-                    How::Substituted { from, why, .. } => assumptions.push(format!("`{}` for `{product}`: {why}", from.resource)),
+                    How::Substituted { from, why, .. } => {
+                        assumptions.push(format!("`{}` for `{product}`: {why}", from.resource))
+                    }
                     How::Measured { .. } => {}
                     _ => assumptions.push(format!("`{product}` at {shape} is {word}, not measured{}", error(&known))),
                 }
@@ -329,7 +335,8 @@ impl Asked<'_> {
 fn restless(rate: &Rate) -> Option<String> {
     let mut words: Vec<&str> = rate.flags.iter().map(Flag::word).collect();
     words.dedup();
-    (!words.is_empty()).then(|| format!("`{}` would not hold still when it was measured: {}", rate.resource, words.join(", ")))
+    (!words.is_empty())
+        .then(|| format!("`{}` would not hold still when it was measured: {}", rate.resource, words.join(", ")))
 }
 
 /// The resource that stands for another.

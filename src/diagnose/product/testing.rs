@@ -15,11 +15,17 @@ use crate::workload::Shape;
 pub(in crate::diagnose) fn golden_cove() -> Profile {
     let mut profile = bundled_named("nvidia-h100-sxm").and_then(|bundled| bundled.profile()).unwrap().clone();
     profile.name = "two-cores.cpu".to_owned();
-    profile.device = Identity { cores: 2, isa: Some("x86_64".to_owned()), ..Identity::named("Two Cores", DeviceKind::Cpu) };
+    profile.device =
+        Identity { cores: 2, isa: Some("x86_64".to_owned()), ..Identity::named("Two Cores", DeviceKind::Cpu) };
     profile.datasheet = Vec::new();
     profile.matches = Vec::new();
     for (resource, scope, value, limit) in [
-        ("compute.vector.f32", Scope::Device, 340e9, Some((380e9, "2 cores × 64 operations per cycle × 2.97 GHz measured"))),
+        (
+            "compute.vector.f32",
+            Scope::Device,
+            340e9,
+            Some((380e9, "2 cores × 64 operations per cycle × 2.97 GHz measured")),
+        ),
         ("compute.vector.f32", Scope::Core, 175e9, Some((190e9, "64 operations per cycle × 2.97 GHz measured"))),
         ("compute.vector.bf16.f32", Scope::Device, 170e9, None),
         ("memory.dram.read", Scope::Device, 25e9, None),

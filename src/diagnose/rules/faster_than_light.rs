@@ -5,13 +5,13 @@ use crate::diagnose::case::Case;
 use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::diagnose::phase::{Figures, Kind, Phase};
 use crate::diagnose::product;
+use crate::diagnose::waterfall::Cause;
 use crate::diagnose::what_if::value;
 use crate::dtype::{DType, Kind as Format};
 use crate::facts::DeviceKind;
 use crate::graph::Kind as Work;
-use crate::resource::{ComputeUnit, Resource, Scope};
-use crate::diagnose::waterfall::Cause;
 use crate::observe::{Caveat, Quantity};
+use crate::resource::{ComputeUnit, Resource, Scope};
 use crate::units::Seconds;
 
 pub(super) const RULE: Rule = Rule {
@@ -82,11 +82,15 @@ fn is_integer_arithmetic(case: &Case<'_>, phase: &Phase) -> bool {
     let peaks = [ComputeUnit::Matrix, ComputeUnit::Vector].into_iter().filter_map(peak);
     let step = case.placed.lower(&phase.step());
     let integers = step.graphs.iter().flat_map(|graph| &graph.operators).any(|operator| match operator.kind {
-        Work::Product { weights, .. } | Work::Experts { weights, .. } => weights.element.format().kind == Format::Integer,
+        Work::Product { weights, .. } | Work::Experts { weights, .. } => {
+            weights.element.format().kind == Format::Integer
+        }
         _ => false,
     });
     let highest = peaks.fold(0.0, f64::max);
-    case.inputs.profile.device.kind == DeviceKind::Cpu && integers && floor.flops.get() / phase.measured.get() <= highest
+    case.inputs.profile.device.kind == DeviceKind::Cpu
+        && integers
+        && floor.flops.get() / phase.measured.get() <= highest
 }
 
 /// The floor by measured peaks, where there is one.
@@ -141,7 +145,8 @@ pub(super) fn of_product(case: &product::Case<'_>) -> Option<Found> {
     let impossible = beyond(references.maker.as_ref().ok(), margin);
     let (severity, rate, says) = if let Some(rate) = impossible {
         let percent = share(&rate) * 100.0;
-        let says = format!("the product is faster than light: {percent:.1} % of the maker's peak. An input is overstated");
+        let says =
+            format!("the product is faster than light: {percent:.1} % of the maker's peak. An input is overstated");
         (Severity::Error, rate, says)
     } else {
         let rate = beyond(references.peak.as_ref().ok(), COMES_BACK)?;
@@ -154,7 +159,9 @@ pub(super) fn of_product(case: &product::Case<'_>) -> Option<Found> {
     Some(if severity == Severity::Warning {
         found.attempt("measure the device again, with nothing else running: `rooflab probe`")
     } else {
-        found.attempt("check the threads, and that the product was waited for: libraries for GPUs return before it is done")
+        found.attempt(
+            "check the threads, and that the product was waited for: libraries for GPUs return before it is done",
+        )
     })
 }
 

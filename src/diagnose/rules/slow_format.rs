@@ -44,7 +44,11 @@ fn check(case: &Case<'_>) -> Option<Found> {
     }
     let rate = phase.floor?.flops.get() / phase.measured.get();
     let found = noted(case.inputs.profile, multiplied(case, phase)?, rate, "prompts are")?;
-    Some(found.number("their operations go at", rate, EvidenceUnit::FlopsPerSecond, phase.from.clone()).worth(Kind::Prefill, rest(phase)))
+    Some(
+        found
+            .number("their operations go at", rate, EvidenceUnit::FlopsPerSecond, phase.from.clone())
+            .worth(Kind::Prefill, rest(phase)),
+    )
 }
 
 /// The same of a matrix product.
@@ -65,10 +69,11 @@ pub(super) fn of_product(case: &product::Case<'_>) -> Option<Found> {
 /// The format that all products of a phase have their factors in.
 fn multiplied(case: &Case<'_>, phase: &Phase) -> Option<DType> {
     let step = case.placed.lower(&phase.step());
-    let mut formats = step.graphs.iter().flat_map(|graph| &graph.operators).filter_map(|operator| match operator.kind {
-        Work::Product { weights, .. } | Work::Experts { weights, .. } => Some(weights.element),
-        _ => None,
-    });
+    let mut formats =
+        step.graphs.iter().flat_map(|graph| &graph.operators).filter_map(|operator| match operator.kind {
+            Work::Product { weights, .. } | Work::Experts { weights, .. } => Some(weights.element),
+            _ => None,
+        });
     let first = formats.next()?;
     formats.all(|format| format == first).then_some(first)
 }
@@ -129,13 +134,20 @@ mod tests {
     fn products_at_the_rate_of_slow_instructions_are_noted() {
         // bf16 reaches 170 GFLOP/s, and f32 340.
         let found = product(DType::Bf16, 136e9).unwrap();
-        assert!(found.says.contains("at 80 % of what bf16 instructions") && found.says.contains("2.0×"), "{}", found.says);
+        assert!(
+            found.says.contains("at 80 % of what bf16 instructions") && found.says.contains("2.0×"),
+            "{}",
+            found.says
+        );
         assert!(found.worth.is_some() && found.decide.is_some());
     }
 
     #[test]
     fn faster_ones_and_other_formats_are_not() {
-        assert_eq!((product(DType::Bf16, 230e9), product(DType::Bf16, 50e9), product(DType::F32, 136e9)), (None, None, None));
+        assert_eq!(
+            (product(DType::Bf16, 230e9), product(DType::Bf16, 50e9), product(DType::F32, 136e9)),
+            (None, None, None)
+        );
     }
 
     #[test]
