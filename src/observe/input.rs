@@ -64,7 +64,7 @@ impl<'a> Input<'a> {
 
     /// Whether the first JSON object has all of these fields.
     pub(super) fn has(&self, fields: &[&str]) -> bool {
-        self.first().is_some_and(|object| fields.iter().all(|field| object.contains_key(*field)))
+        self.first().is_some_and(|object| fields.iter().all(|field| object.contains_key(field)))
     }
 
     /// The lines of a file that is not JSON, with their numbers.

@@ -201,7 +201,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
             self.0.take::<A::Error>(size_of::<Node>())?;
             list.push(element);
             if list.len() == PACKED && list.iter().all(|element| matches!(element, Node::Number(_))) {
-                return self.pack(list, elements);
+                return self.pack(&list, elements);
             }
         }
         list.shrink_to_fit();
@@ -226,7 +226,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
 impl Seed<'_> {
     /// Goes on with a list that begins with numbers, as long as there are no others.
-    fn pack<'de, A: SeqAccess<'de>>(self, list: Vec<Node>, mut elements: A) -> Result<Node, A::Error> {
+    fn pack<'de, A: SeqAccess<'de>>(self, list: &[Node], mut elements: A) -> Result<Node, A::Error> {
         let number = |node: &Node| match node {
             Node::Number(number) => number.as_f64(),
             _ => None,

@@ -45,7 +45,7 @@ pub fn diagnose_kernels(
     let mut kernels: Vec<KernelAccount> =
         inputs.run.kernels.iter().filter_map(|kernel| account(&roofs, kernel)).collect();
     let time: Seconds = kernels.iter().map(|kernel| kernel.total).sum();
-    if !(time.get() > 0.0) {
+    if time.get() <= 0.0 {
         return Err(KernelsError::NoTime);
     }
     for kernel in &mut kernels {

@@ -285,9 +285,10 @@ impl Asked<'_> {
         match answer {
             Answer::Missing { why } => Err(format!("no product in {dtype}: {why}")),
             Answer::Known(Known { how: How::Datasheet { .. }, .. }) => Err(NOTHING_MEASURED.to_owned()),
-            Answer::Known(Known { how: How::Substituted { from: Key { resource, .. }, why, .. }, .. })
-                if matches!(resource, Resource::Compute { .. }) =>
-            {
+            Answer::Known(Known {
+                how: How::Substituted { from: Key { resource: Resource::Compute { .. }, .. }, why, .. },
+                ..
+            }) => {
                 let only_claims = self.profile().ceilings.is_empty();
                 Err(if only_claims { NOTHING_MEASURED.to_owned() } else { format!("no product in {dtype}: {why}") })
             }
@@ -295,7 +296,7 @@ impl Asked<'_> {
                 let (resource, word) = (stand_in(&known.how).unwrap_or(product), known.how.word());
                 match &known.how {
                     How::Substituted { from, why, .. } => {
-                        assumptions.push(format!("`{}` for `{product}`: {why}", from.resource))
+                        assumptions.push(format!("`{}` for `{product}`: {why}", from.resource));
                     }
                     How::Measured { .. } => {}
                     _ => assumptions.push(format!("`{product}` at {shape} is {word}, not measured{}", error(&known))),
