@@ -20,7 +20,7 @@ use super::Answer;
 use super::args::diagnose::{self as args, Format};
 use super::context::Context;
 use super::error::CliError;
-use super::estimate::link;
+use super::estimate::{has_tokens_of, link};
 use super::lookup::load_and_note;
 use super::model::{cache_of, load_model, weights_of};
 
@@ -128,6 +128,7 @@ fn of_run(context: &mut Context, arguments: &args::Diagnose, run: &Observation) 
         ..Scenario::default()
     };
     let draft = arguments.draft.as_deref().map(|name| load_model(context, name, arguments.download)).transpose()?;
+    draft.as_ref().map_or(Ok(()), |draft| has_tokens_of(draft, &model))?;
     let draft = draft.map(|model| weights_of(&model, None).map(|(_, precision)| (model, precision))).transpose()?;
     let inputs = Inputs {
         run,
