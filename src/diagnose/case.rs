@@ -4,7 +4,9 @@ use jiff::Timestamp;
 
 use super::document::{Checked, Diagnosis, SCHEMA};
 use super::finding::Finding;
+use super::link::{LinkFacts, MeasuredLink};
 use super::phase::{Figures, Kind, Phase, measured};
+use super::restless::doubts;
 use super::rules::RULES;
 use super::waterfall::{Cause, Ladder, Level, steps};
 use crate::estimate::cost::{CostError, Costing, Launching, Options};
@@ -36,6 +38,8 @@ pub struct Inputs<'a> {
     pub scenario: Scenario,
     /// The link between them, where it is known.
     pub link: Option<Link>,
+    /// The measurement that the link comes from, where it was measured.
+    pub measured_link: Option<&'a MeasuredLink>,
     /// The link to what lies outside of their memory, where it is given; else that to the host, as far as the profile says.
     pub host_link: Option<Link>,
     /// The draft of speculative decoding, where it is known.
@@ -123,6 +127,9 @@ pub fn diagnose(inputs: &Inputs<'_>, rooflab: Source, created: Timestamp) -> Res
         }
     }
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.found.severity));
+    let mut caveats: Vec<String> = inputs.run.caveats.iter().map(ToString::to_string).collect();
+    caveats.extend(between_others(inputs));
+    caveats.extend(doubts(&case));
     let (weights, kv) = inputs.formats;
     let mut assumptions: Vec<String> = Vec::new();
     for phase in &case.phases {
@@ -146,10 +153,30 @@ pub fn diagnose(inputs: &Inputs<'_>, rooflab: Source, created: Timestamp) -> Res
         phases: case.phases,
         findings,
         checked,
-        caveats: inputs.run.caveats.iter().map(ToString::to_string).collect(),
+        link: inputs.link.map(|link| LinkFacts {
+            latency: link.latency(),
+            bandwidth: link.bandwidth(),
+            from: inputs.link_from().to_owned(),
+        }),
+        caveats,
         contradictions: inputs.run.contradictions().iter().map(ToString::to_string).collect(),
         assumptions,
     })
+}
+
+impl Inputs<'_> {
+    /// Where the link comes from.
+    #[must_use]
+    pub fn link_from(&self) -> &str {
+        self.measured_link.map_or("`--link`", |measured| measured.from.as_str())
+    }
+}
+
+/// What is said where the link was measured between more or fewer devices than share a layer.
+fn between_others(inputs: &Inputs<'_>) -> Option<String> {
+    let (measured, tensor) = (inputs.measured_link?.devices?, inputs.scenario.layout.tensor);
+    (tensor > 1 && measured != tensor)
+        .then(|| format!("the link was measured between {measured} devices, and {tensor} share each layer"))
 }
 
 /// Why nothing is known of the link that offloaded bytes come over, where there are any.

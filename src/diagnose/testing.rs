@@ -152,6 +152,7 @@ impl Run {
             datasheet: None,
             scenario: scenario(&run, &subject, self.profile.device.kind, &self.otherwise),
             link: self.link,
+            measured_link: None,
             host_link: self.host_link,
             draft: draft.map(|(model, precision)| Subject { model, precision, ..subject }),
         };
@@ -168,7 +169,8 @@ impl Run {
     }
 }
 
-fn point(at: Option<f64>, value: f64) -> Point {
+/// A point of a ceiling.
+pub(super) fn point(at: Option<f64>, value: f64) -> Point {
     Point {
         at,
         shape: None,

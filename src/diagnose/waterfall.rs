@@ -15,6 +15,8 @@ use crate::units::{Bytes, Seconds};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
+    /// Doing a matrix product's operations, or moving its matrices, whichever takes longer by the maker's figures.
+    Product,
     /// Reading the weights out of main memory, or multiplying by them, whichever takes longer by the maker's figures.
     Weights,
     /// The same of cached keys and values, and of attention's arithmetic.
@@ -45,7 +47,8 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause, in the order of the waterfall.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
+        Self::Product,
         Self::Weights,
         Self::Kv,
         Self::Ceilings,
@@ -65,6 +68,7 @@ impl Cause {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Product => "product",
             Self::Weights => "weights",
             Self::Kv => "kv",
             Self::Ceilings => "ceilings",
@@ -85,6 +89,7 @@ impl Cause {
     #[must_use]
     pub const fn explain(self) -> &'static str {
         match self {
+            Self::Product => "its operations, or its matrices out of main memory, at the maker's figures",
             Self::Weights => "weights read, or multiplied by, at the datasheet's figures",
             Self::Kv => "keys and values read, and attention's arithmetic, at the datasheet's figures",
             Self::Ceilings => "this device's measured peaks instead of the datasheet's",

@@ -223,9 +223,11 @@ impl Distribution {
 
     /// What can be said of samples. A percentile is only given when enough of them lie beyond it to mean something.
     #[must_use]
-    pub fn of_samples(samples: &[f64]) -> Self {
-        let mut sorted: Vec<f64> = samples.iter().copied().filter(|value| value.is_finite()).collect();
-        sorted.sort_by(f64::total_cmp);
+    pub fn of_samples(samples: Vec<f64>) -> Self {
+        let mut sorted = samples;
+        sorted.retain(|value| value.is_finite());
+        let first = sorted.first().copied();
+        sorted.sort_unstable_by(f64::total_cmp);
         let count = sorted.len();
         let (Some(&min), Some(&max)) = (sorted.first(), sorted.last()) else { return Self::default() };
         let mean = sorted.iter().sum::<f64>() / count as f64;
@@ -246,7 +248,7 @@ impl Distribution {
             std: (count > 1).then(|| variance.sqrt()),
             min: Some(min),
             max: Some(max),
-            first: samples.iter().copied().find(|value| value.is_finite()),
+            first,
             count: Some(count as u64),
         }
     }
@@ -306,15 +308,15 @@ mod tests {
     #[test]
     fn few_samples_have_no_percentiles() {
         let samples: Vec<f64> = (1..=5).map(f64::from).collect();
-        let few = Distribution::of_samples(&samples);
+        let few = Distribution::of_samples(samples);
         assert_eq!((few.mean, few.median, few.p90, few.p99), (Some(3.0), Some(3.0), None, None));
         assert_eq!((few.std, few.first), (Some(2.0_f64.sqrt()), Some(1.0)));
         let many: Vec<f64> = (0..=100).map(f64::from).collect();
-        let many = Distribution::of_samples(&many);
+        let many = Distribution::of_samples(many);
         assert_eq!((many.p90, many.p99), (Some(90.0), Some(99.0)));
-        assert!(Distribution::of_samples(&[]).is_empty());
-        assert!(Distribution::of_samples(&[f64::NAN]).is_empty());
-        assert_eq!(Distribution::of_samples(&[2.0]).std, None);
+        assert!(Distribution::of_samples(Vec::new()).is_empty());
+        assert!(Distribution::of_samples(vec![f64::NAN]).is_empty());
+        assert_eq!(Distribution::of_samples(vec![2.0]).std, None);
     }
 
     #[test]

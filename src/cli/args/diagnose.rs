@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use rooflab::diagnose::Severity;
+use rooflab::dtype::DType;
 use rooflab::estimate::offload::Share;
 use rooflab::units::Seconds;
+use rooflab::workload::Shape;
 
 use super::duration;
 use super::estimate::count;
@@ -15,6 +17,7 @@ use super::estimate::count;
 #[command(after_help = "Examples:
   rooflab diagnose bench.json -m llama-3.1-8b -f h200             a file of llama-bench, vLLM, SGLang, …
   rooflab diagnose -m qwen2.5-7b -f npu-64gb --batch 16 --prompt 1024 --generate 1024 --ttft 1088.62ms --tpot 18.77ms
+  rooflab diagnose --product 2048x2048x2048 --dtype f32 --time 95ms    a matrix product of NumPy, PyTorch or a BLAS
   rooflab diagnose bench.json -m llama-3.1-8b --fail-below 70%    a gate for continuous integration
   rooflab explain RL003                                           what a finding means")]
 pub(crate) struct Diagnose {
@@ -41,6 +44,18 @@ pub(crate) struct Diagnose {
     /// Format of cached keys and values, such as `bf16`, `fp8`, `int8`.
     #[arg(long, value_name = "FORMAT")]
     pub(crate) kv: Option<String>,
+
+    /// A matrix product that was timed, in place of a run of a model: m, n and k, such as `2048x2048x2048`.
+    #[arg(long, value_name = "MxNxK", requires_all = ["dtype", "time"], conflicts_with_all = ["files", "model", "ttft", "tpot", "latency", "throughput"])]
+    pub(crate) product: Option<Shape>,
+
+    /// Format of the product's factors, such as `f32`, `bf16`, `int8`.
+    #[arg(long, value_name = "FORMAT", requires = "product")]
+    pub(crate) dtype: Option<DType>,
+
+    /// Time of one product.
+    #[arg(long, value_name = "DURATION", value_parser = duration, requires = "product")]
+    pub(crate) time: Option<Seconds>,
 
     /// Sequences of a batch that began and ended together.
     #[arg(short, long, value_name = "N", value_parser = count)]
@@ -98,7 +113,7 @@ pub(crate) struct Diagnose {
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) dp: Option<u64>,
 
-    /// The link between devices, as bandwidth and latency: `450GB/s,5us`.
+    /// The link between devices, as bandwidth and latency: `450GB/s,5us`. Without it, that of a file of nccl-tests or nvbandwidth beside the run.
     #[arg(long, value_name = "BANDWIDTH,LATENCY")]
     pub(crate) link: Option<String>,
 

@@ -19,6 +19,7 @@ mod pages;
 mod pipeline;
 mod queueing;
 mod repetitions;
+mod slow_format;
 mod small_matrices;
 mod speculation;
 mod threads;
@@ -29,6 +30,7 @@ mod windows;
 use super::case::Case;
 use super::finding::Found;
 use super::phase::Phase;
+use super::product;
 use super::waterfall::Cause;
 use crate::units::Seconds;
 
@@ -72,6 +74,24 @@ pub static RULES: &[Rule] = &[
     chunks::RULE,            // RL023
     pipeline::RULE,          // RL024
     repetitions::RULE,       // RL025
+    slow_format::RULE,       // RL030
+];
+
+/// What a rule looks for in a matrix product.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ProductRule {
+    /// The rule.
+    pub(super) rule: &'static Rule,
+    /// Looks for it.
+    pub(super) check: fn(&product::Case<'_>) -> Option<Found>,
+}
+
+/// The rules that are asked of a matrix product.
+pub(super) static PRODUCT_RULES: &[ProductRule] = &[
+    ProductRule { rule: &faster_than_light::RULE, check: faster_than_light::of_product },
+    ProductRule { rule: &narrow_vectors::RULE, check: narrow_vectors::of_product },
+    ProductRule { rule: &threads::RULE, check: threads::of_product },
+    ProductRule { rule: &slow_format::RULE, check: slow_format::of_product },
 ];
 
 /// The rule of an id, in capitals or not.

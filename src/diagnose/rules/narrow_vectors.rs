@@ -4,6 +4,7 @@ use super::{Rule, rest};
 use crate::diagnose::case::Case;
 use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::diagnose::phase::{Kind, Phase};
+use crate::diagnose::product;
 use crate::diagnose::vectors::{Narrower, narrower};
 use crate::dtype::DType;
 use crate::facts::DeviceKind;
@@ -45,6 +46,21 @@ fn check(case: &Case<'_>) -> Option<Found> {
     )
 }
 
+/// The same of a matrix product on all cores.
+pub(super) fn of_product(case: &product::Case<'_>) -> Option<Found> {
+    let (product, device) = (&case.inputs.product, &case.inputs.profile.device);
+    let all = product.threads.is_none_or(|threads| threads >= u64::from(device.cores));
+    if device.kind != DeviceKind::Cpu || !all || case.rest() / product.time < LOST {
+        return None;
+    }
+    let found = narrower(case.inputs.profile, product.dtype, case.rate)?;
+    Some(
+        said(&found, "the product was", &case.inputs.profile.name)
+            .number("its operations go at", case.rate, EvidenceUnit::FlopsPerSecond, "operations over `--time`")
+            .worth_of_product(case.rest()),
+    )
+}
+
 /// Whether the products of a phase are of floats, which narrower sets multiply as f32.
 fn multiplies_floats(case: &Case<'_>, phase: &Phase) -> bool {
     let step = case.placed.lower(&phase.step());
@@ -71,6 +87,7 @@ fn said(found: &Narrower, what: &str, profile: &str) -> Found {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::product::testing::{golden_cove, product};
     use super::super::super::testing::{Run, ms};
     use crate::resource::Scope;
 
@@ -94,6 +111,17 @@ mod tests {
         // 512 tokens of 0.37 billion multiply-adds and attention: some 0.4 TFLOP, at 2 TFLOP/s.
         let found = prompts(190.0).finds("RL020").unwrap();
         assert!(found.says.contains("AVX2 reaches up to 50 %") && found.decide.is_some(), "{}", found.says);
+    }
+
+    #[test]
+    fn a_product_at_forty_per_cent_is_noted_too() {
+        let found = |rate: f64, threads| {
+            let findings = product(&golden_cove(), rate, threads).findings;
+            findings.into_iter().find(|finding| finding.rule == "RL020").map(|finding| finding.found)
+        };
+        let noted = found(136e9, None).unwrap();
+        assert!(noted.says.starts_with("the product was processed at 40 %") && noted.worth.is_some(), "{}", noted.says);
+        assert_eq!((found(136e9, Some(1)), found(270e9, None)), (None, None));
     }
 
     #[test]

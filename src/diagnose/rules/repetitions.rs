@@ -87,7 +87,7 @@ mod tests {
     fn repeated(tool: Tool, samples: &[f64]) -> Option<Found> {
         let mut run = Run::measured().with(|typed| typed.tpot = None);
         run.observed.sources = vec![Source { tool, version: None, file: Some("bench.json[0]".to_owned()) }];
-        let values = Distribution::of_samples(samples);
+        let values = Distribution::of_samples(samples.to_vec());
         let at = Some("bench.json[0].avg_ns".to_owned());
         run.observed.metrics.insert(Quantity::Tpot, Measured::stated(Quantity::Tpot, values, at));
         run.finds("RL025")

@@ -4,6 +4,7 @@ use super::{MATTERS, Rule, rest};
 use crate::diagnose::case::Case;
 use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::diagnose::phase::Phase;
+use crate::diagnose::product;
 use crate::diagnose::what_if::{READS, is_arithmetic, is_traffic, scaled, value};
 use crate::facts::DeviceKind;
 use crate::profile::Profile;
@@ -17,9 +18,14 @@ pub(super) const RULE: Rule = Rule {
 and may lose some, and where there are not as many of those either, a thread waits for its turn while all others wait for it at the end of every operator.
 
 It warns where a run on a processor used fewer threads than the profile has cores, and that is worth a tenth of the time or more and fits into what is unexplained: the estimate with arithmetic at the share of its threads, and memory at as many times one core's bandwidth, less the estimate of all cores. \
-It warns where there were more threads than hardware threads, and notes more threads than cores, if a tenth of the time or more is unexplained. The same run with one thread for each core decides.",
+It warns where there were more threads than hardware threads, and notes more threads than cores, if a tenth of the time or more is unexplained. The same run with one thread for each core decides.
+
+Of a matrix product, it notes where nobody said how many threads there were and the rate is what one core reaches by itself.",
     check,
 };
+
+/// The share of one core's rate at which a product looks as if one thread did it.
+const ABOUT_ONE: std::ops::RangeInclusive<f64> = 0.7..=1.1;
 
 fn check(case: &Case<'_>) -> Option<Found> {
     let device = &case.inputs.profile.device;
@@ -79,6 +85,23 @@ fn more(case: &Case<'_>, threads: u64, cores: u64) -> Option<Found> {
     )
 }
 
+/// A product as fast as one of several cores.
+pub(super) fn of_product(case: &product::Case<'_>) -> Option<Found> {
+    let cores = case.inputs.profile.device.cores;
+    let one = case.references.one_core.as_ref()?;
+    if case.inputs.product.threads.is_some() || !ABOUT_ONE.contains(&(case.rate / one.value)) {
+        return None;
+    }
+    Some(
+        Found::new(Severity::Note, format!("the product is as fast as one of the {cores} cores would be"))
+            .number("measured", case.rate, EvidenceUnit::FlopsPerSecond, "operations over `--time`")
+            .number(format!("`{}` on one core", one.resource), one.value, EvidenceUnit::FlopsPerSecond, one.from.clone())
+            .worth_of_product(case.rest())
+            .attempt(format!("as many threads as cores (`OMP_NUM_THREADS={cores}`, `torch.set_num_threads({cores})`); limits of the container and the affinity give fewer"))
+            .decide("the same product on one thread: as fast as before, one thread did it; slower, all took part and lose the time otherwise"),
+    )
+}
+
 /// The device with some of its cores: their share of arithmetic, and of memory what so many single cores read.
 fn with_threads(profile: &Profile, threads: u64, cores: u64) -> Option<Profile> {
     let share = threads as f64 / cores as f64;
@@ -96,6 +119,7 @@ fn with_threads(profile: &Profile, threads: u64, cores: u64) -> Option<Profile> 
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::product::testing::{golden_cove, product};
     use super::super::super::testing::{Run, ms};
     use crate::diagnose::{Severity, Worth};
 
@@ -122,6 +146,17 @@ mod tests {
     fn more_threads_than_the_hardware_has_are_a_warning() {
         assert_eq!(run(64, 25.0, None).finds("RL021").map(|found| found.severity), Some(Severity::Warning));
         assert_eq!(run(32, 25.0, None).finds("RL021").map(|found| found.severity), Some(Severity::Note));
+    }
+
+    #[test]
+    fn a_product_as_fast_as_one_core_is_noted() {
+        // One core multiplies at 140 GFLOP/s.
+        let found = |rate: f64, threads| {
+            let findings = product(&golden_cove(), rate, threads).findings;
+            findings.into_iter().find(|finding| finding.rule == "RL021").map(|finding| finding.found)
+        };
+        assert!(found(135e9, None).is_some_and(|found| found.decide.is_some()));
+        assert_eq!((found(135e9, Some(1)), found(250e9, None)), (None, None));
     }
 
     #[test]

@@ -2,14 +2,13 @@
 //!
 //! A row is one test at batch 1: `n_prompt` tokens processed (`pp`), `n_gen` generated one after the other (`tg`), or both, with `n_depth` tokens in the cache.
 
-use serde_json::{Map, Value};
-
 use super::{Importer, NANO, each, observation};
 use crate::observe::caveat::Caveat;
 use crate::observe::document::{Format, Load, Observation, Subject, Tool};
 use crate::observe::error::ReadError;
 use crate::observe::input::Input;
 use crate::observe::metric::{Distribution, Quantity};
+use crate::observe::node::{Fields, Node};
 use crate::observe::object::Object;
 use crate::observe::text;
 use crate::units::Bytes;
@@ -51,8 +50,8 @@ fn from_csv(input: &Input<'_>, header: usize) -> Result<Vec<Observation>, ReadEr
             let problem = format!("expected {} columns; there are {}", names.len(), record.len());
             return Err(ReadError::at(input.line(number), problem));
         }
-        let fields: Map<String, Value> =
-            names.iter().zip(&record).map(|(name, value)| (name.to_owned(), Value::from(value))).collect();
+        let fields: Fields =
+            names.iter().zip(&record).map(|(name, value)| (name.to_owned(), Node::from(value))).collect();
         observations.push(row(&Object::new(&fields, input.line(number)))?);
     }
     Ok(observations)
@@ -89,7 +88,7 @@ fn measure(observation: &mut Observation, object: &Object<'_>, prompt: f64, gene
         [(rate, "avg_ts", "stddev_ts", "samples_ts", 1.0), (time, "avg_ns", "stddev_ns", "samples_ns", NANO / steps)]
     {
         let mut values = object.mean_and_std(mean, std, factor)?;
-        values.fill_from(&Distribution::of_samples(&object.samples(samples, factor)));
+        values.fill_from(&Distribution::of_samples(object.samples(samples, factor)));
         observation.put(quantity, values, object.place(mean));
     }
     Ok(())

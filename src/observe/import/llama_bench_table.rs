@@ -26,7 +26,7 @@ fn cells(line: &str) -> Option<Vec<&str>> {
 }
 
 /// The line of the names of the columns.
-fn header<'a>(input: &Input<'a>) -> Option<(usize, Vec<&'a str>)> {
+fn header<'a>(input: &'a Input<'_>) -> Option<(usize, Vec<&'a str>)> {
     input.lines().find_map(|(number, line)| {
         let names = cells(line)?;
         (names.ends_with(&["test", "t/s"]) && names.first() == Some(&"model")).then_some((number, names))

@@ -63,7 +63,7 @@ fn load(object: &Object<'_>) -> Result<Load, ReadError> {
 /// `--save-detailed` keeps every request's times, in seconds: percentiles that the summary leaves out are found in them.
 pub(super) fn detail(observation: &mut Observation, object: &Object<'_>) {
     for (quantity, field) in [(Quantity::Ttft, "ttfts"), (Quantity::Itl, "itls")] {
-        let values = Distribution::of_samples(&object.samples(field, 1.0));
+        let values = Distribution::of_samples(object.samples(field, 1.0));
         match observation.metrics.get_mut(&quantity) {
             Some(measured) => measured.values.fill_from(&values),
             None => observation.put(quantity, values, object.place(field)),
