@@ -125,6 +125,7 @@ fn speculation_is_costed_as_it_runs() {
     assert_snapshot!("speculation", out);
     fails(&format!("{line} --acceptance 300%"), &["`--acceptance` is 3", "a share from 0 to 1"]);
     fails(&format!("{line} --acceptance 10% --draft nothing"), &["`nothing`", "hint:"]);
+    fails(&format!("{line} --acceptance 10% --draft llama-3.2-1b"), &["tokens", "hint: a draft must know the tokens"]);
 }
 
 /// What rules find in a run on the two cores of a measured guest.

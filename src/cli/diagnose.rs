@@ -25,7 +25,7 @@ use super::Answer;
 use super::args::diagnose as args;
 use super::context::Context;
 use super::error::CliError;
-use super::estimate::link;
+use super::estimate::{has_tokens_of, link};
 use super::lookup::load_and_note;
 use super::model::{cache_of, load_model, weights_of};
 use show::{Document, show};
@@ -165,6 +165,7 @@ fn of_run(
     let given = arguments.link.as_deref().map(|text| link("--link", text)).transpose()?;
     let measured_link = measured.filter(|_| given.is_none());
     let draft = arguments.draft.as_deref().map(|name| load_model(context, name, arguments.download)).transpose()?;
+    draft.as_ref().map_or(Ok(()), |draft| has_tokens_of(draft, &model))?;
     let draft = draft.map(|model| weights_of(&model, None).map(|(_, precision)| (model, precision))).transpose()?;
     let inputs = Inputs {
         run,

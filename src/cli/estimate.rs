@@ -23,8 +23,8 @@ use super::args::estimate::{self as args, Format};
 use super::context::Context;
 use super::error::CliError;
 use super::lookup::{load_and_note, or_this_machine};
-pub(super) use request::link;
 use request::{Draft, Request};
+pub(super) use request::{has_tokens_of, link};
 
 pub(crate) fn run(context: &mut Context, arguments: &args::Estimate) -> Result<Answer, CliError> {
     let request = Request::read(context, arguments)?;

@@ -128,6 +128,15 @@ fn formats(model: &Model, names: Option<&str>) -> Result<Vec<(String, Precision)
 /// Rows that a table of tokens may have more than another of the same tokens: tables are filled up for the hardware. As many as llama.cpp allows.
 const UNUSED_TOKENS: u64 = 128;
 
+/// Refuses a draft of other tokens than those of the model that checks them.
+pub(in crate::cli) fn has_tokens_of(draft: &Model, model: &Model) -> Result<(), CliError> {
+    if draft.vocab.abs_diff(model.vocab) <= UNUSED_TOKENS {
+        return Ok(());
+    }
+    let message = format!("`{}` has {} tokens and `{}` {}", draft.name, draft.vocab, model.name, model.vocab);
+    Err(CliError::new(message).with_hint("a draft must know the tokens of the model that checks it"))
+}
+
 /// `model:share`, a draft in the format it is stored in.
 fn draft(context: &mut Context, text: &str, model: &Model, arguments: &args::Estimate) -> Result<Draft, CliError> {
     let error =
@@ -135,10 +144,7 @@ fn draft(context: &mut Context, text: &str, model: &Model, arguments: &args::Est
     let (name, share) = text.rsplit_once(':').ok_or_else(error)?;
     let acceptance = share.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(error)?;
     let draft = load_model(context, name, arguments.download)?;
-    if draft.vocab.abs_diff(model.vocab) > UNUSED_TOKENS {
-        let message = format!("`{}` has {} tokens and `{}` {}", draft.name, draft.vocab, model.name, model.vocab);
-        return Err(CliError::new(message).with_hint("a draft must know the tokens of the model that checks it"));
-    }
+    has_tokens_of(&draft, model)?;
     let context = arguments.context.unwrap_or_else(|| arguments.prompt.saturating_add(arguments.generate));
     if let Some(longest) = draft.max_context.filter(|&longest| longest < context) {
         return Err(CliError::new(format!(
