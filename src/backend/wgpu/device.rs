@@ -1,0 +1,111 @@
+//! The open GPU: ready to run any workload.
+
+use std::mem::ManuallyDrop;
+
+use super::adapters::Adapter;
+use super::gpu::Gpu;
+use super::kernels::stream::Stream;
+use super::timing::{Bench, Clock, Timed};
+use crate::backend::time::Instant;
+use crate::backend::{BackendError, Device, Kernel, Stopwatch};
+use crate::facts::{ClockReading, Conditions, Identity, Observed, Timer};
+use crate::resource::{Access, Scope, StreamOp};
+use crate::workload::{GPU_STREAM_GRANULE, Kind, Workload};
+
+/// More than any device has; below it, sizes can be computed with without a thought of overflow.
+const MOST_BYTES: u64 = 1 << 48;
+
+pub(super) struct WgpuDevice {
+    identity: Identity,
+    gpu: ManuallyDrop<Gpu>,
+    clock: ManuallyDrop<Clock>,
+}
+
+impl WgpuDevice {
+    pub(super) fn open(adapter: &Adapter, index: usize, checks: bool) -> Result<Self, BackendError> {
+        Self::of(adapter.identity(index), Gpu::open(adapter, checks)?)
+    }
+
+    fn of(identity: Identity, gpu: Gpu) -> Result<Self, BackendError> {
+        let clock = Clock::new(&gpu)?;
+        let device = Self { identity, gpu: ManuallyDrop::new(gpu), clock: ManuallyDrop::new(clock) };
+        let trial = Stream::new(&device.gpu, Access::plain(StreamOp::Copy), 16 * GPU_STREAM_GRANULE, 1)?;
+        device.clock.learn(&device.gpu, |pass| trial.pass_over(0, 0, 1, pass))?;
+        drop(trial);
+        Ok(device)
+    }
+
+    /// Makes a program ready to be timed.
+    fn timed<'device, P: super::timing::Program + 'device>(
+        &'device self,
+        program: impl FnOnce(&Gpu) -> Result<P, BackendError>,
+    ) -> Result<Box<dyn Kernel + 'device>, BackendError> {
+        let bench = Bench { gpu: &self.gpu, clock: &self.clock };
+        Ok(Box::new(Timed::new(bench, program(bench.gpu)?)))
+    }
+}
+
+impl Drop for WgpuDevice {
+    /// A device that does not answer is left as it is: wgpu would wait for it.
+    fn drop(&mut self) {
+        if self.gpu.is_lost() {
+            return;
+        }
+        // SAFETY: both are dropped here and nowhere else, and not used afterwards.
+        unsafe {
+            ManuallyDrop::drop(&mut self.clock);
+            ManuallyDrop::drop(&mut self.gpu);
+        }
+    }
+}
+
+impl Device for WgpuDevice {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn conditions(&mut self) -> Conditions {
+        Conditions::default()
+    }
+
+    fn observed(&self) -> Observed {
+        Observed { memory_allocated: self.gpu.account.most.get(), ..Observed::default() }
+    }
+
+    fn timer(&mut self) -> Timer {
+        self.clock.timer()
+    }
+
+    /// No portable interface tells a GPU's clock.
+    fn clock(&mut self) -> Option<ClockReading> {
+        None
+    }
+
+    fn stopwatch(&self) -> Stopwatch {
+        let opened = Instant::now();
+        Box::new(move || opened.elapsed())
+    }
+
+    /// A GPU is one lane: WGSL cannot bind work to a multiprocessor.
+    fn lanes(&self, scope: Scope) -> u32 {
+        match scope {
+            Scope::Device => 1,
+            Scope::Core => 0,
+        }
+    }
+
+    fn largest_array(&self) -> Option<u64> {
+        Some(self.gpu.most_bytes())
+    }
+
+    fn prepare<'device>(&'device mut self, workload: &Workload) -> Result<Box<dyn Kernel + 'device>, BackendError> {
+        let bytes = workload.bytes_per_lane().saturating_mul(u64::from(workload.lanes));
+        if bytes > MOST_BYTES {
+            return Err(BackendError::OutOfMemory { bytes, cause: "no device has as much".to_owned() });
+        }
+        match workload.kind {
+            Kind::Stream { access, elements, parts } => self.timed(|gpu| Stream::new(gpu, access, elements, parts)),
+            _ => Err(BackendError::unsupported("there is no WGSL kernel for it")),
+        }
+    }
+}
