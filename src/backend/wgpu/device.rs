@@ -4,12 +4,17 @@ use std::mem::ManuallyDrop;
 
 use super::adapters::Adapter;
 use super::gpu::Gpu;
+use super::kernels::chase::Chase;
+use super::kernels::copy::Copy;
+use super::kernels::empty::{Alone, Empty};
+use super::kernels::gemv::Gemv;
+use super::kernels::multiply_add::MultiplyAdd;
 use super::kernels::stream::Stream;
 use super::timing::{Bench, Clock, Timed};
 use crate::backend::time::Instant;
 use crate::backend::{BackendError, Device, Kernel, Stopwatch};
 use crate::facts::{ClockReading, Conditions, Identity, Observed, Timer};
-use crate::resource::{Access, Scope, StreamOp};
+use crate::resource::{Access, Overhead, Scope, StreamOp};
 use crate::workload::{GPU_STREAM_GRANULE, Kind, Workload};
 
 /// More than any device has; below it, sizes can be computed with without a thought of overflow.
@@ -105,6 +110,20 @@ impl Device for WgpuDevice {
         }
         match workload.kind {
             Kind::Stream { access, elements, parts } => self.timed(|gpu| Stream::new(gpu, access, elements, parts)),
+            Kind::MultiplyAdd { unit, input, accumulate } => {
+                self.timed(|gpu| MultiplyAdd::new(gpu, unit, input, accumulate))
+            }
+            Kind::Gemv { weights, activations, rows, columns, parts } => {
+                self.timed(|gpu| Gemv::new(gpu, (weights, activations), (rows, columns, parts)))
+            }
+            Kind::Chase { bytes, hops } => self.timed(|gpu| Chase::new(gpu, bytes, hops)),
+            Kind::HostCopy { direction, bytes, buffers } => {
+                Ok(Box::new(Copy::new(&self.gpu, direction, bytes, buffers)?))
+            }
+            Kind::Empty { overhead: Overhead::Launch } => self.timed(Empty::new),
+            Kind::Empty { overhead: Overhead::Wake } => {
+                Ok(Box::new(Alone::new(Bench { gpu: &self.gpu, clock: &self.clock })?))
+            }
             _ => Err(BackendError::unsupported("there is no WGSL kernel for it")),
         }
     }

@@ -229,7 +229,7 @@ impl Gpu {
     }
 
     /// Sees that everything written is there.
-    fn flush(&self) -> Result<(), BackendError> {
+    pub(super) fn flush(&self) -> Result<(), BackendError> {
         let submission = self.scoped(|| self.queue.submit([]))?;
         self.wait(Some(submission))
     }
@@ -271,24 +271,27 @@ impl Gpu {
         bytes: u64,
         look: impl FnOnce(&[u8]) -> T,
     ) -> Result<T, BackendError> {
+        self.map(staging, wgpu::MapMode::Read)?;
+        let view = staging.raw.get_mapped_range(..bytes);
+        let view = view.map_err(|error| BackendError::System(format!("a buffer cannot be read back: {error}")))?;
+        let result = look(&view);
+        drop(view);
+        staging.raw.unmap();
+        Ok(result)
+    }
+
+    /// Maps a buffer once everything submitted is done.
+    pub(super) fn map(&self, staging: &Buffer, mode: wgpu::MapMode) -> Result<(), BackendError> {
         let (sender, receiver) = mpsc::channel();
         self.scoped(|| {
-            staging.raw.map_async(wgpu::MapMode::Read, ..bytes, move |result| {
+            staging.raw.map_async(mode, .., move |result| {
                 // Nobody listens any more when waiting has failed.
                 let _ = sender.send(result.map_err(|error| error.to_string()));
             });
         })?;
         self.wait(None)?;
-        let failed = |why: String| BackendError::System(format!("a buffer cannot be read back: {}", one_line(&why)));
-        receiver
-            .try_recv()
-            .map_err(|_| failed("the driver does not say that it is mapped".to_owned()))?
-            .map_err(failed)?;
-        let view = staging.raw.get_mapped_range(..bytes).map_err(|error| failed(error.to_string()))?;
-        let result = look(&view);
-        drop(view);
-        staging.raw.unmap();
-        Ok(result)
+        let said = receiver.try_recv().unwrap_or_else(|_| Err("the driver does not say that it is".to_owned()));
+        said.map_err(|why| BackendError::System(format!("a buffer cannot be mapped: {}", one_line(&why))))
     }
 
     /// Compiles a shader.

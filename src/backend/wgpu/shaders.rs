@@ -11,6 +11,8 @@ pub(super) struct Shader {
     /// The file it comes from.
     pub(super) file: &'static str,
     source: &'static str,
+    /// Files with functions that it calls.
+    included: Vec<(&'static str, &'static str)>,
     values: Vec<(&'static str, String)>,
     /// Pipeline constants.
     pub(super) constants: Vec<(&'static str, f64)>,
@@ -28,12 +30,18 @@ pub(super) use source;
 
 impl Shader {
     pub(super) const fn new((file, source): (&'static str, &'static str), entry: &'static str) -> Self {
-        Self { file, source, values: Vec::new(), constants: Vec::new(), entry }
+        Self { file, source, included: Vec::new(), values: Vec::new(), constants: Vec::new(), entry }
     }
 
     /// The same with a value for a name of the template.
     pub(super) fn with(mut self, name: &'static str, value: impl ToString) -> Self {
         self.values.push((name, value.to_string()));
+        self
+    }
+
+    /// The same with the functions of another file.
+    pub(super) fn including(mut self, file: (&'static str, &'static str)) -> Self {
+        self.included.push(file);
         self
     }
 
@@ -46,6 +54,9 @@ impl Shader {
     /// The shader's text.
     pub(super) fn text(&self) -> String {
         let mut text = self.source.to_owned();
+        for (_, source) in &self.included {
+            text += source;
+        }
         for (name, value) in &self.values {
             text = text.replace(&format!("{{{{{name}}}}}"), value);
         }
@@ -127,6 +138,7 @@ mod tests {
                 .write(&module, &info, None)
                 .unwrap_or_else(|e| panic!("{what}: {e}"));
             files.insert(shader.file);
+            files.extend(shader.included.iter().map(|(file, _)| *file));
         }
         let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders")).unwrap();
         let stems: std::collections::BTreeSet<String> =

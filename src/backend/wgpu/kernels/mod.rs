@@ -1,6 +1,12 @@
 //! The GPU's kernels, one file per family of workloads; each has its shader in the folder `shaders`, which says what it computes.
 
+pub(super) mod chase;
+pub(super) mod copy;
+pub(super) mod empty;
+pub(super) mod gemv;
+pub(super) mod multiply_add;
 pub(super) mod stream;
+mod words;
 
 use super::gpu::Pipeline;
 #[cfg(test)]
@@ -40,7 +46,9 @@ impl Dispatch<'_> {
     fn put(&self, pass: &mut wgpu::ComputePass<'_>) {
         pass.set_pipeline(&self.pipeline.raw);
         pass.set_bind_group(0, self.bindings, &[]);
-        pass.set_immediates(0, bytemuck::cast_slice(&self.immediates.words[..self.immediates.count]));
+        if self.immediates.count > 0 {
+            pass.set_immediates(0, bytemuck::cast_slice(&self.immediates.words[..self.immediates.count]));
+        }
         let rows = self.groups.div_ceil(MOST_GROUPS).max(1);
         pass.dispatch_workgroups(self.groups.div_ceil(rows) as u32, rows as u32, 1);
     }
@@ -49,5 +57,6 @@ impl Dispatch<'_> {
 /// Every specialisation of every shader.
 #[cfg(test)]
 pub(super) fn every_shader() -> Vec<Shader> {
-    stream::shaders()
+    let families = [stream::shaders(), multiply_add::shaders(), chase::shaders(), empty::shaders(), gemv::shaders()];
+    families.into_iter().flatten().collect()
 }
