@@ -27,3 +27,15 @@ fn words_of_bf16(numbers: vec4f) -> vec2u {
     let bits = bf16_bits(numbers);
     return vec2u(bits.x | (bits.y << 16u), bits.z | (bits.w << 16u));
 }
+
+fn bf16_2(word: u32) -> vec2f {
+    return bitcast<vec2f>(vec2u(word << 16u, word & 0xffff0000u));
+}
+
+fn f16_2(word: u32) -> vec2f {
+    return unpack2x16float(word);
+}
+
+fn int8_2(word: u32) -> vec2f {
+    return vec2f(unpack4xI8(word).xy);
+}

@@ -6,15 +6,19 @@ use super::adapters::Adapter;
 use super::gpu::Gpu;
 use super::kernels::chase::Chase;
 use super::kernels::copy::Copy;
+use super::kernels::decode::Decode;
 use super::kernels::empty::{Alone, Empty};
+use super::kernels::gemm::Gemm;
 use super::kernels::gemv::Gemv;
 use super::kernels::multiply_add::MultiplyAdd;
+use super::kernels::prefill::Prefill;
+use super::kernels::rowwise::Rowwise;
 use super::kernels::stream::Stream;
 use super::timing::{Bench, Clock, Timed};
 use crate::backend::time::Instant;
 use crate::backend::{BackendError, Device, Kernel, Stopwatch};
 use crate::facts::{ClockReading, Conditions, Identity, Observed, Timer};
-use crate::resource::{Access, Overhead, Scope, StreamOp};
+use crate::resource::{Access, Overhead, Phase, Scope, StreamOp};
 use crate::workload::{GPU_STREAM_GRANULE, Kind, Workload};
 
 /// More than any device has; below it, sizes can be computed with without a thought of overflow.
@@ -116,6 +120,21 @@ impl Device for WgpuDevice {
             Kind::Gemv { weights, activations, rows, columns, parts } => {
                 self.timed(|gpu| Gemv::new(gpu, (weights, activations), (rows, columns, parts)))
             }
+            Kind::Gemm { input, accumulate, shape, copies } => {
+                self.timed(|gpu| Gemm::new(gpu, (input, accumulate), shape, copies))
+            }
+            Kind::Attention { phase: Phase::Decode, kv, context, caches } => {
+                if caches != 1 {
+                    return Err(BackendError::unsupported("a GPU attends with many heads at once, not to caches in turn"));
+                }
+                self.timed(|gpu| Decode::new(gpu, kv, context, workload.lanes.into()))
+            }
+            Kind::Attention { phase: Phase::Prefill, kv, context, .. } => {
+                self.timed(|gpu| Prefill::new(gpu, kv, context, workload.lanes.into()))
+            }
+            Kind::Rowwise { op, dtype, rows, parts } => {
+                self.timed(|gpu| Rowwise::new(gpu, (op, dtype), (rows, parts)))
+            }
             Kind::Chase { bytes, hops } => self.timed(|gpu| Chase::new(gpu, bytes, hops)),
             Kind::HostCopy { direction, bytes, buffers } => {
                 Ok(Box::new(Copy::new(&self.gpu, direction, bytes, buffers)?))
@@ -124,7 +143,6 @@ impl Device for WgpuDevice {
             Kind::Empty { overhead: Overhead::Wake } => {
                 Ok(Box::new(Alone::new(Bench { gpu: &self.gpu, clock: &self.clock })?))
             }
-            _ => Err(BackendError::unsupported("there is no WGSL kernel for it")),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The open device: buffers, pipelines, and errors that end in a [`BackendError`] and never in a panic.
 
 use std::cell::Cell;
-use std::num::NonZeroU64;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
@@ -57,26 +56,6 @@ impl Report {
 /// A compute pipeline ready to run.
 pub(super) struct Pipeline {
     pub(super) raw: wgpu::ComputePipeline,
-}
-
-/// A part of a buffer that a kernel sees.
-#[derive(Clone, Copy)]
-pub(super) struct Window<'a> {
-    pub(super) buffer: &'a Buffer,
-    pub(super) start: u64,
-    pub(super) bytes: u64,
-}
-
-impl Buffer {
-    /// All of it.
-    pub(super) const fn whole(&self) -> Window<'_> {
-        Window { buffer: self, start: 0, bytes: self.bytes }
-    }
-
-    /// Some bytes from a place on.
-    pub(super) const fn window(&self, start: u64, bytes: u64) -> Window<'_> {
-        Window { buffer: self, start, bytes }
-    }
 }
 
 /// The open device.
@@ -321,13 +300,10 @@ impl Gpu {
     }
 
     /// Gives a pipeline its buffers, by the numbers of their bindings.
-    pub(super) fn bind(&self, pipeline: &Pipeline, windows: &[(u32, Window)]) -> Result<wgpu::BindGroup, BackendError> {
-        let mut entries = Vec::with_capacity(windows.len());
-        for &(binding, Window { buffer, start, bytes }) in windows {
-            let size = NonZeroU64::new(bytes);
-            let part = wgpu::BufferBinding { buffer: &buffer.raw, offset: start, size };
-            entries.push(wgpu::BindGroupEntry { binding, resource: wgpu::BindingResource::Buffer(part) });
-        }
+    pub(super) fn bind(&self, pipeline: &Pipeline, buffers: &[(u32, &Buffer)]) -> Result<wgpu::BindGroup, BackendError> {
+        let numbered = buffers.iter().map(|(binding, buffer)| (*binding, buffer.raw.as_entire_binding()));
+        let entries: Vec<_> =
+            numbered.map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource }).collect();
         self.scoped(|| {
             let layout = &pipeline.raw.get_bind_group_layout(0);
             self.device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout, entries: &entries })

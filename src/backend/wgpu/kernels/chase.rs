@@ -56,7 +56,7 @@ impl Chase {
         })?;
         let reached = gpu.buffer(4)?;
         let pipeline = gpu.pipeline(&shader())?;
-        let bindings = gpu.bind(&pipeline, &[(0, chain.whole()), (1, reached.whole())])?;
+        let bindings = gpu.bind(&pipeline, &[(0, &chain), (1, &reached)])?;
         let turns = hops.div_ceil(UNROLL).max(1);
         Ok(Self { cycle, turns, pipeline, bindings, reached, names: ["one invocation".to_owned()], _chain: chain })
     }

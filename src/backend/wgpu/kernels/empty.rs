@@ -28,7 +28,7 @@ pub(in crate::backend::wgpu) struct Empty {
 impl Empty {
     pub(in crate::backend::wgpu) fn new(gpu: &Gpu) -> Result<Self, BackendError> {
         let (pipeline, count) = (gpu.pipeline(&shader())?, gpu.buffer(4)?);
-        let bindings = gpu.bind(&pipeline, &[(0, count.whole())])?;
+        let bindings = gpu.bind(&pipeline, &[(0, &count)])?;
         Ok(Self { pipeline, bindings, count, names: ["in one pass".to_owned()] })
     }
 

@@ -198,9 +198,9 @@ impl Gemv {
                     continue;
                 }
                 let pipeline = gpu.pipeline(&format.shader((lanes, at_once), reduction))?;
-                let mut windows = vec![(0, matrix.whole()), (1, widened.whole()), (2, results.whole())];
+                let mut windows = vec![(0, &matrix), (1, &widened), (2, &results)];
                 if weights.format().kind == crate::dtype::Kind::Integer {
-                    windows.push((3, scales.whole()));
+                    windows.push((3, &scales));
                 }
                 let bindings = gpu.bind(&pipeline, &windows)?;
                 names.push(format!("{lanes} lanes, {at_once} rows, {}", reduction.word()));

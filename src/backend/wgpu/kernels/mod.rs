@@ -2,9 +2,13 @@
 
 pub(super) mod chase;
 pub(super) mod copy;
+pub(super) mod decode;
 pub(super) mod empty;
+pub(super) mod gemm;
 pub(super) mod gemv;
 pub(super) mod multiply_add;
+pub(super) mod prefill;
+pub(super) mod rowwise;
 pub(super) mod stream;
 mod words;
 
@@ -57,6 +61,16 @@ impl Dispatch<'_> {
 /// Every specialisation of every shader.
 #[cfg(test)]
 pub(super) fn every_shader() -> Vec<Shader> {
-    let families = [stream::shaders(), multiply_add::shaders(), chase::shaders(), empty::shaders(), gemv::shaders()];
+    let families = [
+        stream::shaders(),
+        multiply_add::shaders(),
+        chase::shaders(),
+        empty::shaders(),
+        gemv::shaders(),
+        gemm::shaders(),
+        rowwise::shaders(),
+        decode::shaders(),
+        prefill::shaders(),
+    ];
     families.into_iter().flatten().collect()
 }

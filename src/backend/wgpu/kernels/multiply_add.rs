@@ -236,7 +236,7 @@ impl MultiplyAdd {
         for &shape in format.shapes {
             for lanes in LANES.into_iter().filter(|&lanes| lanes <= gpu.limits.max_compute_invocations_per_workgroup) {
                 let pipeline = gpu.pipeline(&format.shader(shape, lanes))?;
-                let bindings = gpu.bind(&pipeline, &[(0, results.whole())])?;
+                let bindings = gpu.bind(&pipeline, &[(0, &results)])?;
                 let of_turn = format.ops * 2 * u64::from(shape.width * shape.chains * UNROLL);
                 names.push(format!("{} chains of {}, {lanes} lanes", shape.chains, shape.width));
                 let turns = MULTIPLY_ADD_OPS / of_turn;

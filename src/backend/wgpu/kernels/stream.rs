@@ -132,8 +132,8 @@ impl Stream {
         let (mut variants, mut names) = (Vec::new(), Vec::new());
         for walk in WALKS.into_iter().filter(|walk| walk.lanes <= gpu.limits.max_compute_invocations_per_workgroup) {
             let pipeline = gpu.pipeline(&walk.shader(op))?;
-            let mut windows: Vec<_> = (0..).zip(&inputs).map(|(binding, input)| (binding, input.whole())).collect();
-            windows.push((if op == StreamOp::Read { 3 } else { 2 }, output.whole()));
+            let mut windows: Vec<_> = (0..).zip(&inputs).map(|(binding, input)| (binding, input)).collect();
+            windows.push((if op == StreamOp::Read { 3 } else { 2 }, &output));
             let turns = walk.turns(op, vectors);
             let passes = (ALL_TURNS / (turns + 1)).min(DISPATCH / (4 * elements * op.arrays())).max(1);
             names.push(format!(

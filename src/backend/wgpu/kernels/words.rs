@@ -46,26 +46,23 @@ impl Reduction {
 /// Seeded random elements of a format, as they lie in memory.
 pub(super) fn random(dtype: DType, seed: Seed, count: usize) -> Vec<u8> {
     fn bytes<T: Element + bytemuck::Pod>(seed: Seed, count: usize) -> Vec<u8> {
-        (0..count as u32).flat_map(|index| bytemuck::bytes_of(&T::random(seed, index)).to_vec()).collect()
+        let elements: Vec<T> = (0..count as u32).map(|index| T::random(seed, index)).collect();
+        bytemuck::cast_slice(&elements).to_vec()
     }
     match dtype {
         DType::F32 => bytes::<f32>(seed, count),
-        DType::F16 => as_words(seed, count, |seed, index| f16::random(seed, index).to_bits()),
-        DType::Bf16 => as_words(seed, count, |seed, index| bf16::random(seed, index).to_bits()),
+        DType::F16 => bytes::<f16>(seed, count),
+        DType::Bf16 => bytes::<bf16>(seed, count),
         _ => bytes::<i8>(seed, count),
     }
-}
-
-fn as_words(seed: Seed, count: usize, bits: impl Fn(Seed, u32) -> u16) -> Vec<u8> {
-    (0..count as u32).flat_map(|index| bits(seed, index).to_ne_bytes()).collect()
 }
 
 /// The exact value of an element in memory.
 pub(super) fn value(dtype: DType, bytes: &[u8], index: usize) -> f64 {
     match dtype {
         DType::F32 => bytemuck::pod_read_unaligned::<f32>(&bytes[4 * index..][..4]).value(),
-        DType::F16 => f16::from_bits(bytemuck::pod_read_unaligned(&bytes[2 * index..][..2])).value(),
-        DType::Bf16 => bf16::from_bits(bytemuck::pod_read_unaligned(&bytes[2 * index..][..2])).value(),
+        DType::F16 => bytemuck::pod_read_unaligned::<f16>(&bytes[2 * index..][..2]).value(),
+        DType::Bf16 => bytemuck::pod_read_unaligned::<bf16>(&bytes[2 * index..][..2]).value(),
         _ => f64::from(bytes[index].cast_signed()),
     }
 }
