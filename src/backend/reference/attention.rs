@@ -28,18 +28,18 @@ pub(in crate::backend) fn weights(scores: impl Iterator<Item = f64> + Clone) -> 
 
 /// The exact results of some queries, divided by √dim already, over a context whose rows repeat: functions give the exact keys and values of a row. Every
 /// distinct row is computed with once, and counts as often as it appears.
-pub(in crate::backend) fn repeated(
+pub(in crate::backend) fn repeated<'rows>(
     first: usize,
     context: usize,
     queries: &[f32],
-    key: impl Fn(usize) -> Vec<f64>,
-    value: impl Fn(usize) -> Vec<f64>,
+    key: impl Fn(usize) -> &'rows [f64],
+    value: impl Fn(usize) -> &'rows [f64],
 ) -> Vec<f64> {
     let mut results = Vec::with_capacity(queries.len());
     let rows: Vec<usize> = (0..context.min(PERIOD)).map(|position| (first + position) % PERIOD).collect();
     let times = |index: usize| ((context - index).div_ceil(PERIOD)) as f64;
     for query in queries.chunks_exact(DIM) {
-        let dot = |row: usize| key(row).into_iter().zip(query).map(|(key, query)| key * f64::from(*query)).sum::<f64>();
+        let dot = |row: usize| key(row).iter().zip(query).map(|(key, query)| key * f64::from(*query)).sum::<f64>();
         let scores: Vec<f64> = rows.iter().map(|&row| dot(row) * (DIM as f64).sqrt()).collect();
         let (weights, _) = weights(scores.iter().copied());
         let sum: f64 = weights.iter().enumerate().map(|(index, weight)| weight * times(index)).sum();

@@ -50,8 +50,7 @@ pub(in crate::backend) fn row(op: RowwiseOp, row: usize, x: &dyn Fn(usize, usize
         RowwiseOp::Rope => (0..LENGTH)
             .map(|index| {
                 let (within, half) = (index % HEAD, HEAD / 2);
-                let angle =
-                    |part: usize| f64::from(table_of(op, row % PERIOD * HEAD + part * half + within % half));
+                let angle = |part: usize| f64::from(table_of(op, row % PERIOD * HEAD + part * half + within % half));
                 let partner = x(0, if within < half { index + half } else { index - half });
                 x(0, index) * angle(0) + if within < half { -partner } else { partner } * angle(1)
             })

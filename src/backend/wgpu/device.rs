@@ -125,16 +125,16 @@ impl Device for WgpuDevice {
             }
             Kind::Attention { phase: Phase::Decode, kv, context, caches } => {
                 if caches != 1 {
-                    return Err(BackendError::unsupported("a GPU attends with many heads at once, not to caches in turn"));
+                    return Err(BackendError::unsupported(
+                        "a GPU attends with many heads at once, not to caches in turn",
+                    ));
                 }
                 self.timed(|gpu| Decode::new(gpu, kv, context, workload.lanes.into()))
             }
             Kind::Attention { phase: Phase::Prefill, kv, context, .. } => {
                 self.timed(|gpu| Prefill::new(gpu, kv, context, workload.lanes.into()))
             }
-            Kind::Rowwise { op, dtype, rows, parts } => {
-                self.timed(|gpu| Rowwise::new(gpu, (op, dtype), (rows, parts)))
-            }
+            Kind::Rowwise { op, dtype, rows, parts } => self.timed(|gpu| Rowwise::new(gpu, (op, dtype), (rows, parts))),
             Kind::Chase { bytes, hops } => self.timed(|gpu| Chase::new(gpu, bytes, hops)),
             Kind::HostCopy { direction, bytes, buffers } => {
                 Ok(Box::new(Copy::new(&self.gpu, direction, bytes, buffers)?))
@@ -143,6 +143,68 @@ impl Device for WgpuDevice {
             Kind::Empty { overhead: Overhead::Wake } => {
                 Ok(Box::new(Alone::new(Bench { gpu: &self.gpu, clock: &self.clock })?))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::wgpu::adapters::Survey;
+    use crate::backend::wgpu::shaders::Shader;
+
+    /// The last device there is, which is a software one where one is installed.
+    fn device() -> Option<WgpuDevice> {
+        let adapters = Survey::take().adapters().ok()?;
+        Some(WgpuDevice::open(adapters.last()?, 0, false).unwrap())
+    }
+
+    #[test]
+    fn a_lost_device_is_an_error_from_then_on() {
+        let Some(mut device) = device() else { return };
+        let workload = Workload {
+            kind: Kind::Stream { access: Access::plain(StreamOp::Copy), elements: GPU_STREAM_GRANULE, parts: 1 },
+            lanes: 1,
+        };
+        {
+            let mut kernel = device.prepare(&workload).unwrap();
+            kernel.verify(0).unwrap();
+            kernel.run(0, 3).unwrap();
+        }
+        device.gpu.device.destroy();
+        for _ in 0..2 {
+            let result = device.prepare(&workload).and_then(|mut kernel| kernel.run(0, 1));
+            assert!(matches!(result, Err(BackendError::Lost(_))), "{result:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_driver_refuses_is_an_error() {
+        let Some(device) = device() else { return };
+        let wrong =
+            device.gpu.pipeline(&Shader::new(("wrong", "@compute @workgroup_size(1) fn main() { no(); }"), "main"));
+        assert!(matches!(wrong.map(|_| ()), Err(BackendError::System(text)) if text.contains("no definition")));
+        let many = device.gpu.pipeline(&Shader::new(("many", "@compute @workgroup_size(65536) fn main() {}"), "main"));
+        assert!(matches!(many.map(|_| ()), Err(BackendError::System(_))));
+        let large = device.gpu.buffer(u64::MAX / 2);
+        assert!(matches!(large.map(|_| ()), Err(BackendError::OutOfMemory { .. })));
+    }
+
+    #[test]
+    fn memory_is_counted_and_given_back() {
+        let Some(device) = device() else { return };
+        let before = device.gpu.account.most.get();
+        let first = device.gpu.buffer(before + 1024).unwrap();
+        assert_eq!(device.gpu.account.most.get(), before + 1024 + device.standing());
+        drop(first);
+        drop(device.gpu.buffer(before + 1024).unwrap());
+        assert_eq!(device.gpu.account.most.get(), before + 1024 + device.standing());
+    }
+
+    impl WgpuDevice {
+        /// Bytes of the clock's own buffers.
+        fn standing(&self) -> u64 {
+            if self.gpu.features.contains(wgpu::Features::TIMESTAMP_QUERY) { 256 + 16 } else { 0 }
         }
     }
 }

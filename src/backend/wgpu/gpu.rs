@@ -300,10 +300,13 @@ impl Gpu {
     }
 
     /// Gives a pipeline its buffers, by the numbers of their bindings.
-    pub(super) fn bind(&self, pipeline: &Pipeline, buffers: &[(u32, &Buffer)]) -> Result<wgpu::BindGroup, BackendError> {
+    pub(super) fn bind(
+        &self,
+        pipeline: &Pipeline,
+        buffers: &[(u32, &Buffer)],
+    ) -> Result<wgpu::BindGroup, BackendError> {
         let numbered = buffers.iter().map(|(binding, buffer)| (*binding, buffer.raw.as_entire_binding()));
-        let entries: Vec<_> =
-            numbered.map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource }).collect();
+        let entries: Vec<_> = numbered.map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource }).collect();
         self.scoped(|| {
             let layout = &pipeline.raw.get_bind_group_layout(0);
             self.device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout, entries: &entries })

@@ -126,9 +126,7 @@ impl Decode {
         gpu.write(&queries, |_, piece| piece.copy_from_slice(bytemuck::cast_slice(&self::queries())))?;
         let results = gpu.buffer(4 * heads * GROUP * DIM)?;
         let (attend, join) = (gpu.pipeline(&format.shader("k_attend"))?, gpu.pipeline(&format.shader("k_join"))?);
-        let fits = |&stretches: &u64| {
-            context.is_multiple_of(LANES * stretches) && context / stretches <= MOST_TOKENS
-        };
+        let fits = |&stretches: &u64| context.is_multiple_of(LANES * stretches) && context / stretches <= MOST_TOKENS;
         let (mut variants, mut names, mut buffers) = (Vec::new(), Vec::new(), Vec::new());
         for stretches in STRETCHES.into_iter().filter(fits) {
             let partial = gpu.buffer(4 * heads * stretches * GROUP * DIM)?;
@@ -177,17 +175,14 @@ impl Program for Decode {
         bench.gpu.poison(&self.results)?;
         bench.run(|pass| self.attend(variant, pass))?;
         let (kv, queries) = (self.format.kv, queries());
-        let exact = |rows: &Rows, seed, row: usize| -> Vec<f64> {
-            let scale = if self.format.is_scaled() { f64::from(scale(seed, row)) } else { 1.0 };
-            (0..DIM as usize).map(|index| value(kv, rows.row(row), index) * scale).collect()
-        };
+        let factor = |seed| move |row| if kv == DType::Int8 { f64::from(scale(seed, row)) } else { 1.0 };
+        let (keys, values) = (self.keys.exact(kv, factor(KEYS)), self.values.exact(kv, factor(VALUES)));
         let mut known: Vec<Option<Vec<f64>>> = vec![None; PERIOD];
         let results = bench.gpu.contents(&self.results)?;
         for (head, found) in results.chunks_exact((4 * GROUP * DIM) as usize).enumerate() {
             let first = head * self.context as usize % PERIOD;
             let expected = known[first].get_or_insert_with(|| {
-                let (key, value) = (|row| exact(&self.keys, KEYS, row), |row| exact(&self.values, VALUES, row));
-                repeated(first, self.context as usize, &queries, key, value)
+                repeated(first, self.context as usize, &queries, |row| &keys[row], |row| &values[row])
             });
             for (index, expected) in expected.iter().enumerate() {
                 let found = value(DType::F32, found, index);

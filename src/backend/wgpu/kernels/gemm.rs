@@ -90,7 +90,9 @@ impl Tile {
                 return format!("{to}[depth * {rows} + rows] = vec4(v0, v1, v2, v3);");
             }
             let line = |(depth, axis)| {
-                format!("{to}[(depth * 4u + {depth}u) * {rows} + rows] = vec4(v0.{axis}, v1.{axis}, v2.{axis}, v3.{axis});")
+                format!(
+                    "{to}[(depth * 4u + {depth}u) * {rows} + rows] = vec4(v0.{axis}, v1.{axis}, v2.{axis}, v3.{axis});"
+                )
             };
             [(0, 'x'), (1, 'y'), (2, 'z'), (3, 'w')].map(line).join("\n")
         };
@@ -176,7 +178,9 @@ impl Gemm {
         // Indices are 32 bits wide.
         let most = gpu.most_bytes().min(u64::from(u32::MAX));
         if bytes(m).max(bytes(n.saturating_mul(copies))).max(m.saturating_mul(n).saturating_mul(4)) > most {
-            return Err(BackendError::unsupported(format!("{shape}: a matrix is larger than the {most} bytes of a buffer")));
+            return Err(BackendError::unsupported(format!(
+                "{shape}: a matrix is larger than the {most} bytes of a buffer"
+            )));
         }
         let (a, b) = (Rows::new(input, k as usize, m, SEEDS.0), Rows::new(input, k as usize, n * copies, SEEDS.1));
         let (left, right) = (gpu.buffer(bytes(m))?, gpu.buffer(bytes(n * copies))?);

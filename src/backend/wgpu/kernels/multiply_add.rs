@@ -188,7 +188,11 @@ impl Format {
 
 /// The product of four pairs of signed bytes.
 fn dot(a: u32, b: u32) -> i32 {
-    a.to_le_bytes().into_iter().zip(b.to_le_bytes()).map(|(a, b)| i32::from(a.cast_signed()) * i32::from(b.cast_signed())).sum()
+    a.to_le_bytes()
+        .into_iter()
+        .zip(b.to_le_bytes())
+        .map(|(a, b)| i32::from(a.cast_signed()) * i32::from(b.cast_signed()))
+        .sum()
 }
 
 /// The shaders of every specialisation.
@@ -218,7 +222,12 @@ pub(in crate::backend::wgpu) struct MultiplyAdd {
 }
 
 impl MultiplyAdd {
-    pub(in crate::backend::wgpu) fn new(gpu: &Gpu, unit: ComputeUnit, input: DType, accumulate: DType) -> Result<Self, BackendError> {
+    pub(in crate::backend::wgpu) fn new(
+        gpu: &Gpu,
+        unit: ComputeUnit,
+        input: DType,
+        accumulate: DType,
+    ) -> Result<Self, BackendError> {
         if unit == ComputeUnit::Matrix {
             return Err(BackendError::unsupported(format!(
                 "WGSL reaches matrix units for f16 and f32 only, as an experiment (EXPERIMENTAL_COOPERATIVE_MATRIX), not for {input}"
@@ -299,7 +308,8 @@ impl Program for MultiplyAdd {
                 let tolerance = self.format.tolerance(variant.shape, turns);
                 let near = (found - expected).abs() <= tolerance;
                 if !near {
-                    let text = format!("thread {thread} has {found} after {turns} turns, the reference says {expected}");
+                    let text =
+                        format!("thread {thread} has {found} after {turns} turns, the reference says {expected}");
                     return Err(BackendError::WrongResult(text));
                 }
             }
@@ -332,7 +342,11 @@ mod tests {
                     let right = format.expected(shape, thread, turns);
                     let short = format.expected(shape, thread, turns - 1);
                     let tolerance = format.tolerance(shape, turns);
-                    assert!((right - short).abs() > tolerance, "{} {thread}: {right} {short} ±{tolerance}", format.input);
+                    assert!(
+                        (right - short).abs() > tolerance,
+                        "{} {thread}: {right} {short} ±{tolerance}",
+                        format.input
+                    );
                 }
             }
         }

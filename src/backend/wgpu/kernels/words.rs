@@ -87,6 +87,13 @@ impl Rows {
         &self.bytes[row % (self.bytes.len() / self.row) * self.row..][..self.row]
     }
 
+    /// The exact values of the rows that differ, each multiplied by something of its own.
+    pub(super) fn exact(&self, dtype: DType, factor: impl Fn(usize) -> f64) -> Vec<Vec<f64>> {
+        let rows = self.bytes.chunks_exact(self.row).enumerate();
+        let count = self.row * 8 / dtype.format().bits as usize;
+        rows.map(|(row, bytes)| (0..count).map(|index| value(dtype, bytes, index) * factor(row)).collect()).collect()
+    }
+
     /// Fills a piece of memory that begins at some byte.
     pub(super) fn fill(&self, start: u64, piece: &mut [u8]) {
         let mut from = (start % self.bytes.len() as u64) as usize;

@@ -191,12 +191,15 @@ impl<T: Element> Of<T> {
     /// The exact results.
     fn reference(of: &Reference<'_>, queries: &[f32]) -> Vec<f64> {
         let integers = T::DTYPE == DType::Int8;
-        let exact = |rows: &[u8], seed: Seed, row: usize| {
-            let scale = if integers { f64::from(scale(seed, row)) } else { 1.0 };
-            Self::row(rows, row).into_iter().map(|element| element.value() * scale).collect()
+        let exact = |rows: &[u8], seed: Seed| -> Vec<Vec<f64>> {
+            let of_row = |row| {
+                let scale = if integers { f64::from(scale(seed, row)) } else { 1.0 };
+                Self::row(rows, row).into_iter().map(|element| element.value() * scale).collect()
+            };
+            (0..PERIOD).map(of_row).collect()
         };
-        let (key, value) = (|row| exact(of.keys, KEYS, row), |row| exact(of.values, VALUES, row));
-        repeated(of.first, of.context, queries, key, value)
+        let (keys, values) = (exact(of.keys, KEYS), exact(of.values, VALUES));
+        repeated(of.first, of.context, queries, |row| &keys[row], |row| &values[row])
     }
 }
 
