@@ -49,6 +49,10 @@ impl Driver {
     fn verdicts(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Vec<(String, String, Verdict)> {
         let home = Home::new();
         let mut all = vec!["probe", "-d", "wgpu:0", "--check", "--effort", "quick", "--json"];
+        // A pattern has also measured what the effort would leave out.
+        if !arguments.contains(&"-p") {
+            all.extend(["-p", "*"]);
+        }
         all.extend(arguments);
         let (code, out, err) = self.run(&home, &all, environment);
         assert_eq!(code, 0, "{out}{err}");

@@ -98,7 +98,7 @@ const LEAST_FAR: u64 = 512 << 20;
 /// The same on a GPU that does not tell its caches: 8 times the largest there are, but for those of AMD's largest.
 const FAR_OF_GPU: u64 = 1 << 30;
 /// …and where a processor stands in for a GPU: its numbers mean nothing, and shall not take long.
-const FAR_OF_SOFTWARE: u64 = 16 << 20;
+const FAR_OF_SOFTWARE: u64 = 8 << 20;
 /// Bytes per lane that one iteration of a streaming kernel passes over, in large working sets.
 const PART: u64 = 2 << 20;
 /// Smallest matrix of a matrix–vector product, and smallest working set of a row-wise operator, per lane.
@@ -189,7 +189,9 @@ impl Sizes {
         let wanted = (CACHES * identity.last_level_cache(identity.cores)).max(least);
         // Memory is kept between steps: a tenth for all lanes, one for a single lane and half of one for what lanes share make the quarter we allow
         // ourselves.
-        let of_total = if identity.memory > 0 { identity.memory / 10 } else { LEAST_FAR };
+        // Backends of GPUs keep nothing.
+        let share = if identity.kind.is_gpu_like() { 4 } else { 10 };
+        let of_total = if identity.memory > 0 { identity.memory / share } else { LEAST_FAR };
         let of_available = available.map_or(u64::MAX, |available| available / 5);
         let of_array = device.largest_array().unwrap_or(u64::MAX);
         let far = wanted.min(of_total).min(of_available).min(of_array).max(1 << 20);
@@ -401,6 +403,9 @@ mod tests {
     use super::*;
     use crate::backend::mock::MockBackend;
     use crate::backend::{Backend, InPlace};
+    use crate::backend::{BackendError, Kernel, Stopwatch};
+    use crate::facts::{ClockReading, Conditions, Identity, Observed, Timer, TimerSource};
+    use crate::resource::{Access, Direction};
 
     fn request(patterns: &[&str], effort: Effort) -> Request {
         let patterns: Vec<String> = patterns.iter().map(ToString::to_string).collect();
@@ -453,6 +458,82 @@ mod tests {
         // Left out of a quick run of everything, measured when named.
         assert_eq!(plan_for(&["memory.dram.add_nt"], Effort::Quick).steps.len(), 1);
         assert!(plan_for(&[], Effort::Quick).left_out.iter().any(|key| key.to_string() == "memory.dram.add_nt"));
+    }
+
+    /// A GPU as portable interfaces show it: a name and its memory.
+    struct PlainGpu(Identity);
+
+    impl Device for PlainGpu {
+        fn identity(&self) -> &Identity {
+            &self.0
+        }
+
+        fn conditions(&mut self) -> Conditions {
+            Conditions::default()
+        }
+
+        fn observed(&self) -> Observed {
+            Observed::default()
+        }
+
+        fn timer(&mut self) -> Timer {
+            Timer { source: TimerSource::DeviceEvents, resolution: Seconds(1e-9), cost: Seconds(0.0) }
+        }
+
+        fn clock(&mut self) -> Option<ClockReading> {
+            None
+        }
+
+        fn stopwatch(&self) -> Stopwatch {
+            Box::new(|| Seconds(0.0))
+        }
+
+        fn lanes(&self, scope: Scope) -> u32 {
+            u32::from(scope == Scope::Device)
+        }
+
+        fn largest_array(&self) -> Option<u64> {
+            Some((2 << 30) - 16)
+        }
+
+        fn prepare<'device>(&'device mut self, _: &Workload) -> Result<Box<dyn Kernel + 'device>, BackendError> {
+            Err(BackendError::unsupported("it is only planned for"))
+        }
+    }
+
+    #[test]
+    fn a_gpu_is_planned_for_as_a_whole() {
+        for (kind, memory) in [(DeviceKind::Gpu, 0), (DeviceKind::Gpu, 24 << 30), (DeviceKind::Software, 2 << 30)] {
+            let device = PlainGpu(Identity { memory, ..Identity::named("plain", kind) });
+            for effort in [Effort::Quick, Effort::Normal, Effort::Thorough] {
+                let plan = plan(&device, None, request(&[], effort));
+                assert!(plan.steps.len() > 25 && plan.steps.iter().all(|step| step.scope == Scope::Device));
+                assert!(plan.memory <= if kind == DeviceKind::Software { FAR_OF_SOFTWARE } else { FAR_OF_GPU });
+                for workload in plan.steps.iter().flat_map(|step| &step.workloads) {
+                    match workload.kind {
+                        Kind::Stream { access, elements, parts } => {
+                            assert_eq!((parts, elements % GPU_STREAM_GRANULE), (1, 0));
+                            assert_eq!(access, Access::plain(access.op), "WGSL has no stores past the caches");
+                        }
+                        Kind::Gemv { rows, parts, .. } => assert_eq!((parts, rows % 4), (1, 0)),
+                        Kind::Attention { phase: Phase::Decode, kv, context, caches } => {
+                            assert_eq!(caches, 1);
+                            let bytes = cache_bytes(kv, context) * u64::from(workload.lanes);
+                            assert!(workload.lanes > 0 && bytes <= FAR_OF_GPU, "{workload:?}");
+                        }
+                        Kind::HostCopy { direction, .. } => assert_ne!(direction, Direction::Memcpy),
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_else_is_asked_for_a_link_to_the_host() {
+        let memcpy = |step: &Step| matches!(step.probe.family, Family::HostCopy(Direction::Memcpy));
+        let plan = plan_for(&["link.*"], Effort::Normal);
+        assert!(!plan.steps.is_empty() && plan.steps.iter().all(memcpy));
     }
 
     #[test]

@@ -29,6 +29,11 @@ fn shader((rows, keys): (u64, u64)) -> Shader {
         .with("SCALE", format!("{:?}", 1.0 / (DIM as f32).sqrt()))
 }
 
+/// Bytes of a workgroup's memory: queries in 32 bits, keys or values in 16, shares, and three numbers of each row.
+const fn staged((rows, keys): (u64, u64)) -> u64 {
+    4 * rows * DIM + 2 * keys * DIM + 4 * rows * keys + 12 * rows
+}
+
 /// The shaders of every specialisation.
 #[cfg(test)]
 pub(super) fn shaders() -> Vec<Shader> {
@@ -67,12 +72,18 @@ impl Prefill {
         }
         let results = gpu.buffer(4 * DIM * tokens * GROUP)?;
         let (mut variants, mut names) = (Vec::new(), Vec::new());
-        for (rows, keys) in BLOCKS {
+        let room = u64::from(gpu.limits.max_compute_workgroup_storage_size);
+        for (rows, keys) in BLOCKS.into_iter().filter(|&block| staged(block) <= room) {
             let pipeline = gpu.pipeline(&shader((rows, keys)))?;
             let bound = [(0, &inputs[0]), (1, &inputs[1]), (2, &inputs[2]), (3, &results)];
             let bindings = gpu.bind(&pipeline, &bound)?;
             names.push(format!("{rows} queries, {keys} keys"));
             variants.push((pipeline, bindings, rows));
+        }
+        if variants.is_empty() {
+            return Err(BackendError::unsupported(format!(
+                "a workgroup has {room} bytes of memory, too few for a block of keys"
+            )));
         }
         Ok(Self { heads, context, host, results, variants, names, _inputs: inputs })
     }

@@ -171,7 +171,11 @@ impl Operator {
 
     /// The ways to reduce that make a difference.
     fn reductions(&self, all: &'static [Reduction]) -> &'static [Reduction] {
-        if matches!(self.op, RowwiseOp::Softmax | RowwiseOp::RmsNorm) { all } else { &[Reduction::Tree] }
+        if self.reduces() { all } else { &[Reduction::Tree] }
+    }
+
+    const fn reduces(&self) -> bool {
+        matches!(self.op, RowwiseOp::Softmax | RowwiseOp::RmsNorm)
     }
 }
 
@@ -235,7 +239,8 @@ impl Rowwise {
                 let pipeline = gpu.pipeline(&operator.shader(format, lanes, reduction))?;
                 let windows: Vec<_> = arrays.iter().map(|(binding, buffer)| (*binding, buffer)).collect();
                 let bindings = gpu.bind(&pipeline, &windows)?;
-                names.push(format!("{lanes} lanes, {}", reduction.word()));
+                let way = if operator.reduces() { format!(", {}", reduction.word()) } else { String::new() };
+                names.push(format!("{lanes} lanes{way}"));
                 variants.push((pipeline, bindings));
             }
         }
