@@ -25,5 +25,5 @@ pub use kernels::kernels;
 pub use markdown::markdown;
 pub use model::{ModelView, model, models};
 pub use product::product;
-pub use profile::{list, profile};
+pub use profile::{list, not_of_hardware, profile};
 pub use text::{Style, text};
