@@ -104,8 +104,21 @@ fn what_does_not_fit_says_by_how_much_and_what_would() {
     insta::assert_snapshot!("too-large", out);
     assert!(out.contains("does not fit, by ") && out.contains("`--tp 8`"), "{out}");
     let many = output(&format!("{SMALL} -b 60"));
-    let remedies = "no more than 30 sequences; or no more than 656 tokens each; or a cache of fp8_e4m3; or weights of ";
+    let remedies = "no more than 38 sequences; or no more than 656 tokens each; or a cache of fp8_e4m3; or weights of ";
     assert!(many.contains(remedies), "{many}");
+    // The counts are of all devices.
+    let replicas = output(&format!("{SMALL} -b 240 --dp 4"));
+    assert!(replicas.contains("no more than 152 sequences; or no more than 656 tokens each; or "), "{replicas}");
+    assert!(replicas.contains("they do not fit into memory at the same time; 152 do"), "{replicas}");
+    // Memory has room for more than a step has tokens for.
+    let chunk = output(&format!("{SMALL} -b 32 --chunk 16"));
+    assert!(chunk.contains("fits: up to "), "{chunk}");
+    assert!(chunk.contains("a step has not enough tokens for all of them; 16 can run"), "{chunk}");
+    // What drivers keep is nothing, unless it is given.
+    let unknown = "drivers, libraries and captured graphs are counted as nothing";
+    assert!(chunk.contains(unknown), "{chunk}");
+    let reserved = output(&format!("{SMALL} --reserve 1.5GB --host 0.5ms"));
+    assert!(reserved.contains("├─ reserve  ") && !reserved.contains(unknown), "{reserved}");
 }
 
 #[test]

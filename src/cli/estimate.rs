@@ -98,7 +98,8 @@ fn answer(
         answer.frontier = estimator.frontier(scenario).map_err(|error| refused(&error))?;
     }
     if let Some(draft) = &request.draft {
-        answer.drafts = drafted(draft, request, estimator, costing)?;
+        let running = answer.served.metrics().map(|metrics| metrics.running);
+        answer.drafts = drafted(draft, request, estimator, costing, running)?;
     }
     if let Some(metrics) = answer.served.metrics().filter(|_| request.rates != Rates::default()) {
         // The tokens of one second.
@@ -113,6 +114,7 @@ fn drafted(
     request: &Request,
     estimator: &Estimator<'_>,
     costing: &Costing<'_>,
+    running: Option<f64>,
 ) -> Result<Vec<estimate::speculation::Draft>, CliError> {
     let scenario: &Scenario = &request.scenario;
     let small = draft.subject();
@@ -120,7 +122,7 @@ fn drafted(
     let large = estimator.place(scenario).map_err(indivisible)?;
     let small = estimate::Placed::new(&small, costing, &scenario.layout).map_err(indivisible)?;
     let (_, engine) = estimator.admit(scenario).map_err(|error| refused(&error))?;
-    let sequences = scenario.sequences(engine.admitted());
+    let sequences = scenario.sequences(engine.admitted(), running);
     let speculation = Speculation { acceptance: draft.acceptance, longest: 8 };
     drafts(&large, &small, &speculation, sequences, scenario.decode_context())
         .map(|drafts| drafts.lengths)

@@ -14,7 +14,8 @@ use crate::estimate::link::Link;
 use crate::estimate::memory::Admission;
 use crate::estimate::serving::{Engine, Metrics};
 use crate::estimate::{
-    EstimateError, Estimator, Hardware, Load, ModelFacts, Placed, Scenario, ScenarioFacts, Served, StagedCost, Subject,
+    Deployment, EstimateError, Estimator, Hardware, Load, ModelFacts, Placed, Scenario, ScenarioFacts, Served,
+    StagedCost, Subject,
 };
 use crate::graph::{Graph, Layout, Sequences, Step};
 use crate::observe::{Observation, Quantity};
@@ -70,8 +71,8 @@ pub struct Case<'a> {
     pub placed: Placed<'a>,
     /// What fits into memory.
     pub admission: Admission,
-    /// The engine that has room for it.
-    pub engine: Engine,
+    /// The engines that have room for it.
+    pub engine: Deployment,
     /// What requests see by the estimate; none where they are not answered.
     pub served: Option<Metrics>,
     /// The phases that were measured.
@@ -148,7 +149,7 @@ pub fn diagnose(inputs: &Inputs<'_>, rooflab: Source, created: Timestamp) -> Res
         sources: inputs.run.sources.clone(),
         model: ModelFacts::new(inputs.subject.model, weights, kv),
         scenario: ScenarioFacts::from(&inputs.scenario),
-        hardware: Hardware::new(inputs.profile, case.engine.devices),
+        hardware: Hardware::new(inputs.profile, case.engine.devices()),
         datasheet: inputs.datasheet.map(|sheet| sheet.name.clone()),
         phases: case.phases,
         findings,
@@ -201,7 +202,8 @@ impl<'a> Case<'a> {
         // Engines cut what they go through at once, also where nobody said how; memory is not set aside for all prompts of a large batch.
         let at_once = inputs.scenario.chunk.unwrap_or_else(|| inputs.scenario.request.prompt.max(USUAL_TOKENS));
         let (admission, engine) = estimator.admit(&Scenario { chunk: Some(at_once), ..inputs.scenario })?;
-        let engine = Engine { max_batched_tokens: inputs.scenario.chunk, ..engine };
+        let each = Engine { max_batched_tokens: inputs.scenario.chunk, ..engine.engine };
+        let engine = Deployment { engine: each, ..engine };
         let served = match estimator.serve(&inputs.scenario, &placed, &engine)? {
             Served::Steady(metrics) => Some(metrics),
             Served::Saturated { .. } | Served::TooMany { .. } => None,
@@ -258,7 +260,7 @@ impl<'a> Case<'a> {
     /// The sequences of a phase's step: the prompts of a batch, or that of one request; and what decodes together, in the middle of the output.
     fn group(&self, kind: Kind) -> Sequences {
         let scenario = &self.inputs.scenario;
-        let sequences = scenario.sequences(self.engine.admitted());
+        let sequences = scenario.sequences(self.engine.admitted(), self.served.map(|served| served.running));
         match kind {
             Kind::Prefill => {
                 let depth = self.inputs.run.load.depth.map_or(0, |depth| depth.round() as u64);

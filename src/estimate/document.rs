@@ -5,6 +5,7 @@ use schemars::{JsonSchema, Schema, schema_for};
 use serde::Serialize;
 
 use super::account::Account;
+use super::deployment::Limit;
 use super::energy::PerMillion;
 use super::estimator::{Estimate, Served};
 use super::memory::{Admission, Allocation, Budget};
@@ -15,7 +16,7 @@ use super::speculation::Draft;
 use crate::graph::Layout;
 use crate::model::Model;
 use crate::profile::{Profile, Source};
-use crate::units::Bytes;
+use crate::units::{Bytes, Seconds};
 
 /// What stands in the field `schema`.
 pub const SCHEMA: &str = "rooflab.estimate/1";
@@ -69,7 +70,7 @@ pub struct ScenarioFacts {
     pub generate: u64,
     /// How requests come.
     pub load: LoadFacts,
-    /// Most tokens of a step, where prompts are cut into chunks.
+    /// Most tokens of an engine's step, those that decode included, where prompts are cut into chunks.
     pub chunk: Option<u64>,
     /// Devices that share each matrix.
     pub tp: u64,
@@ -85,6 +86,10 @@ pub struct ScenarioFacts {
     pub block: u64,
     /// What layers with a window keep in memory.
     pub allocation: Allocation,
+    /// What drivers, libraries and captured graphs keep of each device's memory; 0 where that was not given.
+    pub reserve: Bytes,
+    /// Time of the host for a request before its prompt starts.
+    pub host: Seconds,
     /// What lies outside of the device's memory, where anything does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offload: Option<Offload>,
@@ -109,7 +114,7 @@ pub struct Answer {
     pub hardware: Hardware,
     /// What fits into its memory.
     pub memory: Admission,
-    /// The prompts of the account's sequences, gone through whole.
+    /// Prompts that go through the model together, whole: those of a batch; otherwise one, or as many as a step has tokens for.
     pub prefill: Account,
     /// One decode step of the account's sequences.
     pub decode: Account,
@@ -158,10 +163,12 @@ pub enum ServedFacts {
         /// Requests per second that are answered.
         capacity: f64,
     },
-    /// They do not fit into memory at the same time.
+    /// They cannot run at the same time.
     TooMany {
-        /// Sequences that do.
+        /// Sequences that can.
         admitted: u64,
+        /// What keeps the others from it.
+        limit: Limit,
     },
 }
 
@@ -216,6 +223,8 @@ impl From<&Scenario> for ScenarioFacts {
             budget: scenario.budget,
             block: scenario.block,
             allocation: scenario.allocation,
+            reserve: scenario.reserve,
+            host: scenario.host,
             offload: Some(scenario.offload).filter(|offload| !offload.is_none()),
         }
     }
@@ -245,7 +254,7 @@ impl From<Served> for ServedFacts {
         match served {
             Served::Steady(metrics) => Self::Steady(metrics),
             Served::Saturated { capacity } => Self::Saturated { capacity },
-            Served::TooMany { admitted } => Self::TooMany { admitted },
+            Served::TooMany { admitted, limit } => Self::TooMany { admitted, limit },
         }
     }
 }

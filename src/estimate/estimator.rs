@@ -2,13 +2,11 @@
 
 use super::account::Account;
 use super::cost::{CostError, Costing, ridge_batch};
-use super::memory::{Admission, BudgetError, Plan, Policy, Reserve, peak_activations};
+use super::deployment::{Deployment, Limit};
+use super::memory::{Admission, AtOnce, BudgetError, Plan, Policy};
 use super::offload::OffloadError;
 use super::scenario::{Load, Scenario};
-use super::serving::{
-    ClosedLoop, Engine, FrontierPoint, Metrics, Open, OpenLoop, ServingError, closed_loop, frontier, open_loop,
-    static_batch,
-};
+use super::serving::{FrontierPoint, MOST_SEQUENCES, Metrics, Open, ServingError, frontier};
 use super::subject::{Placed, Subject};
 use crate::graph::{LayoutError, Sequences, Step};
 use crate::units::Bytes;
@@ -54,7 +52,7 @@ pub struct Estimate {
     pub devices: u64,
     /// What fits into memory, and by how much the scenario does not.
     pub memory: Admission,
-    /// The prompts of the account's sequences, gone through whole.
+    /// Prompts that go through the model together, whole: those of a batch; otherwise one, or as many as a step has tokens for.
     pub prefill: Account,
     /// One decode step of the account's sequences.
     pub decode: Account,
@@ -75,11 +73,24 @@ pub enum Served {
         /// Requests per second.
         capacity: f64,
     },
-    /// They do not fit into memory at the same time; so many do.
+    /// They cannot run at the same time; so many can.
     TooMany {
         /// Sequences.
         admitted: u64,
+        /// What keeps the others from it.
+        limit: Limit,
     },
+}
+
+impl Served {
+    /// What they see, where they are answered.
+    #[must_use]
+    pub const fn metrics(&self) -> Option<&Metrics> {
+        match self {
+            Self::Steady(metrics) => Some(metrics),
+            Self::Saturated { .. } | Self::TooMany { .. } => None,
+        }
+    }
 }
 
 /// Why there is no estimate.
@@ -114,9 +125,6 @@ pub enum EstimateError {
     },
 }
 
-/// Sequences beyond which none are counted where any number fits.
-const MOST_SEQUENCES: u64 = 1 << 20;
-
 impl<'a> Estimator<'a> {
     /// The model on the devices of a scenario, to be asked for the times of steps.
     ///
@@ -140,17 +148,22 @@ impl<'a> Estimator<'a> {
     /// # Errors
     /// As for [`Estimator::estimate`].
     pub fn estimate_placed(&self, scenario: &Scenario, placed: &Placed<'_>) -> Result<Estimate, EstimateError> {
-        let (memory, engine) = self.admit(scenario)?;
-        let sequences = scenario.sequences(engine.admitted());
-        let prompt = Sequences { count: sequences, new_tokens: scenario.request.prompt, cached: 0, logits: 1 };
+        let (mut memory, deployment) = self.admit(scenario)?;
+        let served = self.serve(scenario, placed, &deployment)?;
+        let sequences = scenario.sequences(deployment.admitted(), served.metrics().map(|metrics| metrics.running));
+        if matches!(scenario.load, Load::Open(_)) {
+            (memory, _) = self.admit_some(scenario, sequences)?;
+        }
+        let count = scenario.prompts(sequences);
+        let prompt = Sequences { count, new_tokens: scenario.request.prompt, cached: 0, logits: 1 };
         let (prefill, decode) = (Step::of(prompt), Step::decode(sequences, scenario.decode_context()));
         Ok(Estimate {
-            devices: engine.devices,
+            devices: deployment.devices(),
             memory,
             prefill: Account::of(&prefill, &placed.cost(&prefill)?, self.costing),
             decode: Account::of(&decode, &placed.cost(&decode)?, self.costing),
             ridge_batch: self.ridge_batch(scenario, placed),
-            served: self.serve(scenario, placed, &engine)?,
+            served,
         })
     }
 
@@ -163,52 +176,55 @@ impl<'a> Estimator<'a> {
         ridge_batch(MOST_SEQUENCES, is_compute_bound).ok().flatten()
     }
 
-    /// What fits, and the engine that has room for it.
+    /// What fits, and the engines that have room for it.
     ///
     /// # Errors
     /// If a number of the scenario cannot be calculated with.
-    pub fn admit(&self, scenario: &Scenario) -> Result<(Admission, Engine), EstimateError> {
-        self.check_context(scenario)?;
-        let layout = scenario.layout;
-        let replicas = layout.data.saturating_mul(layout.expert).max(1);
-        let in_flight = match scenario.load {
+    pub fn admit(&self, scenario: &Scenario) -> Result<(Admission, Deployment), EstimateError> {
+        let sequences = match scenario.load {
             Load::Batch(sequences) | Load::Closed(sequences) => sequences,
             Load::Open(_) => 1,
         };
-        let plan = self.plan(scenario, in_flight.div_ceil(replicas))?;
-        let tokens = scenario.full_length();
-        let budget = scenario.budget.checked()?;
+        self.admit_some(scenario, sequences)
+    }
+
+    /// The same for some sequences.
+    fn admit_some(&self, scenario: &Scenario, sequences: u64) -> Result<(Admission, Deployment), EstimateError> {
+        self.check_context(scenario)?;
+        let devices = scenario.layout.devices()?;
+        let (plan, budget, tokens) = (self.plan(scenario)?, scenario.budget.checked()?, scenario.full_length());
+        let largest = plan.largest_batch(self.memory, budget, tokens).unwrap_or(MOST_SEQUENCES).min(MOST_SEQUENCES);
+        let deployment = scenario.deployment(largest, devices);
+        let ranks = scenario.layout.data.saturating_mul(scenario.layout.expert);
         let wanted = match scenario.load {
-            Load::Batch(batch) => batch.div_ceil(replicas),
-            // In a loop, what does not fit waits.
-            Load::Closed(concurrency) => {
-                let most = plan.largest_batch(self.memory, budget, tokens).unwrap_or(MOST_SEQUENCES);
-                concurrency.div_ceil(replicas).min(most).max(1)
-            }
-            Load::Open(_) => 1,
+            Load::Batch(_) => sequences,
+            // In a loop, what is not admitted waits.
+            Load::Closed(_) | Load::Open(_) => sequences.min(deployment.admitted()).max(1),
         };
-        let admission = plan.admit(self.memory, budget, wanted, tokens);
-        let largest = admission.largest_batch.unwrap_or(MOST_SEQUENCES).saturating_mul(replicas).min(MOST_SEQUENCES);
-        Ok((admission, scenario.engine(largest, layout.devices()?)))
+        let admission = plan.admit(self.memory, budget, wanted.div_ceil(ranks), tokens);
+        Ok((admission.of_all(ranks, self.subject.model.max_context), deployment))
     }
 
     /// What requests see of a scenario.
     ///
     /// # Errors
     /// If a number of the scenario cannot be calculated with, or the profile lacks what a step needs.
-    pub fn serve(&self, scenario: &Scenario, placed: &Placed<'_>, engine: &Engine) -> Result<Served, EstimateError> {
-        let admitted = engine.admitted();
+    pub fn serve(
+        &self,
+        scenario: &Scenario,
+        placed: &Placed<'_>,
+        deployment: &Deployment,
+    ) -> Result<Served, EstimateError> {
+        let admitted = deployment.admitted();
         let too_many = matches!(scenario.load, Load::Batch(batch) if batch > admitted);
         if admitted == 0 || too_many {
-            return Ok(Served::TooMany { admitted });
+            return Ok(Served::TooMany { admitted, limit: deployment.limit() });
         }
         let request = &scenario.request;
         Ok(match scenario.load {
-            Load::Batch(batch) => Served::Steady(static_batch(placed, engine, request, batch)?.metrics),
-            Load::Closed(concurrency) => {
-                Served::Steady(closed_loop(placed, engine, request, &ClosedLoop { concurrency, requests: None })?)
-            }
-            Load::Open(rate) => match open_loop(placed, engine, request, &OpenLoop { rate, variability: 0.0 })? {
+            Load::Batch(batch) => Served::Steady(deployment.static_batch(placed, request, batch)?),
+            Load::Closed(concurrency) => Served::Steady(deployment.closed_loop(placed, request, concurrency)?),
+            Load::Open(rate) => match deployment.open_loop(placed, request, rate)? {
                 Open::Steady(steady) => Served::Steady(steady.metrics),
                 Open::Saturated { capacity } => Served::Saturated { capacity },
             },
@@ -221,25 +237,25 @@ impl<'a> Estimator<'a> {
     /// As for [`Estimator::estimate`].
     pub fn frontier(&self, scenario: &Scenario) -> Result<Vec<FrontierPoint>, EstimateError> {
         let placed = self.place(scenario)?;
-        let (_, engine) = self.admit(scenario)?;
-        if engine.admitted() == 0 {
+        let (_, deployment) = self.admit(&Scenario { load: Load::Closed(1), ..*scenario })?;
+        if deployment.admitted() == 0 {
             return Ok(Vec::new());
         }
-        Ok(frontier(&placed, &engine, &scenario.request)?)
+        let at = |concurrency| deployment.closed_loop(&placed, &scenario.request, concurrency);
+        Ok(frontier(deployment.admitted().min(MOST_SEQUENCES), at)?)
     }
 
-    fn plan(&self, scenario: &Scenario, sequences: u64) -> Result<Plan<'a>, EstimateError> {
-        let Subject { model, precision, .. } = self.subject;
-        let prompts = match scenario.load {
-            Load::Batch(_) => sequences,
-            Load::Closed(_) | Load::Open(_) => 1,
+    fn plan(&self, scenario: &Scenario) -> Result<Plan<'a>, EstimateError> {
+        let prompts = match (scenario.load, scenario.chunk) {
+            // Whole prompts that do not start together go through one by one.
+            (Load::Closed(_) | Load::Open(_), None) => 1,
+            _ => u64::MAX,
         };
-        let tokens = scenario.request.prompt.saturating_mul(prompts).min(scenario.chunk.unwrap_or(u64::MAX));
-        let activations = peak_activations(model, precision.activations, tokens.max(sequences), sequences);
         let policy = Policy {
             block: scenario.block,
             allocation: scenario.allocation,
-            reserve: Reserve { activations, ..Reserve::default() },
+            at_once: Some(AtOnce { prompt: scenario.request.prompt, prompts, chunk: scenario.chunk }),
+            reserve: scenario.reserve,
             offload: scenario.offload.checked()?,
         };
         Ok(Plan::new(self.subject, scenario.layout, policy)?)

@@ -5,6 +5,7 @@
 
 mod account;
 pub mod cost;
+mod deployment;
 mod document;
 pub mod energy;
 mod estimator;
@@ -20,6 +21,7 @@ mod sweep;
 mod table;
 
 pub use account::{Account, Entry, Fetched, FloorOf};
+pub use deployment::{Deployment, Limit};
 pub use document::{Answer, Document, Hardware, LoadFacts, ModelFacts, SCHEMA, ScenarioFacts, ServedFacts, schema};
 pub use estimator::{Estimate, EstimateError, Estimator, Served};
 pub use scenario::{Load, Scenario};

@@ -1,11 +1,12 @@
 //! What is to be estimated: the load, the devices that share it, and the memory they may use.
 
+use super::deployment::Deployment;
 use super::memory::{Allocation, Budget};
 use super::offload::Offload;
 use super::serving::{Engine, Request};
 use super::sweep::Dimension;
 use crate::graph::Layout;
-use crate::units::Seconds;
+use crate::units::{Bytes, Seconds};
 
 /// A load on some devices.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,7 +17,7 @@ pub struct Scenario {
     pub load: Load,
     /// Tokens that the decode step of the account attends to; without it, those in the middle of the output.
     pub context: Option<u64>,
-    /// Most tokens of a step, where prompts are cut into chunks.
+    /// Most tokens of an engine's step, those that decode included, where prompts are cut into chunks.
     pub chunk: Option<u64>,
     /// Time the host spends on a request before its prompt starts.
     pub host: Seconds,
@@ -28,6 +29,8 @@ pub struct Scenario {
     pub block: u64,
     /// What layers with a window keep in memory.
     pub allocation: Allocation,
+    /// What drivers, libraries and captured graphs keep of each device's memory.
+    pub reserve: Bytes,
     /// What lies outside of the devices' memory.
     pub offload: Offload,
 }
@@ -56,6 +59,7 @@ impl Default for Scenario {
             budget: Budget::OfTotal(0.9),
             block: 16,
             allocation: Allocation::Capped,
+            reserve: Bytes(0.0),
             offload: Offload::default(),
         }
     }
@@ -79,13 +83,23 @@ impl Scenario {
         }
     }
 
-    /// Sequences that the account's steps have: the batch; in a closed loop those that are admitted; in an open loop one.
+    /// Sequences that the account's decode step has: the batch; in a closed loop those that are admitted; in an open loop those that run in the mean, or all places where the queue grows.
     #[must_use]
-    pub fn sequences(&self, admitted: u64) -> u64 {
+    pub fn sequences(&self, admitted: u64, running: Option<f64>) -> u64 {
+        match (self.load, running) {
+            (Load::Batch(batch), _) => batch,
+            (Load::Closed(concurrency), _) => concurrency.min(admitted).max(1),
+            (Load::Open(_), Some(running)) => (running.ceil() as u64).max(1),
+            (Load::Open(_), None) => admitted.max(1),
+        }
+    }
+
+    /// Prompts that the account's prefill step has, of so many sequences: all of a batch; otherwise one, or as many as a step has tokens for.
+    #[must_use]
+    pub fn prompts(&self, sequences: u64) -> u64 {
         match self.load {
-            Load::Batch(batch) => batch,
-            Load::Closed(concurrency) => concurrency.min(admitted).max(1),
-            Load::Open(_) => 1,
+            Load::Batch(_) => sequences,
+            _ => (self.chunk.unwrap_or(0) / self.request.prompt.max(1)).clamp(1, sequences.max(1)),
         }
     }
 
@@ -105,9 +119,11 @@ impl Scenario {
         self.context.map_or(whole, |context| context.max(whole))
     }
 
-    /// The engine that serves it, with room for some sequences.
+    /// What serves it, where each device has room for some sequences.
     #[must_use]
-    pub(super) const fn engine(&self, max_batch: u64, devices: u64) -> Engine {
-        Engine { max_batched_tokens: self.chunk, host: self.host, max_batch, devices }
+    pub(super) const fn deployment(&self, max_batch: u64, devices: u64) -> Deployment {
+        let Layout { pipeline: stages, expert: ranks, data: replicas, .. } = self.layout;
+        let engine = Engine { max_batched_tokens: self.chunk, host: self.host, max_batch, devices };
+        Deployment { engine, replicas, ranks, stages }
     }
 }

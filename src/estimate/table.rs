@@ -2,9 +2,8 @@
 
 use serde::Serialize;
 
-use super::estimator::{EstimateError, Estimator, Served};
+use super::estimator::{EstimateError, Estimator};
 use super::scenario::Scenario;
-use super::serving::Metrics;
 use super::subject::Placed;
 use super::sweep::Dimension;
 use crate::graph::{Layout, Step};
@@ -64,12 +63,10 @@ impl Estimator<'_> {
             Some(known) => placed.insert(known),
             None => placed.insert((scenario.layout, self.place(scenario)?)),
         };
-        let (admission, engine) = self.admit(scenario)?;
-        let metrics: Option<Metrics> = match self.serve(scenario, here, &engine)? {
-            Served::Steady(metrics) => Some(metrics),
-            Served::Saturated { .. } | Served::TooMany { .. } => None,
-        };
-        let step = Step::decode(scenario.sequences(engine.admitted()), scenario.decode_context());
+        let (admission, deployment) = self.admit(scenario)?;
+        let metrics = self.serve(scenario, here, &deployment)?.metrics().copied();
+        let running = metrics.map(|metrics| metrics.running);
+        let step = Step::decode(scenario.sequences(deployment.admitted(), running), scenario.decode_context());
         Ok(Point {
             step: here.cost(&step)?.time,
             memory: admission.lines.iter().map(|line| line.bytes).sum(),

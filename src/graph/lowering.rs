@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::layer::{Device, Layer};
 use super::plan::{Cache, Plan};
-use super::shard::{Layout, LayoutError, data, pipeline, tensor};
+use super::shard::{Layout, LayoutError, data, pipeline};
 use super::{Graph, Routing, Step, ends};
 use crate::model::{Block, KvFormat, Model, Precision};
 use crate::units::Bytes;
@@ -69,7 +69,7 @@ impl Lowering {
     ) -> Result<Vec<Self>, LayoutError> {
         layout.check(model)?;
         let Layout { tensor, expert, data, .. } = *layout;
-        let blocks = model.blocks.iter().map(|block| tensor::narrow(block, tensor)).collect::<Result<Vec<_>, _>>()?;
+        let blocks = layout.narrow(model)?;
         let device = Device { hidden: model.hidden, precision, kv, routing, tensor, expert };
         let stages = pipeline::stages(model.layers.len(), layout.pipeline);
         Ok(stages

@@ -20,6 +20,12 @@ impl Sequences {
         self.cached.saturating_add(self.new_tokens)
     }
 
+    /// Whether they are past their prompts: the logits of all new tokens are wanted, as those of a token that is decoded, or of several that are checked.
+    #[must_use]
+    pub const fn is_decoded(self) -> bool {
+        self.logits >= self.new_tokens
+    }
+
     /// Tokens of one of them that any of its new tokens attends to: all so far, or with a window those that the windows of the new tokens cover together.
     #[must_use]
     pub fn reach(self, window: Option<u64>) -> u64 {

@@ -9,3 +9,4 @@ mod laws;
 mod lower;
 mod memory;
 mod offload;
+mod sharing;

@@ -150,11 +150,11 @@ fn largest_batches_of_a_llama_on_80_gb() {
 fn policies_take_their_fraction_of_different_things() {
     let qwen = QWEN.model();
     let precision = uniform(HALF, &qwen);
-    let reserve = Reserve { activations: Bytes(2e9), workspace: Bytes(1e9), context: Bytes(5e8) };
+    let reserve = Bytes(3.5e9);
     let plan = planned(&qwen, &precision, Policy { reserve, ..Policy::default() });
     let beside = 15_231_233_024.0 + 3.5e9;
-    assert_eq!(plan.cache_budget(Bytes(80e9), Budget::OfTotal(0.9)).get(), 72e9 - beside);
-    assert_eq!(plan.cache_budget(Bytes(80e9), Budget::OfFree(0.9)).get(), (80e9 - beside) * 0.9);
+    assert_eq!(plan.cache_budget(Bytes(80e9), Budget::OfTotal(0.9), 7).get(), 72e9 - beside);
+    assert_eq!(plan.cache_budget(Bytes(80e9), Budget::OfFree(0.9), 7).get(), (80e9 - beside) * 0.9);
     let lines = plan.lines(2, 100);
     assert_eq!(lines.iter().map(|line| line.bytes.get()).sum::<f64>(), beside + 2.0 * 112.0 * 57_344.0);
     for fraction in [0.0, -0.5, 1.01, f64::NAN, f64::INFINITY] {
@@ -264,9 +264,33 @@ fn states_do_not_grow_with_the_context() {
 }
 
 #[test]
+fn activations_are_of_what_a_device_has_at_a_time() {
+    let qwen = QWEN.model();
+    let precision = uniform(HALF, &qwen);
+    let at = |tensor, pipeline, at_once, batch| {
+        let layout = Layout { tensor, pipeline, ..Layout::default() };
+        let policy = Policy { at_once: Some(at_once), ..Policy::default() };
+        divided(&qwen, &precision, layout, policy).unwrap().activations(batch).get()
+    };
+    let all = AtOnce { prompt: 1000, prompts: u64::MAX, chunk: None };
+    let logits = |sequences: f64| sequences * 152_064.0 * 4.0;
+    let vector = 2.0 * 18_944.0 * 2.0;
+    assert_eq!(at(1, 1, all, 8), 8000.0 * vector + logits(8.0));
+    // Matrices are shared by devices, sequences by parts; logits are gathered.
+    assert_eq!(at(2, 1, all, 8), 8000.0 * vector / 2.0 + logits(8.0));
+    assert_eq!(at(1, 4, all, 8), 2000.0 * vector + logits(2.0));
+    assert_eq!(at(1, 4, all, 3), 1000.0 * vector + logits(1.0));
+    // One prompt at a time, or what a chunk has room for; at least a token of each sequence.
+    assert_eq!(at(1, 1, AtOnce { prompts: 1, ..all }, 8), 1000.0 * vector + logits(8.0));
+    assert_eq!(at(1, 1, AtOnce { chunk: Some(2500), ..all }, 8), 2500.0 * vector + logits(8.0));
+    assert_eq!(at(1, 1, AtOnce { chunk: Some(2500), ..all }, 2), 2000.0 * vector + logits(2.0));
+    assert_eq!(at(1, 1, AtOnce { chunk: Some(1), ..all }, 8), 8.0 * vector + logits(8.0));
+}
+
+#[test]
 fn activations_are_as_wide_as_the_widest_vector() {
     let qwen = QWEN.model();
-    let peak = peak_activations(&qwen, DType::F16, 8192, 256).get();
+    let peak = peak_activations(&qwen, &qwen.blocks, DType::F16, 8192, 256).get();
     assert_eq!(peak, 8192.0 * 2.0 * 18_944.0 * 2.0 + 256.0 * 152_064.0 * 4.0);
 }
 
@@ -274,11 +298,14 @@ proptest! {
     #[test]
     fn what_is_said_to_fit_fits_and_one_more_does_not(
         memory in 1e9..1e12_f64, fraction in 0.01..1.0_f64, of_free in any::<bool>(),
-        tokens in 1_u64..200_000, batch in 1_u64..1000, block in 1_u64..256,
+        tokens in 1_u64..200_000, batch in 1_u64..1000, block in 1_u64..256, reserve in 0.0..3e9_f64,
+        prompt in prop::option::of(1_u64..100_000), prompts in 1_u64..1000, chunk in prop::option::of(1_u64..20_000),
     ) {
         let qwen = QWEN.model();
         let precision = uniform(HALF, &qwen);
-        let plan = planned(&qwen, &precision, Policy { block, ..Policy::default() });
+        let at_once = prompt.map(|prompt| AtOnce { prompt, prompts, chunk });
+        let policy = Policy { block, at_once, reserve: Bytes(reserve), ..Policy::default() };
+        let plan = planned(&qwen, &precision, policy);
         let budget = if of_free { Budget::OfFree(fraction) } else { Budget::OfTotal(fraction) };
         let memory = Bytes(memory);
         let fits = |batch, tokens| plan.admit(memory, budget, batch, tokens).over.is_none();
@@ -295,13 +322,18 @@ proptest! {
                 Remedy::Kv(kv) => {
                     let kv = KvFormat::plain(kv);
                     let subject = Subject { model: &qwen, precision: &precision, kv, routing: Routing::default() };
-                    let plan = Plan::new(subject, Layout::default(), Policy { block, ..Policy::default() }).unwrap();
+                    let plan = Plan::new(subject, Layout::default(), policy).unwrap();
                     prop_assert!(plan.admit(memory, budget, batch, tokens).over.is_none());
                 }
                 Remedy::WeightBits(bits) => prop_assert!(bits > 0.0 && bits < 16.0),
+                Remedy::Chunk(chunk) => {
+                    let at_once = at_once.map(|at_once| AtOnce { chunk: Some(chunk), ..at_once });
+                    let plan = planned(&qwen, &precision, Policy { at_once, ..policy });
+                    prop_assert!(plan.admit(memory, budget, batch, tokens).over.is_none());
+                }
                 Remedy::Devices(tensor) => {
                     let layout = Layout { tensor, ..Layout::default() };
-                    let plan = divided(&qwen, &precision, layout, Policy { block, ..Policy::default() }).unwrap();
+                    let plan = divided(&qwen, &precision, layout, policy).unwrap();
                     prop_assert!(plan.admit(memory, budget, batch, tokens).over.is_none());
                 }
             }
@@ -322,6 +354,6 @@ proptest! {
         else { return Ok(()) };
         let admission = plan.admit(Bytes(memory), Budget::OfTotal(0.9), batch, tokens);
         prop_assert!(admission.lines.iter().all(|line| line.bytes.get() >= 0.0));
-        prop_assert!(peak_activations(&model, DType::F16, tokens, batch).get() >= 0.0);
+        prop_assert!(peak_activations(&model, &model.blocks, DType::F16, tokens, batch).get() >= 0.0);
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use rooflab::estimate::Sweep;
 use rooflab::estimate::offload::Share;
-use rooflab::units::parse_size;
+use rooflab::units::{Seconds, parse_duration, parse_size};
 
 /// Estimate memory, time to first token, time per token and throughput of a model on a device.
 #[derive(Debug, Args)]
@@ -56,7 +56,8 @@ pub(crate) struct Estimate {
     #[arg(long, default_value = "256", value_name = "N", value_parser = count)]
     pub(crate) generate: u64,
 
-    /// Most tokens of prompts in one step. Without it, whole prompts.
+    /// Most tokens of one step, of prompts and of sequences that decode together, as vLLM counts `max_num_batched_tokens`: longer prompts are cut into chunks, and each
+    /// replica runs no more sequences than this. Without it, prompts are whole, in steps of their own.
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) chunk: Option<u64>,
 
@@ -107,6 +108,14 @@ pub(crate) struct Estimate {
     /// Share of the memory left after the weights that the cache may use, as TensorRT-LLM counts it.
     #[arg(long, value_name = "SHARE")]
     pub(crate) free_memory: Option<f64>,
+
+    /// Memory of each device that drivers, libraries and captured graphs keep: `1.5GB`. Without it, none is counted.
+    #[arg(long, default_value = "0", value_name = "SIZE", value_parser = size)]
+    pub(crate) reserve: u64,
+
+    /// Time of the host for a request before its prompt starts: `0.5ms`. Without it, none is counted.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) host: Option<Seconds>,
 
     /// Tokens in a block of the cache.
     #[arg(long, default_value_t = 16, value_name = "N", value_parser = count)]
@@ -216,4 +225,14 @@ pub(crate) fn count(text: &str) -> Result<u64, String> {
         Ok(count) => Ok(count),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// A size, which may be none.
+fn size(text: &str) -> Result<u64, String> {
+    parse_size(text).map_err(|error| error.to_string())
+}
+
+/// A time above zero.
+fn time(text: &str) -> Result<Seconds, String> {
+    parse_duration(text).map_err(|error| error.to_string())
 }

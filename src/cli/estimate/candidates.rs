@@ -3,7 +3,7 @@
 use rooflab::estimate::cost::Costing;
 use rooflab::estimate::search::{Found, Rejection, last, search as choose};
 use rooflab::estimate::serving::{Metrics, concurrencies};
-use rooflab::estimate::{Dimension, Estimator, Load, Scenario, Served, combinations};
+use rooflab::estimate::{Dimension, Estimator, Limit, Load, Scenario, Served, combinations};
 use rooflab::profile::Profile;
 use rooflab::report::{self, Candidate, Verdict};
 use rooflab::units::Bytes;
@@ -43,7 +43,12 @@ pub(super) fn search(
         match estimator.serve(scenario, &placed, &engine).map_err(|error| error.to_string())? {
             Served::Steady(metrics) => Ok(metrics),
             Served::Saturated { capacity } => Err(format!("only {capacity:.3} requests per second can be answered")),
-            Served::TooMany { admitted } => Err(format!("only {admitted} sequences fit into memory")),
+            Served::TooMany { admitted, limit: Limit::Memory } => {
+                Err(format!("only {admitted} sequences fit into memory"))
+            }
+            Served::TooMany { admitted, limit: Limit::Tokens } => {
+                Err(format!("a step has tokens for only {admitted} sequences"))
+            }
         }
     };
     let meets =

@@ -9,7 +9,7 @@ use rooflab::estimate::search::{Requirement, parse_requirements};
 use rooflab::estimate::{Dimension, Load, Scenario, Subject, Sweep, serving};
 use rooflab::graph::{Layout, Routing};
 use rooflab::model::{KvFormat, Model, Precision};
-use rooflab::units::{BytesPerSecond, Seconds, parse_duration, parse_size};
+use rooflab::units::{Bytes, BytesPerSecond, Seconds, parse_duration, parse_size};
 
 use crate::cli::args::estimate as args;
 use crate::cli::context::Context;
@@ -195,6 +195,8 @@ fn scenario(arguments: &args::Estimate) -> Result<Scenario, CliError> {
         budget: arguments.free_memory.map_or(Budget::OfTotal(arguments.memory), Budget::OfFree),
         block: arguments.block,
         allocation: if arguments.uniform_cache { Allocation::EveryLayerAlike } else { Allocation::Capped },
+        reserve: Bytes(arguments.reserve as f64),
+        host: arguments.host.unwrap_or_default(),
         offload: offload.map_err(|error| CliError::new(error.to_string()))?,
         ..Scenario::default()
     })

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Line, Plan};
+use super::{AtOnce, Line, Plan, Policy};
 use crate::dtype::DType;
 use crate::estimate::subject::Subject;
 use crate::graph::Layout;
@@ -37,11 +37,11 @@ pub struct Admission {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
     pub outside: Vec<Line>,
-    /// What the cache may take on each device; below 0, not even the weights fit.
+    /// What the cache of so many sequences may take on each device, beside their activations; below 0, not even those fit.
     pub cache_budget: Bytes,
     /// By how much the cache is over its budget.
     pub over: Option<Bytes>,
-    /// The most sequences of this length that fit; none where any number does.
+    /// The most sequences of this length that fit, whatever number was asked for; none where any number does. An estimate counts those of all devices.
     pub largest_batch: Option<u64>,
     /// The most tokens that so many sequences can have; none where any number fits.
     pub longest_context: Option<u64>,
@@ -53,7 +53,7 @@ pub struct Admission {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Remedy {
-    /// No more sequences than this.
+    /// No more sequences than this. An estimate counts those of all devices.
     Batch(u64),
     /// No more tokens than this.
     Context(u64),
@@ -63,12 +63,16 @@ pub enum Remedy {
     WeightBits(f64),
     /// So many devices that share every matrix.
     Devices(u64),
+    /// Prompts in chunks of no more tokens than this.
+    Chunk(u64),
 }
 
 /// Formats of a narrower cache, the widest first.
 const NARROWER: [DType; 2] = [DType::Fp8E4m3, DType::Int4];
 /// The most devices that are proposed.
 const MOST_DEVICES: u64 = 1024;
+/// The smallest chunk that is proposed.
+const LEAST_CHUNK: u64 = 64;
 /// Sizes beyond which there is no limit.
 const UNLIMITED: u64 = 1 << 40;
 
@@ -101,49 +105,36 @@ impl Budget {
 }
 
 impl Plan<'_> {
-    /// What the cache may take on a device with some memory; below 0, not even the weights fit.
+    /// What the cache of some sequences may take on a device with some memory; below 0, not even the weights and activations fit.
     #[must_use]
-    pub fn cache_budget(&self, memory: Bytes, budget: Budget) -> Bytes {
-        budget.of_cache(memory, self.weights() + self.policy.reserve.total())
+    pub fn cache_budget(&self, memory: Bytes, budget: Budget, batch: u64) -> Bytes {
+        budget.of_cache(memory, self.weights() + self.activations(batch) + self.policy.reserve)
+    }
+
+    /// By how much some sequences of some tokens do not fit; none where they do.
+    fn over(&self, memory: Bytes, budget: Budget, batch: u64, tokens: u64) -> Option<Bytes> {
+        let over = self.cache(tokens) * batch as f64 - self.cache_budget(memory, budget, batch);
+        Some(over).filter(|over| over.get() > 0.0)
     }
 
     /// The most sequences of some tokens that fit; none where any number does.
     #[must_use]
     pub fn largest_batch(&self, memory: Bytes, budget: Budget, tokens: u64) -> Option<u64> {
-        let (space, each) = (self.cache_budget(memory, budget), self.cache(tokens));
-        let fit = (space / each).floor();
-        match () {
-            () if space.get() < 0.0 => Some(0),
-            () if each.get() > 0.0 && fit < UNLIMITED as f64 => Some(fit as u64),
-            () => None,
-        }
+        // More sequences never take less: their caches grow, and their activations do not shrink.
+        most(|batch| self.over(memory, budget, batch, tokens).is_none())
     }
 
     /// The most tokens that some sequences can have; none where any number fits. 0 where not even one token does.
     #[must_use]
     pub fn longest_context(&self, memory: Bytes, budget: Budget, batch: u64) -> Option<u64> {
-        let space = self.cache_budget(memory, budget);
-        let fits = |tokens| self.cache(tokens) * batch as f64 <= space;
-        if fits(UNLIMITED) {
-            return None;
-        }
-        let (mut most, mut too_many) = (0, UNLIMITED);
-        while too_many - most > 1 {
-            let middle = most + (too_many - most) / 2;
-            if fits(middle) {
-                most = middle;
-            } else {
-                too_many = middle;
-            }
-        }
-        Some(most)
+        most(|tokens| self.over(memory, budget, batch, tokens).is_none())
     }
 
     /// Whether some sequences of some tokens fit on a device with some memory, and what would make them.
     #[must_use]
     pub fn admit(&self, memory: Bytes, budget: Budget, batch: u64, tokens: u64) -> Admission {
-        let cache_budget = self.cache_budget(memory, budget);
-        let over = Some(self.cache(tokens) * batch as f64 - cache_budget).filter(|over| over.get() > 0.0);
+        let cache_budget = self.cache_budget(memory, budget, batch);
+        let over = self.over(memory, budget, batch, tokens);
         let largest_batch = self.largest_batch(memory, budget, tokens);
         let longest_context = self.longest_context(memory, budget, batch);
         let mut remedies = Vec::new();
@@ -159,7 +150,7 @@ impl Plan<'_> {
     /// Changes of formats and of the number of devices.
     fn remedies(&self, memory: Bytes, budget: Budget, batch: u64, tokens: u64) -> Vec<Remedy> {
         let fits = |subject: Subject<'_>, layout: Layout| {
-            let fits = |plan: &Plan<'_>| plan.cache(tokens) * batch as f64 <= plan.cache_budget(memory, budget);
+            let fits = |plan: &Plan<'_>| plan.over(memory, budget, batch, tokens).is_none();
             Plan::new(subject, layout, self.policy).is_ok_and(|plan| fits(&plan))
         };
         let Self { subject, layout, .. } = *self;
@@ -168,7 +159,8 @@ impl Plan<'_> {
         let kv = NARROWER.into_iter().filter(narrower);
         let mut kv = kv.filter(|&kv| fits(Subject { kv: KvFormat::plain(kv), ..subject }, layout));
         remedies.extend(kv.next().map(Remedy::Kv));
-        let for_weights = budget.beside_cache(memory, self.cache(tokens) * batch as f64) - self.policy.reserve.total();
+        let beside = self.activations(batch) + self.policy.reserve;
+        let for_weights = budget.beside_cache(memory, self.cache(tokens) * batch as f64) - beside;
         let share = for_weights / self.weights();
         if share > 0.0 && share < 1.0 {
             let bits = subject.model.weight_bytes(subject.precision).get() * 8.0;
@@ -179,6 +171,56 @@ impl Plan<'_> {
             .take_while(|&devices| devices <= MOST_DEVICES)
             .find(|&tensor| fits(subject, Layout { tensor, ..layout }));
         remedies.extend(enough.map(Remedy::Devices));
+        let chunk = |tokens: &u64| Some(AtOnce { chunk: Some(*tokens), ..self.policy.at_once? });
+        let mut chunks = self.smaller_chunks(batch);
+        let enough = chunks.find(|size| {
+            let policy = Policy { at_once: chunk(size), ..self.policy };
+            Self { policy, ..self.clone() }.over(memory, budget, batch, tokens).is_none()
+        });
+        remedies.extend(enough.map(Remedy::Chunk));
         remedies
+    }
+
+    /// Chunks of fewer tokens than go through the model at once, as long as all sequences can decode beside each other: powers of two, the largest first.
+    fn smaller_chunks(&self, batch: u64) -> impl Iterator<Item = u64> + use<> {
+        let part = self.part(batch);
+        let tokens = self.policy.at_once.map_or(0, |at_once| at_once.tokens(part));
+        let below = (0..u64::BITS - 1).rev().map(|power| 1_u64 << power).skip_while(move |&size| size >= tokens);
+        below.take_while(move |&size| size >= LEAST_CHUNK.max(part))
+    }
+}
+
+/// The most of which it is said that they fit, where fewer always do; none where any number does.
+fn most(fits: impl Fn(u64) -> bool) -> Option<u64> {
+    if fits(UNLIMITED) {
+        return None;
+    }
+    let (mut most, mut too_many) = (0, 1);
+    while fits(too_many) {
+        (most, too_many) = (too_many, too_many.saturating_mul(2));
+    }
+    while too_many - most > 1 {
+        let middle = most + (too_many - most) / 2;
+        if fits(middle) {
+            most = middle;
+        } else {
+            too_many = middle;
+        }
+    }
+    Some(most)
+}
+
+impl Admission {
+    /// What so many devices admit together that each have sequences of their own, none of which can have more tokens than the model was made for.
+    #[must_use]
+    pub(in crate::estimate) fn of_all(self, devices: u64, max_context: Option<u64>) -> Self {
+        let all = |batch: u64| batch.saturating_mul(devices);
+        let of_all = |remedy| if let Remedy::Batch(batch) = remedy { Remedy::Batch(all(batch)) } else { remedy };
+        Self {
+            largest_batch: self.largest_batch.map(all),
+            longest_context: self.longest_context.into_iter().chain(max_context).min(),
+            remedies: self.remedies.into_iter().map(of_all).collect(),
+            ..self
+        }
     }
 }

@@ -3,18 +3,38 @@
 use super::{Allocation, Policy};
 use crate::dtype::DType;
 use crate::graph::{Cache, Lowering};
-use crate::model::{Attention, Dense, FeedForward, Mixer, Model, Recurrent};
+use crate::model::{Attention, Block, Dense, FeedForward, Mixer, Model, Recurrent};
 use crate::units::Bytes;
 
 /// Bytes of a logit: they are computed in f32.
 const LOGIT: f64 = 4.0;
 
-/// The most that activations take while some tokens go through a layer, and the logits of some sequences after the last one.
+/// The most that activations take while some tokens go through a layer of a device, and the logits of some sequences after the last one. Logits are whole on every device.
 #[must_use]
-pub fn peak_activations(model: &Model, activations: DType, tokens: u64, sequences: u64) -> Bytes {
-    let widest = model.blocks.iter().flat_map(|block| [mixed(&block.mixer), spread(&block.ffn)]).fold(0.0, f64::max);
+pub fn peak_activations(model: &Model, blocks: &[Block], activations: DType, tokens: u64, sequences: u64) -> Bytes {
+    let widest = blocks.iter().flat_map(|block| [mixed(&block.mixer), spread(&block.ffn)]).fold(0.0, f64::max);
     let vectors = tokens as f64 * widest.max(model.hidden as f64) * activations.bytes_per_element();
     Bytes(vectors + sequences as f64 * model.vocab as f64 * LOGIT)
+}
+
+/// What goes through the model at once, for which there are activations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AtOnce {
+    /// Tokens of a prompt.
+    pub prompt: u64,
+    /// Prompts that go through together, of as many sequences as there are.
+    pub prompts: u64,
+    /// Most tokens of a step, where there is such a limit.
+    pub chunk: Option<u64>,
+}
+
+impl AtOnce {
+    /// Tokens that go through the model together while some sequences run: prompts, or one token of each.
+    #[must_use]
+    pub fn tokens(&self, sequences: u64) -> u64 {
+        let prompts = self.prompt.saturating_mul(self.prompts.min(sequences));
+        prompts.min(self.chunk.unwrap_or(u64::MAX)).max(sequences)
+    }
 }
 
 /// Elements of a token between the matrices of a mixer.

@@ -4,7 +4,7 @@ mod admission;
 mod footprint;
 
 pub use admission::{Admission, Budget, BudgetError, Remedy};
-pub use footprint::peak_activations;
+pub use footprint::{AtOnce, peak_activations};
 
 use footprint::Stage;
 
@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::offload::Offload;
 use super::subject::Subject;
 use crate::graph::{Layout, LayoutError, Lowering};
+use crate::model::Block;
 use crate::units::Bytes;
 
 /// What is kept in the memory of each device: weights and caches as lowering divides them, by a policy for the rest.
@@ -43,6 +44,8 @@ pub struct Plan<'m> {
     layout: Layout,
     policy: Policy,
     stages: Vec<Stage>,
+    /// The kinds of layers as a device has them.
+    blocks: Vec<Block>,
 }
 
 /// How an engine keeps caches, and what is kept beside them.
@@ -52,8 +55,10 @@ pub struct Policy {
     pub block: u64,
     /// What layers with a window keep.
     pub allocation: Allocation,
-    /// What is kept beside weights and cache.
-    pub reserve: Reserve,
+    /// What activations are kept for; without it, they are not counted.
+    pub at_once: Option<AtOnce>,
+    /// What drivers, libraries and captured graphs keep.
+    pub reserve: Bytes,
     /// What is kept outside of the device's memory.
     pub offload: Offload,
 }
@@ -68,17 +73,6 @@ pub enum Allocation {
     EveryLayerAlike,
 }
 
-/// What is kept beside weights and cache.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Reserve {
-    /// The most that activations take: see [`peak_activations`].
-    pub activations: Bytes,
-    /// Scratch memory of libraries and captured graphs.
-    pub workspace: Bytes,
-    /// What the driver keeps for a process.
-    pub context: Bytes,
-}
-
 /// A line of where memory goes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Line {
@@ -91,7 +85,8 @@ pub struct Line {
 impl Default for Policy {
     /// Blocks of 16 tokens, as in vLLM; layers with a window keep no more than that; nothing is kept beside, and nothing elsewhere.
     fn default() -> Self {
-        Self { block: 16, allocation: Allocation::Capped, reserve: Reserve::default(), offload: Offload::default() }
+        let (at_once, reserve) = (None, Bytes(0.0));
+        Self { block: 16, allocation: Allocation::Capped, at_once, reserve, offload: Offload::default() }
     }
 }
 
@@ -103,7 +98,8 @@ impl<'m> Plan<'m> {
     pub fn new(subject: Subject<'m>, layout: Layout, policy: Policy) -> Result<Self, LayoutError> {
         let Subject { model, precision, kv, routing } = subject;
         let lowered = Lowering::sharded(model, precision, kv, routing, &layout)?;
-        Ok(Self { subject, layout, policy, stages: lowered.iter().map(Stage::new).collect() })
+        let (stages, blocks) = (lowered.iter().map(Stage::new).collect(), layout.narrow(model)?);
+        Ok(Self { subject, layout, policy, stages, blocks })
     }
 
     /// Bytes of the weights in the memory of a device of the stage with the most.
@@ -120,16 +116,27 @@ impl<'m> Plan<'m> {
         self.all_cache(tokens) * self.policy.offload.cache_here()
     }
 
+    /// The most that activations take on a device while some sequences run. Those go through the stages of a pipeline in parts, as far as there are sequences.
+    #[must_use]
+    pub fn activations(&self, batch: u64) -> Bytes {
+        let Some(at_once) = self.policy.at_once else { return Bytes(0.0) };
+        let (Subject { model, precision, .. }, part) = (self.subject, self.part(batch));
+        peak_activations(model, &self.blocks, precision.activations, at_once.tokens(part), part)
+    }
+
+    /// The sequences of some that a stage has at a time.
+    fn part(&self, batch: u64) -> u64 {
+        batch.div_ceil(batch.min(self.layout.pipeline).max(1))
+    }
+
     /// Where the memory of each device goes with some sequences of some tokens.
     #[must_use]
     pub fn lines(&self, batch: u64, tokens: u64) -> Vec<Line> {
-        let Reserve { activations, workspace, context } = self.policy.reserve;
         vec![
             Line { what: "weights", bytes: self.weights() },
             Line { what: "cache", bytes: self.cache(tokens) * batch as f64 },
-            Line { what: "activations", bytes: activations },
-            Line { what: "workspace", bytes: workspace },
-            Line { what: "context", bytes: context },
+            Line { what: "activations", bytes: self.activations(batch) },
+            Line { what: "reserve", bytes: self.policy.reserve },
         ]
     }
 
@@ -157,12 +164,4 @@ impl<'m> Plan<'m> {
 
 fn largest(sizes: impl Iterator<Item = Bytes>) -> Bytes {
     Bytes(sizes.map(Bytes::get).fold(0.0, f64::max))
-}
-
-impl Reserve {
-    /// All of it.
-    #[must_use]
-    pub fn total(&self) -> Bytes {
-        self.activations + self.workspace + self.context
-    }
 }

@@ -34,7 +34,9 @@ pub fn static_batch(
 ) -> Result<StaticBatch, ServingError> {
     check(engine, request)?;
     count("batch", batch, engine.admitted().min(error::MOST_SEQUENCES))?;
-    let prefill = Seconds(prefill::alone(times, engine, request, batch)?);
+    let first = prefill::first(engine, request, batch);
+    let fill = times.fill(&first).map_err(|reason| ServingError::Untimed { step: error::in_words(&first), reason })?;
+    let prefill = Seconds(prefill::alone(times, engine, request, batch)?) + fill;
     let tpot = mean_decode(times, batch, request)?;
     let decode = tpot.unwrap_or_default() * request.decode_steps() as f64;
     let ttft = prefill + engine.host;

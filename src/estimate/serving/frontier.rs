@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{ClosedLoop, Engine, Metrics, Request, ServingError, StepTimes, closed_loop};
+use super::Metrics;
 
 /// A number of clients and what it comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
@@ -28,17 +28,10 @@ pub fn concurrencies(most: u64) -> Vec<u64> {
 /// The frontier of throughput per device against throughput per user, over concurrency from 1 to what is admitted.
 ///
 /// # Errors
-/// When a number cannot be calculated with, or a step has no time.
-pub fn frontier(
-    times: &impl StepTimes,
-    engine: &Engine,
-    request: &Request,
-) -> Result<Vec<FrontierPoint>, ServingError> {
-    let at = |concurrency| {
-        let clients = ClosedLoop { concurrency, requests: None };
-        Ok(FrontierPoint { concurrency, metrics: closed_loop(times, engine, request, &clients)? })
-    };
-    let all = concurrencies(engine.admitted().max(1)).into_iter().map(at).collect::<Result<Vec<_>, ServingError>>()?;
+/// Those of the closed loops.
+pub fn frontier<E>(admitted: u64, closed_loop: impl Fn(u64) -> Result<Metrics, E>) -> Result<Vec<FrontierPoint>, E> {
+    let at = |concurrency| Ok(FrontierPoint { concurrency, metrics: closed_loop(concurrency)? });
+    let all = concurrencies(admitted.max(1)).into_iter().map(at).collect::<Result<Vec<_>, E>>()?;
     Ok(pareto(all, |point| (point.metrics.throughput_per_device, point.metrics.throughput_per_user)))
 }
 
@@ -65,6 +58,7 @@ pub fn pareto<T>(items: Vec<T>, values: impl Fn(&T) -> (f64, f64)) -> Vec<T> {
 mod tests {
     use super::*;
     use crate::estimate::serving::synthetic::Roofline;
+    use crate::estimate::serving::{ClosedLoop, Engine, Request, closed_loop};
     use proptest::prelude::*;
 
     #[test]
@@ -79,7 +73,10 @@ mod tests {
     #[test]
     fn more_throughput_costs_each_user_speed() {
         let engine = Engine { max_batch: 300, ..Engine::default() };
-        let points = frontier(&Roofline::SMALL, &engine, &Request { prompt: 1000, output: 200 }).unwrap();
+        let request = Request { prompt: 1000, output: 200 };
+        let at =
+            |concurrency| closed_loop(&Roofline::SMALL, &engine, &request, &ClosedLoop { concurrency, requests: None });
+        let points = frontier(engine.admitted(), at).unwrap();
         assert!(points.len() > 5 && points[0].concurrency == 1);
         for pair in points.windows(2) {
             assert!(pair[1].metrics.throughput_per_device > pair[0].metrics.throughput_per_device);

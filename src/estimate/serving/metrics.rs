@@ -32,6 +32,34 @@ pub struct Metrics {
     pub throughput_per_user: f64,
 }
 
+impl Metrics {
+    /// Those of so many engines that are all like this one.
+    #[must_use]
+    pub(in crate::estimate) fn times(self, engines: f64) -> Self {
+        Self {
+            concurrency: self.concurrency * engines,
+            running: self.running * engines,
+            requests: self.requests * engines,
+            throughput: self.throughput * engines,
+            throughput_per_device: self.throughput_per_device * engines,
+            ..self
+        }
+    }
+
+    /// Those together with the requests of other engines, which see other times.
+    #[must_use]
+    pub(in crate::estimate) fn and(self, others: &Self) -> Self {
+        Self {
+            concurrency: self.concurrency + others.concurrency,
+            running: self.running + others.running,
+            requests: self.requests + others.requests,
+            throughput: self.throughput + others.throughput,
+            throughput_per_device: self.throughput_per_device + others.throughput_per_device,
+            ..self
+        }
+    }
+}
+
 /// The parts of which metrics are made.
 pub(crate) struct Parts {
     pub(crate) concurrency: f64,

@@ -33,7 +33,7 @@ pub use metrics::Metrics;
 pub use open::{Open, OpenLoop, Steady, open_loop};
 pub use spread::Spread;
 
-pub(in crate::estimate) use error::{count, number};
+pub(in crate::estimate) use error::{MOST_SEQUENCES, count, number};
 pub(in crate::estimate) use mean::time;
 
 /// How long steps take: the cost model, or a table in tests.
@@ -43,6 +43,14 @@ pub trait StepTimes {
     /// # Errors
     /// The reason why there is no time for it.
     fn step(&self, step: &Step) -> Result<Seconds, Untimed>;
+
+    /// What the first of many such steps takes beyond that, where stages of a pipeline still wait for it.
+    ///
+    /// # Errors
+    /// The reason why there is no time for it.
+    fn fill(&self, _step: &Step) -> Result<Seconds, Untimed> {
+        Ok(Seconds(0.0))
+    }
 }
 
 impl<F: Fn(&Step) -> Result<Seconds, Untimed>> StepTimes for F {
@@ -71,7 +79,7 @@ pub struct Engine {
     pub host: Seconds,
     /// Sequences that fit into memory at the request's full length: admission. Beyond it requests queue.
     pub max_batch: u64,
-    /// Devices that share the work; what is given per device is divided by it.
+    /// Devices of all engines that share the load; what is given per device is divided by it.
     pub devices: u64,
 }
 
@@ -107,8 +115,8 @@ impl Engine {
 fn check(engine: &Engine, request: &Request) -> Result<(), ServingError> {
     count("prompt", request.prompt, error::MOST_TOKENS)?;
     count("output", request.output, error::MOST_TOKENS)?;
-    count("max_batch", engine.max_batch, error::MOST_SEQUENCES)?;
-    count("devices", engine.devices, error::MOST_SEQUENCES)?;
+    count("max_batch", engine.max_batch, MOST_SEQUENCES)?;
+    count("devices", engine.devices, MOST_SEQUENCES)?;
     if let Some(tokens) = engine.max_batched_tokens {
         count("max_batched_tokens", tokens, error::MOST_TOKENS)?;
     }

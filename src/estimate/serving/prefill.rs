@@ -31,6 +31,12 @@ pub(crate) fn alone(
     Ok(seconds)
 }
 
+/// The first step of the prompts of a batch.
+pub(crate) fn first(engine: &Engine, request: &Request, batch: u64) -> Step {
+    let tokens = engine.max_batched_tokens.unwrap_or(u64::MAX);
+    Step::prefill((tokens / request.prompt).clamp(1, batch.max(1)), request.prompt.min(tokens))
+}
+
 /// One prompt in chunks.
 pub(crate) struct Chunked {
     /// Seconds of all its steps but the last.

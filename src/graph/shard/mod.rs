@@ -14,9 +14,9 @@
 pub(super) mod data;
 mod expert;
 pub(super) mod pipeline;
-pub(super) mod tensor;
+mod tensor;
 
-use crate::model::Model;
+use crate::model::{Block, Model};
 
 /// How many devices share what. Their number is the product of all four.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -89,6 +89,14 @@ impl Layout {
             0 => Err(LayoutError::Zero { size }),
             _ => devices.checked_mul(of).ok_or(LayoutError::TooMany(*self)),
         })
+    }
+
+    /// The kinds of layers of a model, as one of the devices has them that share each matrix.
+    ///
+    /// # Errors
+    /// If a matrix cannot be divided like that.
+    pub fn narrow(&self, model: &Model) -> Result<Vec<Block>, LayoutError> {
+        model.blocks.iter().map(|block| tensor::narrow(block, self.tensor)).collect()
     }
 
     /// Whether a model can be divided like that, as far as its sizes other than those of matrices go.

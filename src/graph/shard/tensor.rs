@@ -10,7 +10,7 @@ struct Split {
 }
 
 /// A layer as one of some devices has it.
-pub(in crate::graph) fn narrow(block: &Block, devices: u64) -> Result<Block, LayoutError> {
+pub(super) fn narrow(block: &Block, devices: u64) -> Result<Block, LayoutError> {
     let split = Split { devices };
     let mixer = match &block.mixer {
         Mixer::Attention(attention) => Mixer::Attention(split.attention(attention)?),

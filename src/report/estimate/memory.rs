@@ -6,7 +6,7 @@ use crate::estimate::{Answer, ScenarioFacts};
 use crate::units::{Bytes, Unit, human, percent};
 
 /// Where the memory of a device goes.
-pub(super) fn memory(answer: &Answer, scenario: &ScenarioFacts, max_context: Option<u64>) -> Vec<Block> {
+pub(super) fn memory(answer: &Answer, scenario: &ScenarioFacts) -> Vec<Block> {
     let admission = &answer.memory;
     let total = answer.hardware.memory;
     let row = |label: &str, bytes: Bytes| Row {
@@ -27,7 +27,14 @@ pub(super) fn memory(answer: &Answer, scenario: &ScenarioFacts, max_context: Opt
     let title = if answer.hardware.devices > 1 { "memory of a device" } else { "memory" };
     let table =
         Table { columns, right: vec![true, true, false], groups: vec![Group { title: title.to_owned(), rows }] };
-    [Block::Table(table), verdict(answer, max_context)].into_iter().chain(outside(answer)).collect()
+    let blocks = [Block::Table(table), verdict(answer)].into_iter().chain(outside(answer));
+    blocks.chain(unreserved(scenario)).collect()
+}
+
+/// What is counted as nothing.
+fn unreserved(scenario: &ScenarioFacts) -> Option<Block> {
+    let text = "drivers, libraries and captured graphs are counted as nothing: `--reserve` says what they keep";
+    (scenario.reserve.get() <= 0.0).then(|| Block::line(text, Tone::Dim))
 }
 
 /// What lies outside of the device's memory.
@@ -49,17 +56,15 @@ fn policy(budget: Budget) -> String {
     }
 }
 
-fn verdict(answer: &Answer, max_context: Option<u64>) -> Block {
+fn verdict(answer: &Answer) -> Block {
     let admission = &answer.memory;
-    // What memory has room for, the model may not have been made for.
-    let longest = [admission.longest_context, max_context].into_iter().flatten().min();
     let many = |count: Option<u64>| count.map_or_else(|| "any number of".to_owned(), |count| count.to_string());
     match admission.over {
         None => Block::line(
             format!(
                 "fits: up to {} sequences of this length; up to {} tokens each",
                 many(admission.largest_batch),
-                many(longest)
+                many(admission.longest_context)
             ),
             Tone::Plain,
         ),
@@ -80,5 +85,6 @@ fn remedy(remedy: &Remedy) -> String {
         Remedy::Kv(format) => format!("a cache of {format}"),
         Remedy::WeightBits(bits) => format!("weights of {bits:.1} bits, as `--weights` gives them"),
         Remedy::Devices(devices) => format!("`--tp {devices}`"),
+        Remedy::Chunk(tokens) => format!("`--chunk {tokens}`"),
     }
 }

@@ -26,7 +26,7 @@ pub fn estimate(document: &Document, by: By) -> Vec<Block> {
         blocks.push(Block::line(hardware_line(&answer.hardware), Tone::Plain));
     }
     blocks.push(Block::blank());
-    blocks.extend(memory::memory(&document.estimate, &document.scenario, document.model.max_context));
+    blocks.extend(memory::memory(&document.estimate, &document.scenario));
     let estimate = &document.estimate;
     let against = document.against.as_ref();
     blocks.push(Block::blank());

@@ -2,7 +2,7 @@
 
 use super::super::block::{Block, Cell, Group, Row, Table, Tone};
 use crate::estimate::serving::{Metrics, Spread};
-use crate::estimate::{Answer, ServedFacts};
+use crate::estimate::{Answer, Limit, ServedFacts};
 
 /// What requests see by each profile.
 pub(super) fn served(answers: &[&Answer]) -> Vec<Block> {
@@ -16,10 +16,13 @@ pub(super) fn served(answers: &[&Answer]) -> Vec<Block> {
                 format!("{title}: they arrive faster than they can be answered; {capacity:.3} per second can be"),
                 Tone::Bad,
             )),
-            ServedFacts::TooMany { admitted } => blocks.push(Block::line(
-                format!("{title}: they do not fit into memory at the same time; {admitted} do"),
-                Tone::Bad,
-            )),
+            ServedFacts::TooMany { admitted, limit } => {
+                let text = match limit {
+                    Limit::Memory => format!("they do not fit into memory at the same time; {admitted} do"),
+                    Limit::Tokens => format!("a step has not enough tokens for all of them; {admitted} can run"),
+                };
+                blocks.push(Block::line(format!("{title}: {text}"), Tone::Bad));
+            }
         }
         blocks.extend(frontier(answer));
         if let Some(table) = drafts(answer) {
