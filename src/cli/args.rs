@@ -2,6 +2,8 @@
 
 pub(crate) mod diagnose;
 pub(crate) mod estimate;
+pub(crate) mod plot;
+pub(crate) mod report;
 
 use std::path::PathBuf;
 
@@ -35,6 +37,10 @@ pub(crate) enum Command {
     Estimate(Box<estimate::Estimate>),
     /// Say where the time of a run went, from the datasheet to what was measured, and why.
     Diagnose(Box<diagnose::Diagnose>),
+    /// Draw ceilings, estimates and diagnoses: in the terminal, as SVG, PNG or a page.
+    Plot(plot::Plot),
+    /// Write a page about a machine: who it is, its ceilings, its roofline, and what models would do on it.
+    Report(report::Report),
     /// List the models that rooflab knows, or show one.
     #[command(subcommand)]
     Model(estimate::Model),

@@ -24,11 +24,7 @@ use super::lookup::load_and_note;
 use super::model::{cache_of, load_model, weights_of};
 
 pub(crate) fn run(context: &mut Context, arguments: &args::Diagnose) -> Result<Answer, CliError> {
-    let runs = observations(arguments)?;
-    let mut diagnoses = Vec::with_capacity(runs.len());
-    for run in &runs {
-        diagnoses.push(of_run(context, arguments, run)?);
-    }
+    let diagnoses = diagnoses(context, &arguments.run)?;
     show(context, arguments, &diagnoses)?;
     let gravest = diagnoses.iter().filter_map(Diagnosis::gravest).max();
     let failed = arguments.fail_on.is_some_and(|least| gravest.is_some_and(|found| found >= least.into()));
@@ -36,8 +32,13 @@ pub(crate) fn run(context: &mut Context, arguments: &args::Diagnose) -> Result<A
     Ok(if failed || below { Answer::No } else { Answer::Yes })
 }
 
+/// The diagnosis of each run.
+pub(super) fn diagnoses(context: &mut Context, arguments: &args::Run) -> Result<Vec<Diagnosis>, CliError> {
+    observations(arguments)?.iter().map(|run| of_run(context, arguments, run)).collect()
+}
+
 /// The runs: one for each case in the files, with what was typed in place of what they say.
-fn observations(arguments: &args::Diagnose) -> Result<Vec<Observation>, CliError> {
+fn observations(arguments: &args::Run) -> Result<Vec<Observation>, CliError> {
     let typed = Typed {
         model: arguments.model.clone(),
         device: arguments.device.clone(),
@@ -96,7 +97,7 @@ fn from_file(path: &Path) -> Result<Vec<Observation>, CliError> {
     from_reader(file, &name).map_err(|error| unreadable(&error))
 }
 
-fn of_run(context: &mut Context, arguments: &args::Diagnose, run: &Observation) -> Result<Diagnosis, CliError> {
+fn of_run(context: &mut Context, arguments: &args::Run, run: &Observation) -> Result<Diagnosis, CliError> {
     complete(arguments, run)?;
     let model = model_of(context, arguments, run)?;
     let profile = profile_of(context, arguments, run)?;
@@ -129,7 +130,7 @@ fn of_run(context: &mut Context, arguments: &args::Diagnose, run: &Observation) 
 }
 
 /// Asks for what a diagnosis needs and nobody said, by the names of the flags.
-fn complete(arguments: &args::Diagnose, run: &Observation) -> Result<(), CliError> {
+fn complete(arguments: &args::Run, run: &Observation) -> Result<(), CliError> {
     let said = |lack: &Lack| *lack == Lack::Profile && arguments.profile.is_some();
     let lacks: Vec<Lack> = run.lacks().into_iter().filter(|lack| lack.assumed().is_none() && !said(lack)).collect();
     if lacks.is_empty() {
@@ -152,7 +153,7 @@ const fn example(lack: Lack) -> &'static str {
     }
 }
 
-fn model_of(context: &Context, arguments: &args::Diagnose, run: &Observation) -> Result<Model, CliError> {
+fn model_of(context: &Context, arguments: &args::Run, run: &Observation) -> Result<Model, CliError> {
     let name = arguments.model.as_deref().or(run.subject.model.as_deref()).unwrap_or_default();
     load_model(context, name, arguments.download).map_err(|error| match arguments.model {
         Some(_) => error,
@@ -164,7 +165,7 @@ fn model_of(context: &Context, arguments: &args::Diagnose, run: &Observation) ->
 /// The formats of the weights: a word of a file that is none of rooflab's formats is no error, since the model may say what it is stored in.
 fn weights(
     model: &Model,
-    arguments: &args::Diagnose,
+    arguments: &args::Run,
     word: Option<&str>,
 ) -> Result<(String, rooflab::model::Precision), CliError> {
     weights_of(model, word).or_else(|error| match (&arguments.weights, &model.stored) {
@@ -174,7 +175,7 @@ fn weights(
 }
 
 /// The profile that was named; else that of the device which the run names: measured here, or its datasheet.
-fn profile_of(context: &mut Context, arguments: &args::Diagnose, run: &Observation) -> Result<Profile, CliError> {
+fn profile_of(context: &mut Context, arguments: &args::Run, run: &Observation) -> Result<Profile, CliError> {
     if let Some(name) = arguments.profile.as_deref() {
         return load_and_note(context, name);
     }

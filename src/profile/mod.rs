@@ -22,5 +22,5 @@ pub use document::{
 };
 pub use name::slug;
 pub use point::{Flag, Mode, Point, Samples, Steady, Stop};
-pub use read::{MAX_BYTES, ReadError, ReadNote, from_json, from_reader};
+pub use read::{MAX_BYTES, ReadError, ReadNote, SCRIPT_END, SCRIPT_START, from_json, from_reader};
 pub use store::{Entry, Store, StoreError};

@@ -1,14 +1,18 @@
-//! Documents as people read them: each becomes blocks of text and tables, and blocks become text for a terminal.
+//! Documents as people read them: each becomes blocks of text and tables, or pictures; those become text for a terminal, Markdown, SVG, images and pages.
 
 mod advice;
 mod answers;
 mod bar;
 mod block;
+mod chart;
+mod charts;
 mod comparison;
 mod diagnosis;
 mod estimate;
+mod html;
 mod markdown;
 mod model;
+mod png;
 mod products;
 mod profile;
 mod text;
@@ -16,10 +20,14 @@ mod text;
 pub use advice::advice;
 pub use answers::answers;
 pub use block::{Bar, Block, Cell, Group, Row, Segment, Table, Tone};
+pub use chart::{Chart, Frame, Theme, csv as chart_csv, svg, terminal};
+pub use charts::{Family, Placed, breakdown, curves, frontier, products, roofline, waterfall};
 pub use comparison::comparison;
 pub use diagnosis::{diagnosis, rule_page};
 pub use estimate::{By, Candidate, Verdict, candidates, csv, estimate, rows};
+pub use html::{Machine, Rated, Run, machines, pictures};
 pub use markdown::markdown;
 pub use model::{ModelView, model, models};
+pub use png::{PngError, png};
 pub use profile::{list, profile};
 pub use text::{Style, text};
