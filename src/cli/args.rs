@@ -7,8 +7,9 @@ pub(crate) mod report;
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use rooflab::profile::Effort;
+use rooflab::profile::{EXPORTERS, Effort, Exporter};
 use rooflab::units::{Seconds, parse_duration, parse_size};
 use rooflab::workload::Shape;
 
@@ -149,6 +150,8 @@ pub(crate) enum Profile {
         #[arg(value_name = "PROFILE")]
         profiles: Vec<String>,
     },
+    /// Write a profile as another tool wants it.
+    Export(Export),
     /// Compare two profiles, or a measured one with a datasheet: `rooflab profile diff nvidia-h200-sxm mine`.
     Diff {
         /// The profile to compare with: a name, a path, or `-`.
@@ -203,6 +206,32 @@ pub(crate) struct Ask {
     /// Take the maker's figures from this profile where the first has none.
     #[arg(long, value_name = "PROFILE")]
     pub(crate) datasheet: Option<String>,
+}
+
+/// Write a profile as another tool wants it. What its numbers are and what is missing is said on standard error.
+#[derive(Debug, Args)]
+#[command(after_help = exporters())]
+pub(crate) struct Export {
+    /// A profile: its name, the beginning of its name, a path, or `-` for standard input. Without it, this machine's.
+    #[arg(value_name = "PROFILE")]
+    pub(crate) profile: Option<String>,
+
+    /// The tool.
+    #[arg(long, value_name = "TOOL", value_parser = tools())]
+    pub(crate) to: String,
+
+    /// Write to this file instead of standard output; `-` is standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+fn tools() -> PossibleValuesParser {
+    PossibleValuesParser::new(EXPORTERS.iter().map(|exporter| exporter.name))
+}
+
+fn exporters() -> String {
+    let line = |exporter: &Exporter| format!("  {:<16}{}", exporter.name, exporter.title);
+    format!("Tools:\n{}", EXPORTERS.iter().map(line).collect::<Vec<_>>().join("\n"))
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! `rooflab profile …`: list, show, find, ask, check and compare profiles.
 
 mod ask;
+mod export;
 
 use std::path::Path;
 
@@ -21,6 +22,7 @@ pub(crate) fn run(context: &mut Context, command: &args::Profile) -> Result<Answ
         args::Profile::Path { profile } => path(context, profile.as_deref()),
         args::Profile::Ask(asked) => ask::run(context, asked),
         args::Profile::Check { profiles } => check_all(context, profiles),
+        args::Profile::Export(arguments) => export::run(context, arguments),
         args::Profile::Diff { before, after, fail_on_regression } => {
             compare(context, before, after, *fail_on_regression)
         }

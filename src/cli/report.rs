@@ -31,7 +31,7 @@ const COMMON: [&str; 13] = [
     "deepseek-v3",
 ];
 /// Formats of weights that are tried beside those a model is stored in.
-const NARROW: &str = "w4a16-g128";
+const NARROW: &str = "w4a16";
 
 pub(crate) fn run(context: &mut Context, arguments: &args::Report) -> Result<Answer, CliError> {
     if context.json {

@@ -6,6 +6,7 @@ mod check;
 mod datasheet;
 mod diff;
 mod document;
+mod export;
 mod name;
 mod point;
 mod read;
@@ -20,6 +21,7 @@ pub use document::{
     Ceiling, Claim, Effort, Header, Instrument, Limit, Match, Outcome, Profile, Range, SCHEMA, SCHEMA_MAJOR,
     SCHEMA_NAME, Source, schema,
 };
+pub use export::{EXPORTERS, Export, ExportError, Exporter, exporter};
 pub use name::slug;
 pub use point::{Flag, Mode, Point, Samples, Steady, Stop};
 pub use read::{MAX_BYTES, ReadError, ReadNote, SCRIPT_END, SCRIPT_START, from_json, from_reader};

@@ -3,7 +3,6 @@
 use super::canvas::{Anchor, Canvas};
 use super::font;
 use super::legend::Legend;
-use super::plot::title;
 use super::scale::Span;
 use super::svg::Frame;
 use super::{Bar, Chart, Mark};
@@ -58,7 +57,5 @@ pub(super) fn draw(chart: &Chart, rows: &[String], frame: &Frame, top: f64, canv
             canvas.text((b + 6.0, y + BAR / 2.0 + 4.0), "quiet halo", Anchor::Start, label);
         }
     }
-    let under = title(&chart.x.title, chart.x.measure, &chart.x.scale);
-    canvas.text((right, bottom + 34.0), "quiet", Anchor::End, &under);
-    bottom + 40.0 + margin
+    bottom + 24.0 + margin
 }

@@ -80,7 +80,7 @@ mod tests {
     fn names_that_do_not_fit_begin_a_row() {
         let series = |name: &str| Series {
             name: name.to_owned(),
-            direct: false,
+            label: None,
             hue: Hue::Of(0),
             mark: Mark::Bars { bars: Vec::new() },
         };

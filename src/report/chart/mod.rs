@@ -81,10 +81,11 @@ pub enum Scale {
 /// Something that is drawn in one colour.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Series {
-    /// What it is.
+    /// What it is, as the legend says it.
     pub name: String,
-    /// Whether the name is written beside it, where there is room; else it is in the legend.
-    pub direct: bool,
+    /// What is written beside it, where there is room; then it is not in the legend.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// Its colour.
     pub hue: Hue,
     /// What is drawn.

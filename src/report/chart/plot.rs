@@ -4,7 +4,7 @@ use super::canvas::{Anchor, Canvas};
 use super::font;
 use super::labels::{Place, Placer};
 use super::legend::Legend;
-use super::scale::{Span, Tick};
+use super::scale::{Span, Tick, has_unit};
 use super::svg::Frame;
 use super::{Chart, Mark, Measure, Point, Scale, Series, Stroke, Symbol};
 
@@ -32,10 +32,10 @@ pub(super) struct Plot<'a> {
 
 impl<'a> Plot<'a> {
     pub(super) fn new(chart: &'a Chart, frame: &'a Frame, top: f64) -> Self {
-        let in_legend: Vec<bool> = chart.series.iter().map(|series| !series.direct).collect();
+        let in_legend: Vec<bool> = chart.series.iter().map(|series| series.label.is_none()).collect();
         let plot = Self::with_legend(chart, frame, top, &in_legend);
         // Names that find no room beside their lines go to the legend, which takes room itself.
-        let missing = |index: usize, series: &Series| series.direct && plot.names[index].is_none();
+        let missing = |index: usize, series: &Series| series.label.is_some() && plot.names[index].is_none();
         let all: Vec<bool> =
             chart.series.iter().enumerate().map(|(index, series)| in_legend[index] || missing(index, series)).collect();
         if all == in_legend { plot } else { Self::with_legend(chart, frame, top, &all) }
@@ -73,7 +73,7 @@ impl<'a> Plot<'a> {
         }
         let mut names = Vec::with_capacity(self.chart.series.len());
         for (index, series) in self.chart.series.iter().enumerate() {
-            let width = font::width(&series.name, NAME, true) + 4.0;
+            let width = font::width(series.label.as_deref().unwrap_or_default(), NAME, true) + 4.0;
             // What slopes is named low, where lines lie apart; what is level, at its end.
             let path = self.path(series);
             let is_level = path.first().zip(path.last()).is_some_and(|(a, b)| (a.1 - b.1).abs() < 2.0);
@@ -124,8 +124,8 @@ impl<'a> Plot<'a> {
         }
         for (index, series) in self.chart.series.iter().enumerate() {
             let class = series.hue.class();
-            if let Some(Place { x, y, angle }) = self.names[index] {
-                canvas.turned((x, y), angle, &format!("name halo {class}"), &series.name);
+            if let (Some(Place { x, y, angle }), Some(label)) = (self.names[index], &series.label) {
+                canvas.turned((x, y), angle, &format!("name halo {class}"), label);
             }
             for (point, place) in series.points().iter().zip(&self.points[index]) {
                 if let Some(Place { x, y, .. }) = *place {
@@ -215,9 +215,8 @@ fn radius(point: &Point) -> f64 {
 /// What runs along an axis, with the unit where the numbers do not have it.
 pub(super) fn title(title: &str, measure: Measure, scale: &Scale) -> String {
     match (measure, scale) {
-        (_, Scale::Rows(_)) => title.to_owned(),
-        (Measure::Count(_), _) => title.to_owned(),
-        (Measure::Of(_) | Measure::Binary, _) => format!("{title} ({})", measure.symbol()),
+        (Measure::Of(unit), Scale::Linear | Scale::Log) if !has_unit(unit) => format!("{title} ({unit})"),
+        _ => title.to_owned(),
     }
 }
 

@@ -96,8 +96,10 @@ impl Span {
     fn decades(&self, most: usize) -> Vec<f64> {
         let decades = (self.high / self.low).log10();
         let between: &[f64] = match most as f64 {
+            // Within a decade, ratios are nearly differences.
+            _ if decades < 0.6 => return self.steps(most),
             most if decades * 3.0 <= most => &[1.0, 2.0, 5.0],
-            most if decades * 2.0 <= most && decades < 2.0 => &[1.0, 3.0],
+            most if decades * 2.0 <= most => &[1.0, 3.0],
             _ => return self.powers(10.0, most),
         };
         let first = self.low.log10().floor();
@@ -111,7 +113,8 @@ impl Span {
         let step = self.step(most);
         let first = (self.low / step).ceil();
         let numbers = (0..=most.saturating_mul(2)).map(|index| (first + index as f64) * step);
-        numbers.take_while(|number| *number <= self.high * (1.0 + 1e-9)).collect()
+        let numbers = numbers.take_while(|number| *number <= self.high * (1.0 + 1e-9));
+        numbers.filter(|number| !self.is_log || *number > 0.0).collect()
     }
 
     fn step(&self, most: usize) -> f64 {
@@ -130,14 +133,16 @@ impl Span {
             Measure::Of(_) if number == 0.0 => "0".to_owned(),
             Measure::Of(unit) => {
                 let text = short(number, unit);
-                match unit {
-                    // The axis' title says it.
-                    Unit::FlopPerSecond | Unit::OpPerSecond => text.trim_end_matches(unit.symbol()).trim_end().to_owned(),
-                    _ => text,
-                }
+                // Else the axis' title says it.
+                if has_unit(unit) { text } else { text.trim_end_matches(unit.symbol()).trim_end().to_owned() }
             }
         }
     }
+}
+
+/// Whether numbers at an axis have their unit: the long ones stand in the title alone.
+pub(super) const fn has_unit(unit: Unit) -> bool {
+    !matches!(unit, Unit::FlopPerSecond | Unit::OpPerSecond)
 }
 
 fn short(number: f64, unit: Unit) -> String {

@@ -1,6 +1,7 @@
 //! Where the time of a step goes: a bar for each operator, in the colour of what bounds it.
 
 use super::super::chart::{Axis, Bar, Chart, Hue, Mark, Measure, Scale, Series};
+use super::plain_name;
 use crate::estimate::cost::Bound;
 use crate::estimate::{Account, Document, Entry};
 use crate::units::{Unit, human, percent};
@@ -12,7 +13,7 @@ const SMALL: f64 = 0.005;
 #[must_use]
 pub fn breakdown(document: &Document) -> [Chart; 2] {
     let estimate = &document.estimate;
-    let about = format!("{} on {}", document.model.name, estimate.hardware.device);
+    let about = format!("{} on {}", document.model.name, plain_name(&estimate.hardware.device));
     [("Decode", &estimate.decode), ("Prefill", &estimate.prefill)].map(|(name, account)| of_step(name, &about, account))
 }
 
@@ -35,7 +36,7 @@ fn of_step(name: &str, about: &str, account: &Account) -> Chart {
             let bars: Vec<Bar> = bars.iter().filter(|(of, _)| *of == bound).map(|(_, bar)| bar.clone()).collect();
             let mark = Mark::Bars { bars };
             let is_empty = matches!(&mark, Mark::Bars { bars } if bars.is_empty());
-            (!is_empty).then(|| Series { name: format!("bound by {}", bound.word()), direct: false, hue: Hue::Of(index), mark })
+            (!is_empty).then(|| Series { name: format!("bound by {}", bound.word()), label: None, hue: Hue::Of(index), mark })
         })
         .collect();
     if rest.0 > 0.0 {
@@ -47,7 +48,7 @@ fn of_step(name: &str, about: &str, account: &Account) -> Chart {
             detail: "operators that take little".to_owned(),
         };
         rows.push("the rest".to_owned());
-        series.push(Series { name: "the rest".to_owned(), direct: false, hue: Hue::Quiet, mark: Mark::Bars { bars: vec![bar] } });
+        series.push(Series { name: "the rest".to_owned(), label: None, hue: Hue::Quiet, mark: Mark::Bars { bars: vec![bar] } });
     }
     let what = if account.new_tokens > 1 {
         format!("{} × {} tokens", account.sequences, account.new_tokens)

@@ -121,7 +121,7 @@ fn curve(family: Family, profile: &Profile, ceiling: &Ceiling, several: bool, hu
     let points = points.collect();
     let band = measured().map(|(x, point)| Spread { x, low: point.p10.min(point.p90), high: point.p90.max(point.p10) });
     let mark = Mark::Line { points, stroke: Stroke::Dotted, band: band.collect() };
-    sound(Series { name, direct: false, hue: Hue::Of(hue), mark })
+    sound(Series { name, label: None, hue: Hue::Of(hue), mark })
 }
 
 /// Where the caches end, as the machine states them: of all cores, or of the one that follows a chain of loads.

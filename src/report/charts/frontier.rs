@@ -11,7 +11,7 @@ pub fn frontier(answers: &[(String, &Answer)]) -> Chart {
     let series = answers.iter().enumerate().filter_map(|(index, (name, answer))| {
         let points = answer.frontier.iter().map(|point| placed(name, point)).collect();
         let mark = Mark::Line { points, stroke: Stroke::Dotted, band: Vec::new() };
-        sound(Series { name: name.clone(), direct: false, hue: Hue::Of(index), mark })
+        sound(Series { name: name.clone(), label: None, hue: Hue::Of(index), mark })
     });
     let axis = |title: &str| Axis {
         title: title.to_owned(),

@@ -20,7 +20,12 @@ use crate::units::{Unit, human, percent};
 
 /// A device's name without the signs that makers put into it.
 pub(super) fn device_name(profile: &Profile) -> String {
-    let name = profile.device.name.replace("(R)", "").replace("(TM)", "").replace("(r)", "").replace("(tm)", "");
+    plain_name(&profile.device.name)
+}
+
+/// A name without the signs that makers put into it.
+fn plain_name(name: &str) -> String {
+    let name = name.replace("(R)", "").replace("(TM)", "").replace("(r)", "").replace("(tm)", "");
     name.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

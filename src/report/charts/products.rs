@@ -41,7 +41,7 @@ fn of_format(profile: &Profile, ceiling: &Ceiling) -> Option<Chart> {
         .enumerate()
         .filter_map(|(index, ((n, k), points))| {
             let mark = Mark::Line { points, stroke: Stroke::Dotted, band: Vec::new() };
-            sound(Series { name: format!("{n}×{k}"), direct: false, hue: Hue::Of(index), mark })
+            sound(Series { name: format!("{n}×{k}"), label: None, hue: Hue::Of(index), mark })
         })
         .collect();
     let tokens = |pick: fn(f64, f64) -> f64, from: f64| {
@@ -58,7 +58,7 @@ fn of_format(profile: &Profile, ceiling: &Ceiling) -> Option<Chart> {
     series.extend(peak(profile, ceiling.resource).map(|(name, value)| {
         let name = format!("{name} {}", human(value, ceiling.unit));
         let points = [least, most].map(|x| Point::new(x, value, name.clone())).to_vec();
-        Series { name, direct: true, hue: Hue::Ink, mark: Mark::Line { points, stroke: Stroke::Dashed, band: Vec::new() } }
+        Series { label: Some(name.clone()), name, hue: Hue::Ink, mark: Mark::Line { points, stroke: Stroke::Dashed, band: Vec::new() } }
     }));
     let axis = |title: &str, measure| Axis { title: title.to_owned(), measure, scale: Scale::Log, range: None };
     Some(Chart {

@@ -2,6 +2,7 @@
 
 use super::super::chart::{Axis, Chart, Hue, Mark, Measure, Point, Scale, Series, Spread, Stroke, Symbol};
 use super::{device_name, sound, told, usable};
+use crate::dtype::DType;
 use crate::estimate::Account;
 use crate::profile::{self, Profile};
 use crate::resource::{Access, Key, MemoryLevel, Resource, Scope, StreamOp};
@@ -18,6 +19,8 @@ pub struct Placed<'a> {
 
 /// Something that bounds: a bandwidth or a peak.
 struct Bound<'a> {
+    /// The device, where there are several.
+    device: String,
     name: String,
     value: f64,
     unit: Unit,
@@ -30,8 +33,11 @@ struct Bound<'a> {
 const LEAST: f64 = 1.0 / 16.0;
 const MOST: f64 = 64.0;
 const BEYOND: f64 = 6.0;
-/// Share of a step from which on its operator is named in the picture.
+/// Shares of a step from which on its operator is drawn, and named.
+const DRAWN: f64 = 0.005;
 const NAMED: f64 = 0.03;
+/// Formats whose peaks are drawn of several devices; of one, all are.
+const COMPARED: [DType; 4] = [DType::F32, DType::Bf16, DType::Fp8E4m3, DType::Int8];
 /// Peaks nearer than this are one line.
 const SAME: f64 = 0.01;
 
@@ -55,6 +61,15 @@ pub fn roofline(profiles: &[&Profile], steps: &[Placed<'_>]) -> Chart {
         series.extend(peaks.iter().filter_map(|bound| roof(bound, steepest, x)));
     }
     series.extend(operators);
+    let mut series: Vec<Series> = series.into_iter().filter_map(sound).collect();
+    if several {
+        // What a colour stands for.
+        let of_device = |(index, profile): (usize, &&Profile)| {
+            let mark = Mark::Line { points: Vec::new(), stroke: Stroke::Solid, band: Vec::new() };
+            Series { name: device_name(profile), label: None, hue: Hue::Of(index), mark }
+        };
+        series.splice(0..0, profiles.iter().enumerate().map(of_device));
+    }
     let devices: Vec<String> = profiles.iter().map(|profile| device_name(profile)).collect();
     let mut subtitle = format!("{}: solid lines are measured, dashed ones are the maker's figures", devices.join(", "));
     if !steps.is_empty() {
@@ -66,7 +81,7 @@ pub fn roofline(profiles: &[&Profile], steps: &[Placed<'_>]) -> Chart {
         subtitle,
         x: axis("operations per byte", Measure::Count("FLOP/B"), x),
         y: axis("arithmetic", Measure::Of(Unit::FlopPerSecond), y),
-        series: series.into_iter().filter_map(sound).collect(),
+        series,
         rules: Vec::new(),
     }
 }
@@ -83,14 +98,15 @@ fn memory<'a>(profile: &'a Profile, of: Option<usize>) -> Vec<Bound<'a>> {
         .filter_map(|&level| {
             let ceiling = profile.ceiling(Key { resource: read(level), scope: Scope::Device })?;
             let point = ceiling.representative().filter(|point| usable(point.value))?;
-            let name = named(profile, of, &level.word().to_uppercase());
+            let (device, name) = (told_apart(profile, of), level.word().to_uppercase());
             let hue = of.map_or(level_hue(level), Hue::Of);
-            Some(Bound { name, value: point.value, unit: ceiling.unit, point: Some(point), source: "", hue })
+            Some(Bound { device, name, value: point.value, unit: ceiling.unit, point: Some(point), source: "", hue })
         })
         .collect();
     let claim = profile.claim(read(MemoryLevel::Dram)).filter(|claim| usable(claim.value));
     bounds.extend(claim.map(|claim| Bound {
-        name: named(profile, of, "memory"),
+        device: told_apart(profile, of),
+        name: "memory".to_owned(),
         value: claim.value,
         unit: claim.unit,
         point: None,
@@ -103,7 +119,9 @@ fn memory<'a>(profile: &'a Profile, of: Option<usize>) -> Vec<Bound<'a>> {
 /// Peaks of arithmetic, measured and of the datasheet; those that are as good as equal together.
 fn compute<'a>(profile: &'a Profile, of: Option<usize>) -> Vec<Bound<'a>> {
     let word = |resource: Resource| match resource {
-        Resource::Compute { unit, input, .. } => Some(format!("{} {}", unit.word(), input.name())),
+        Resource::Compute { unit, input, .. } if of.is_none() || COMPARED.contains(&input) => {
+            Some(format!("{} {}", unit.word(), input.name()))
+        }
         _ => None,
     };
     let hue = |resource: Resource| match (of, resource) {
@@ -114,11 +132,13 @@ fn compute<'a>(profile: &'a Profile, of: Option<usize>) -> Vec<Bound<'a>> {
     let measured = profile.ceilings.iter().filter(|ceiling| ceiling.scope == Scope::Device).filter_map(|ceiling| {
         let point = ceiling.representative().filter(|point| usable(point.value))?;
         let (name, hue) = (word(ceiling.resource)?, hue(ceiling.resource));
-        Some(Bound { name, value: point.value, unit: ceiling.unit, point: Some(point), source: "", hue })
+        let device = told_apart(profile, of);
+        Some(Bound { device, name, value: point.value, unit: ceiling.unit, point: Some(point), source: "", hue })
     });
     let stated = profile.datasheet.iter().filter(|claim| usable(claim.value)).filter_map(|claim| {
         let (name, hue) = (word(claim.resource)?, hue(claim.resource));
-        Some(Bound { name, value: claim.value, unit: claim.unit, point: None, source: &claim.source, hue })
+        let device = told_apart(profile, of);
+        Some(Bound { device, name, value: claim.value, unit: claim.unit, point: None, source: &claim.source, hue })
     });
     let mut bounds: Vec<Bound<'a>> = Vec::new();
     for bound in measured.chain(stated) {
@@ -129,19 +149,19 @@ fn compute<'a>(profile: &'a Profile, of: Option<usize>) -> Vec<Bound<'a>> {
         match bounds.iter_mut().find(same) {
             Some(known) => {
                 let dtype = bound.name.rsplit(' ').next().unwrap_or_default();
-                known.name = format!("{}, {dtype}", known.name);
+                if !known.name.ends_with(dtype) {
+                    known.name = format!("{}, {dtype}", known.name);
+                }
             }
             None => bounds.push(bound),
         }
     }
-    for bound in &mut bounds {
-        bound.name = named(profile, of, &bound.name);
-    }
     bounds
 }
 
-fn named(profile: &Profile, of: Option<usize>, what: &str) -> String {
-    if of.is_some() { format!("{} {what}", device_name(profile)) } else { what.to_owned() }
+/// The name of a device, where it must be told from others.
+fn told_apart(profile: &Profile, of: Option<usize>) -> String {
+    if of.is_some() { device_name(profile) } else { String::new() }
 }
 
 const fn level_hue(level: MemoryLevel) -> Hue {
@@ -212,8 +232,9 @@ fn roof(bound: &Bound<'_>, steepest: f64, (low, high): (f64, f64)) -> Option<Ser
 
 fn line(bound: &Bound<'_>, points: Vec<Point>, band: Vec<Spread>) -> Series {
     let stroke = if bound.point.is_some() { Stroke::Solid } else { Stroke::Dashed };
-    let name = format!("{} {}", bound.name, human(bound.value, bound.unit));
-    Series { name, direct: true, hue: bound.hue, mark: Mark::Line { points, stroke, band } }
+    let label = format!("{} {}", bound.name, human(bound.value, bound.unit));
+    let name = if bound.device.is_empty() { label.clone() } else { format!("{}: {label}", bound.device) };
+    Series { name, label: Some(label), hue: bound.hue, mark: Mark::Line { points, stroke, band } }
 }
 
 fn detail(bound: &Bound<'_>) -> String {
@@ -234,7 +255,8 @@ fn placed(index: usize, step: &Placed<'_>) -> Option<Series> {
             None => sums.push((name, flops, bytes, time, entry.share)),
         }
     }
-    let points = sums.into_iter().map(|(name, flops, bytes, time, share)| {
+    let large = sums.into_iter().filter(|sum| sum.4 >= DRAWN);
+    let points = large.map(|(name, flops, bytes, time, share)| {
         let (x, y) = (flops / bytes, flops / time);
         let detail = format!(
             "{} {name}: {} at {x:.2} FLOP/B · {} of the step, {}",
@@ -248,5 +270,5 @@ fn placed(index: usize, step: &Placed<'_>) -> Option<Series> {
     });
     let (hue, symbol) = if index.is_multiple_of(2) { (Hue::Ink, Symbol::Circle) } else { (Hue::Of(4), Symbol::Diamond) };
     let name = step.name.to_owned();
-    sound(Series { name, direct: false, hue, mark: Mark::Points { points: points.collect(), symbol } })
+    sound(Series { name, label: None, hue, mark: Mark::Points { points: points.collect(), symbol } })
 }

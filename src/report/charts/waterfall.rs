@@ -1,13 +1,14 @@
 //! A diagnosis as a waterfall: each cause begins where the one before it ends, from the floor to what was measured.
 
 use super::super::chart::{Axis, Bar, Chart, Hue, Mark, Measure, Scale, Series};
+use super::plain_name;
 use crate::diagnose::{Cause, Diagnosis, Phase};
 use crate::units::{Unit, human, percent};
 
 /// A picture for each phase of a diagnosis.
 #[must_use]
 pub fn waterfall(document: &Diagnosis) -> Vec<Chart> {
-    let about = format!("{} on {}", document.model.name, document.hardware.device);
+    let about = format!("{} on {}", document.model.name, plain_name(&document.hardware.device));
     document.phases.iter().map(|phase| of_phase(&about, phase)).collect()
 }
 
@@ -27,13 +28,18 @@ const fn group(cause: Cause) -> usize {
     }
 }
 
+/// A share without the sign of a nothing.
+fn visible(share: f64) -> f64 {
+    if share.abs() < 5e-5 { 0.0 } else { share }
+}
+
 fn of_phase(about: &str, phase: &Phase) -> Chart {
     let mut rows = Vec::new();
     let mut groups: [Vec<Bar>; 4] = Default::default();
     let mut reached = 0.0;
     for spent in &phase.spent {
         let (from, to) = (reached, reached + spent.time.get());
-        let label = format!("{} · {}", human(spent.time.get(), Unit::Second), percent(spent.share));
+        let label = format!("{} · {}", human(spent.time.get(), Unit::Second), percent(visible(spent.share)));
         let detail = format!("{}: {}", spent.on.word(), spent.on.explain());
         groups[group(spent.on)].push(Bar { row: rows.len(), from, to, label, detail });
         rows.push(spent.on.word().to_owned());
@@ -46,7 +52,7 @@ fn of_phase(about: &str, phase: &Phase) -> Chart {
     let series = GROUPS.into_iter().zip(groups).filter(|(_, bars)| !bars.is_empty());
     let series = series.map(|((name, hue), bars)| Series {
         name: name.to_owned(),
-        direct: false,
+        label: None,
         hue,
         mark: Mark::Bars { bars },
     });

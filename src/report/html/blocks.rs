@@ -40,7 +40,7 @@ fn of_group(table: &Table, group: &Group) -> String {
     }
     out += "</tr>\n";
     for row in &group.rows {
-        out += &format!("<tr><th scope=\"row\">{}</th>", escaped(&row.label));
+        out += &format!("<tr><th scope=\"row\"{}>{}</th>", short(&row.label), breakable(&row.label));
         if let [only] = row.cells.as_slice()
             && table.columns.len() > 1
         {
@@ -53,6 +53,18 @@ fn of_group(table: &Table, group: &Group) -> String {
         out += "</tr>\n";
     }
     out + "</tbody>\n"
+}
+
+/// Names up to so many characters stay on one line.
+const SHORT: usize = 15;
+
+const fn short(name: &str) -> &'static str {
+    if name.len() <= SHORT { " class=\"short\"" } else { "" }
+}
+
+/// A name that may be broken after its dots.
+fn breakable(name: &str) -> String {
+    escaped(name).replace('.', ".<wbr>").replace('_', "_<wbr>")
 }
 
 fn of_bar(bar: &Bar) -> String {

@@ -213,7 +213,7 @@ fn models(machine: &Machine<'_>) -> Option<Section> {
             Run::Unknown(why) => unknown.push(format!("{}: {why}", rated.model)),
         }
     }
-    let columns = ["weights", "memory", "tokens/s, 1 user", "first token", "tokens/s, 16 users", "a token waits for", "known"];
+    let columns = ["weights", "tokens/s", "first token", "16 users", "memory", "a token waits for", "known"];
     let table = Table {
         columns: columns.map(str::to_owned).to_vec(),
         right: vec![false, true, true, true, true, false, false],
@@ -235,14 +235,14 @@ fn models(machine: &Machine<'_>) -> Option<Section> {
         }
     }
     let known = if machine.profile.instrument.is_some() {
-        "from the ceilings measured here, at each operator's own shape"
+        "from the ceilings measured here"
     } else {
         "from the maker's figures alone: nothing was measured, so that these are bounds rather than predictions"
     };
     Some(Section {
         title: "What models would do here".to_owned(),
         lead: format!(
-            "Estimates {known}, for prompts of 1024 tokens and answers of 256. “First token” is the time that one user waits for it; “16 users” is the sum of what 16 requests in flight get, or as many as fit."
+            "Estimates {known}, for prompts of 1024 tokens and answers of 256. “tokens/s” and “first token” are what a single user gets; “16 users” is the tokens per second of 16 requests in flight together, or of as many as fit."
         ),
         parts,
     })
@@ -268,10 +268,10 @@ fn model_row(document: &Document) -> Row {
         label: document.model.name.clone(),
         cells: vec![
             Cell::new(document.model.weights.replace(" (as stored)", ""), Tone::Dim),
-            Cell::plain(memory.to_string()),
             metrics.map_or_else(dash, |metrics| Cell::new(number(metrics.throughput_per_user), Tone::Strong)),
             metrics.map_or_else(dash, |metrics| Cell::plain(metrics.ttft.mean.to_string())),
             several.unwrap_or_else(dash),
+            Cell::plain(memory.to_string()),
             Cell::plain(bound),
             known(&estimate.decode),
         ],
@@ -283,6 +283,8 @@ fn known(account: &Account) -> Cell {
     let own: f64 = account.by_knowledge.iter().filter(|share| share.of.is_own()).map(|share| share.share).sum();
     match account.by_knowledge.first() {
         Some(most) if most.of == Knowledge::Datasheet => Cell::new("datasheet", Tone::Dim),
+        _ if own > 0.995 => Cell::new("measured", Tone::Dim),
+        Some(most) if own < 0.5 => Cell::new(most.of.word(), Tone::Warn),
         _ => Cell::new(format!("{} measured", percent(own)), Tone::Dim),
     }
 }
