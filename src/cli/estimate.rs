@@ -23,8 +23,8 @@ use super::args::estimate::{self as args, Format};
 use super::context::Context;
 use super::error::CliError;
 use super::lookup::{load_and_note, or_this_machine};
-pub(super) use request::{Request, link};
 use request::Draft;
+pub(super) use request::{Request, link};
 
 pub(crate) fn run(context: &mut Context, arguments: &args::Estimate) -> Result<Answer, CliError> {
     let request = Request::read(context, arguments)?;

@@ -96,12 +96,16 @@ fn charts(context: &mut Context, what: &What) -> Result<Vec<Chart>, CliError> {
         }
         What::Frontier(estimated) => {
             let documents = estimates(context, estimated, true)?;
-            let name = |of: &rooflab::estimate::Document| format!("{} on {}", of.model.name, of.estimate.hardware.device);
+            let name =
+                |of: &rooflab::estimate::Document| format!("{} on {}", of.model.name, of.estimate.hardware.device);
             let answers: Vec<_> = documents.iter().map(|document| (name(document), &document.estimate)).collect();
             let chart = report::frontier(&answers);
             if chart.is_empty() {
-                return Err(CliError::new(format!("nothing of `{}` fits into the memory of the device", estimated.model))
-                    .with_hint("narrower weights, such as `--weights w4a16`, or more devices, such as `--tp 2`"));
+                return Err(CliError::new(format!(
+                    "nothing of `{}` fits into the memory of the device",
+                    estimated.model
+                ))
+                .with_hint("narrower weights, such as `--weights w4a16`, or more devices, such as `--tp 2`"));
             }
             Ok(vec![chart])
         }
@@ -124,9 +128,8 @@ fn estimates(
 fn drawn(charts: Vec<Chart>, profiles: &[Profile], what: &str) -> Result<Vec<Chart>, CliError> {
     if charts.iter().all(Chart::is_empty) {
         let names: Vec<String> = profiles.iter().map(|profile| format!("`{}`", profile.name)).collect();
-        return Err(CliError::new(format!("there is no {what} in {}", names.join(", "))).with_hint(
-            "`rooflab probe` measures curves; `rooflab profile show` says what a profile has",
-        ));
+        return Err(CliError::new(format!("there is no {what} in {}", names.join(", ")))
+            .with_hint("`rooflab probe` measures curves; `rooflab profile show` says what a profile has"));
     }
     Ok(charts)
 }
@@ -170,8 +173,10 @@ fn write(context: &mut Context, arguments: &args::Plot, charts: &[Chart], format
         (Some(text), Some(path)) => save(path, text.as_bytes()),
         (None, None) => match charts {
             [one] => context.write_bytes(&rendered(one)?),
-            several => Err(CliError::new(format!("these are {} pictures, and standard output holds one", several.len()))
-                .with_hint("name a file with `-o pictures.svg`: the second goes to `pictures-2.svg`")),
+            several => {
+                Err(CliError::new(format!("these are {} pictures, and standard output holds one", several.len()))
+                    .with_hint("name a file with `-o pictures.svg`: the second goes to `pictures-2.svg`"))
+            }
         },
         (None, Some(path)) => {
             charts.iter().enumerate().try_for_each(|(index, chart)| save(&numbered(path, index), &rendered(chart)?))

@@ -75,12 +75,16 @@ fn requests(context: &Context, arguments: &args::Report) -> Result<Vec<Tried>, C
 }
 
 fn rated(context: &Context, requests: &[Tried], profile: &Profile) -> Vec<Rated> {
-    requests.iter().map(|(model, requests)| Rated { model: model.clone(), run: tried(context, requests, profile) }).collect()
+    requests
+        .iter()
+        .map(|(model, requests)| Rated { model: model.clone(), run: tried(context, requests, profile) })
+        .collect()
 }
 
 /// A model in each of its formats: those that fit, or why there is none.
 fn tried(context: &Context, requests: &[Request], profile: &Profile) -> Run {
-    let (mut fitting, mut least, mut refused): (Vec<Document>, Option<f64>, Option<CliError>) = (Vec::new(), None, None);
+    let (mut fitting, mut least, mut refused): (Vec<Document>, Option<f64>, Option<CliError>) =
+        (Vec::new(), None, None);
     for request in requests {
         match document(context, request, profile) {
             Ok(document) if document.estimate.memory.over.is_none() => fitting.push(document),

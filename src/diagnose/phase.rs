@@ -85,8 +85,10 @@ pub struct Figures {
     pub ridge: f64,
     /// What bounds it.
     pub bound: Bound,
-    /// How the worse-known of peak and bandwidth is known.
-    pub knowledge: Knowledge,
+    /// How the peak is known.
+    pub peak: Knowledge,
+    /// How the bandwidth is known.
+    pub bandwidth: Knowledge,
     /// How many times the floor was measured.
     pub gap: f64,
     /// Model FLOPs utilisation: `compute` over the measured time. Never cut at 1.
@@ -107,11 +109,18 @@ impl Figures {
             intensity,
             ridge: intensity * (floor.memory() / floor.compute),
             bound: if floor.is_compute_bound() { Bound::Compute } else { Bound::Weights },
-            knowledge: floor.knowledge,
+            peak: floor.peak,
+            bandwidth: floor.bandwidth,
             gap: measured / floor.time(),
             mfu: floor.mfu(measured),
             mbu: floor.mbu(measured),
         }
+    }
+
+    /// How the figure is known that decides the floor.
+    #[must_use]
+    pub const fn knowledge(&self) -> Knowledge {
+        if self.is_memory_bound() { self.bandwidth } else { self.peak }
     }
 
     /// Whether bytes take longer than operations.

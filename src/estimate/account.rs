@@ -51,7 +51,7 @@ pub struct FloorOf {
     pub weights: Seconds,
     /// The cache's part of that.
     pub cache: Seconds,
-    /// How the worse-known of the two figures is known.
+    /// How the figure is known that decides it.
     pub knowledge: Knowledge,
 }
 
@@ -106,7 +106,7 @@ impl Account {
                 memory: floor.memory(),
                 weights: floor.weights,
                 cache: floor.cache,
-                knowledge: floor.knowledge,
+                knowledge: floor.knowledge(),
             }),
             mfu: floor.map(|floor| floor.mfu(cost.time)),
             mbu: floor.map(|floor| floor.mbu(cost.time)),

@@ -2,10 +2,12 @@
 
 use rooflab::dtype::DType;
 use rooflab::estimate::cost::{Costing, Floor, Knowledge, Options, ridge_batch, ridge_point};
+use rooflab::facts::DeviceKind;
 use rooflab::model::WeightFormat;
 use rooflab::profile::{Profile, bundled_named};
 use rooflab::units::{Bytes, Flops, Seconds};
 
+use super::device::{curve, profile};
 use super::lower::{EIGHT, HALF, MISTRAL, QWEN, Sizes};
 
 fn sheet(name: &str) -> &'static Profile {
@@ -59,7 +61,7 @@ fn mistral_on_an_rtx_4090() {
     close("C17", decode(device, &no_window, HALF, 1, 8192).time().get(), 15.173e-3);
     let floor = decode(device, &MISTRAL, HALF, 1, 0);
     assert!(!floor.is_compute_bound());
-    assert_eq!(floor.knowledge, Knowledge::Datasheet);
+    assert_eq!(floor.knowledge(), Knowledge::Datasheet);
 }
 
 #[test]
@@ -132,4 +134,25 @@ fn the_batch_that_turns_decode_into_arithmetic() {
     assert_eq!(ridge_batch(1 << 20, |batch| at(batch, 8192)).unwrap(), None);
     assert_eq!(ridge_batch(100, |batch| at(batch, 0)).unwrap(), None);
     assert_eq!(ridge_batch(188, |batch| at(batch, 0)).unwrap(), Some(188));
+}
+
+#[test]
+fn a_processor_that_multiplies_wider_numbers_faster_has_the_wider_peak_for_its_floor() {
+    let at = |value| curve([(1e9, value)]);
+    let device = |narrow: f64| {
+        let ceilings = vec![
+            ("memory.dram.read", at(1e9)),
+            ("compute.vector.f32", at(300e9)),
+            ("compute.vector.bf16.f32", at(narrow)),
+        ];
+        profile(DeviceKind::Cpu, ceilings, Vec::new())
+    };
+    let graph = QWEN.decode(WeightFormat { element: DType::Bf16, activations: DType::Bf16, ..HALF }, 1024, 0);
+    for (narrow, peak) in [(150e9, 300e9), (600e9, 600e9)] {
+        let device = device(narrow);
+        let floor = Costing::new(&device, None, Options::default()).floor(&graph).unwrap();
+        let flops = graph.model_flops().get();
+        close("peak", flops / floor.compute.get(), peak);
+        assert_eq!((floor.knowledge(), floor.is_compute_bound()), (Knowledge::Measured, true));
+    }
 }

@@ -55,7 +55,7 @@ pub(crate) struct Estimate {
     pub(crate) price: Option<f64>,
 
     /// Run a number over a list or a range: `batch=1,2,4`, `batch=1-256*2`, `context=1k-32k+1k`. Repeatable.
-    #[arg(long, value_name = "NAME=VALUES")]
+    #[arg(long, value_name = "NAME=VALUES", conflicts_with_all = ["against", "speculate", "require", "frontier", "power", "price"])]
     pub(crate) sweep: Vec<Sweep>,
 
     /// What the rows of the account are.
@@ -172,6 +172,7 @@ pub(crate) struct Scene {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum By {
     /// Operators.
+    #[value(alias = "op")]
     Operator,
     /// Parts of a layer: attention, feed-forward network, the rest.
     Layer,

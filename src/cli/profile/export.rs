@@ -13,7 +13,8 @@ use crate::cli::lookup::{load_and_note, or_this_machine};
 
 pub(super) fn run(context: &mut Context, arguments: &args::Export) -> Result<Answer, CliError> {
     let exporter = exporter(&arguments.to).ok_or_else(|| {
-        CliError::new(format!("there is no exporter `{}`", arguments.to)).with_hint("`rooflab profile export --help` lists them")
+        CliError::new(format!("there is no exporter `{}`", arguments.to))
+            .with_hint("`rooflab profile export --help` lists them")
     })?;
     let profile = load_and_note(context, &or_this_machine(arguments.profile.as_deref())?)?;
     let export = exporter.export(&profile).map_err(|error| {

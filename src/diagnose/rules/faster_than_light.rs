@@ -74,7 +74,7 @@ fn with_evidence(case: &Case<'_>, phase: &Phase, floor: &Figures, found: Found) 
         "floor",
         floor.time.get(),
         EvidenceUnit::Seconds,
-        format!("{} figures of `{sheet}`", floor.knowledge),
+        format!("{} figures of `{sheet}`", floor.knowledge()),
     );
     let found = if floor.is_memory_bound() {
         found.number("weights, keys and values", floor.bytes.get(), EvidenceUnit::Bytes, "operator graph")

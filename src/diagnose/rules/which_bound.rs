@@ -4,6 +4,7 @@ use super::Rule;
 use crate::diagnose::case::Case;
 use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::diagnose::phase::Kind;
+use crate::estimate::cost::Knowledge;
 
 pub(super) const RULE: Rule = Rule {
     id: "RL003",
@@ -38,13 +39,13 @@ fn bound(case: &Case<'_>, kind: Kind) -> Option<Found> {
         by_arithmetic
     );
     let sheet = case.inputs.datasheet.map_or(&case.inputs.profile.name, |sheet| &sheet.name);
-    let figures = format!("{} figures of `{sheet}`", floor.knowledge);
+    let figures = |known: Knowledge| format!("{known} figures of `{sheet}`");
     let found = Found::new(Severity::Note, says)
         .number("measured", phase.measured.get(), EvidenceUnit::Seconds, phase.from.clone())
-        .number("floor by memory", floor.memory.get(), EvidenceUnit::Seconds, figures.clone())
-        .number("floor by arithmetic", floor.compute.get(), EvidenceUnit::Seconds, figures.clone())
+        .number("floor by memory", floor.memory.get(), EvidenceUnit::Seconds, figures(floor.bandwidth))
+        .number("floor by arithmetic", floor.compute.get(), EvidenceUnit::Seconds, figures(floor.peak))
         .number("operations per byte", floor.intensity, EvidenceUnit::Intensity, "operator graph")
-        .number("ridge of the device", floor.ridge, EvidenceUnit::Intensity, figures)
+        .number("ridge of the device", floor.ridge, EvidenceUnit::Intensity, figures(floor.peak.max(floor.bandwidth)))
         .worth(kind, phase.measured - floor.time);
     Some(found.attempt("fewer bytes: narrower weights (`--weights fp8`), a narrower cache (`--kv fp8`); `rooflab estimate` says what they give"))
 }

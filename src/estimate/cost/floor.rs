@@ -21,8 +21,10 @@ pub struct Floor {
     pub weights: Seconds,
     /// All cached keys and values, each once, out of main memory. Activations are not counted: they may stay in a cache.
     pub cache: Seconds,
-    /// How the worse-known of the two figures is known.
-    pub knowledge: Knowledge,
+    /// How the peaks are known, the worst-known of them.
+    pub peak: Knowledge,
+    /// How the bandwidth is known.
+    pub bandwidth: Knowledge,
 }
 
 impl Floor {
@@ -30,7 +32,7 @@ impl Floor {
     #[must_use]
     pub fn of(flops: Flops, weights: Bytes, peak: f64, bandwidth: f64) -> Self {
         let (compute, weights) = (Seconds(flops.get() / peak), Seconds(weights.get() / bandwidth));
-        Self { compute, weights, cache: Seconds(0.0), knowledge: Knowledge::Given }
+        Self { compute, weights, cache: Seconds(0.0), peak: Knowledge::Given, bandwidth: Knowledge::Given }
     }
 
     /// The time of all bytes.
@@ -42,8 +44,7 @@ impl Floor {
     /// The same so many times.
     #[must_use]
     pub fn times(&self, count: f64) -> Self {
-        let Self { compute, weights, cache, knowledge } = *self;
-        Self { compute: compute * count, weights: weights * count, cache: cache * count, knowledge }
+        Self { compute: self.compute * count, weights: self.weights * count, cache: self.cache * count, ..*self }
     }
 
     /// No step takes less: operations and bytes overlap at best.
@@ -56,6 +57,12 @@ impl Floor {
     #[must_use]
     pub fn is_compute_bound(&self) -> bool {
         self.compute >= self.memory()
+    }
+
+    /// How the figure is known that decides it.
+    #[must_use]
+    pub fn knowledge(&self) -> Knowledge {
+        if self.is_compute_bound() { self.peak } else { self.bandwidth }
     }
 
     /// Model FLOPs utilisation of a step that takes some time: the share of it that its operations would take at peak. Above 1, an input is wrong.
@@ -129,22 +136,24 @@ impl SpeedOfLight {
             let mut others: Vec<Resource> = other.map(|other| of(matrix, other)).into_iter().collect();
             others.push(of(vector, format.dtype));
             others.extend(other.map(|other| of(vector, other)));
-            figure(asked, sheets, of(matrix, format.dtype), &others)
+            // Whatever holds the format exactly can multiply it: processors widen 16-bit floats where that is the faster way.
+            let wider = other.map(|_| of(vector, DType::F32));
+            figure(asked, sheets, of(matrix, format.dtype), &others, wider)
         });
-        Self { read: figure(asked, sheets, reads, &[]), peaks: peaks.collect() }
+        Self { read: figure(asked, sheets, reads, &[], None), peaks: peaks.collect() }
     }
 
     /// The floor of a step.
     pub(super) fn floor(&self, graph: &Graph, profile: &str) -> Result<Floor, CostError> {
         let mut lacks: Vec<Lack> = Vec::new();
         let mut compute = 0.0;
-        let mut knowledge = Knowledge::Measured;
+        let mut known = Knowledge::Measured;
         for operator in &graph.operators {
             let Some((format, speedup)) = format(operator) else { continue };
             match self.peaks.get(format as usize) {
                 Some(Ok(peak)) => {
                     compute += operator.flops.get() * operator.count as f64 / (peak.value * speedup);
-                    knowledge = knowledge.max(peak.knowledge);
+                    known = known.max(peak.knowledge);
                 }
                 Some(Err(lack)) if !lacks.contains(lack) => lacks.push(lack.clone()),
                 _ => {}
@@ -154,8 +163,13 @@ impl SpeedOfLight {
             Ok(read) if lacks.is_empty() => {
                 let time = |bytes: Bytes| Seconds(bytes.get() / read.value);
                 let (weights, cache) = (graph.total(|operator| operator.weights), graph.total(|operator| operator.kv));
-                let knowledge = knowledge.max(read.knowledge);
-                Ok(Floor { compute: Seconds(compute), weights: time(weights), cache: time(cache), knowledge })
+                Ok(Floor {
+                    compute: Seconds(compute),
+                    weights: time(weights),
+                    cache: time(cache),
+                    peak: known,
+                    bandwidth: read.knowledge,
+                })
             }
             read => {
                 lacks.extend(read.as_ref().err().cloned());
@@ -165,8 +179,14 @@ impl SpeedOfLight {
     }
 }
 
-/// The first claim about any of some resources; else the first that has a rate.
-fn figure(asked: &Asked<'_>, sheets: &[&Profile], best: Resource, others: &[Resource]) -> Result<Figure, Lack> {
+/// The first claim about any of some resources; else the highest measured rate of a resource and what is wider; else the first that has a rate.
+fn figure(
+    asked: &Asked<'_>,
+    sheets: &[&Profile],
+    best: Resource,
+    others: &[Resource],
+    wider: Option<Resource>,
+) -> Result<Figure, Lack> {
     let usable = |value: f64| value.is_finite() && value > 0.0;
     let claimed = std::iter::once(&best).chain(others).find_map(|&resource| {
         let claims = sheets.iter().filter_map(|sheet| sheet.claim(resource));
@@ -174,6 +194,11 @@ fn figure(asked: &Asked<'_>, sheets: &[&Profile], best: Resource, others: &[Reso
     });
     if let Some(value) = claimed {
         return Ok(Figure { value, knowledge: Knowledge::Datasheet });
+    }
+    let own = |resource: Resource| asked.rate(resource, Place::Anywhere).ok().filter(|rate| rate.knowledge.is_own());
+    let able = std::iter::once(best).chain(others.iter().copied()).find_map(own);
+    if let Some(rate) = able.into_iter().chain(wider.and_then(own)).max_by(|a, b| a.value.total_cmp(&b.value)) {
+        return Ok(Figure { value: rate.value, knowledge: rate.knowledge });
     }
     let rate = asked.first(best, others, Place::Anywhere)?;
     Ok(Figure { value: rate.value, knowledge: rate.need(Bound::Compute, 0.0).knowledge })

@@ -2,16 +2,12 @@
 
 use std::fmt::Write;
 
-use super::{ExportError, Exporter, rounded};
 use super::device::Device;
+use super::{ExportError, Exporter, rounded};
 use crate::resource::{Direction, Overhead, Resource};
 
-pub(super) const EXPORTER: Exporter = Exporter {
-    name: "aiconfigurator",
-    title: "a system of NVIDIA's aiconfigurator (YAML)",
-    extension: "yaml",
-    write,
-};
+pub(super) const EXPORTER: Exporter =
+    Exporter { name: "aiconfigurator", title: "a system of NVIDIA's aiconfigurator (YAML)", extension: "yaml", write };
 
 /// Compute capabilities of architectures that have one.
 const CAPABILITIES: [(&str, u32); 4] = [("Volta", 70), ("Turing", 75), ("Ada Lovelace", 89), ("Hopper", 90)];
@@ -29,12 +25,15 @@ fn write(device: &mut Device<'_>) -> Result<String, ExportError> {
     let mut text = format!("# {} by rooflab, profile {}.\n", one_line(&profile.device.name), one_line(&profile.name));
     let slug = super::super::name::slug(&profile.name);
     // Writing to a string cannot fail.
-    let _ = writeln!(text, "data_dir: data/{slug}  # no tables of kernels: without any, the tool calculates by speed of light");
+    let _ = writeln!(
+        text,
+        "data_dir: data/{slug}  # no tables of kernels: without any, the tool calculates by speed of light"
+    );
     let _ = writeln!(text, "gpu:\n  mem_bw: {}  # B/s", whole(bandwidth));
     let _ = writeln!(text, "  mem_bw_empirical_scaling_factor: {}", rounded((measured / bandwidth).min(1.0)));
     let latency = launch.map_or(0.0, rounded);
     let _ = writeln!(text, "  mem_empirical_constant_latency: {latency:?}  # s");
-    let _ = writeln!(text, "  mem_capacity: {}  # B", whole(memory));
+    let _ = writeln!(text, "  mem_capacity: {memory:.0}  # B");
     let _ = writeln!(text, "  bfloat16_tc_flops: {}  # FLOP/s", whole(half));
     for (name, value) in [("int8_tc_flops", int8), ("fp8_tc_flops", fp8)] {
         if let Some(value) = value {

@@ -5,18 +5,16 @@ use serde_json::{Map, Value, json};
 use super::device::Device;
 use super::{ExportError, Exporter, rounded};
 
-pub(super) const EXPORTER: Exporter = Exporter {
-    name: "blis",
-    title: "an entry of BLIS' `hardware_config.json`",
-    extension: "json",
-    write,
-};
+pub(super) const EXPORTER: Exporter =
+    Exporter { name: "blis", title: "an entry of BLIS' `hardware_config.json`", extension: "json", write };
 
 fn write(device: &mut Device<'_>) -> Result<String, ExportError> {
     let (bandwidth, half) = (device.bandwidth()?, device.half()?);
     let fp8 = device.fp8();
     if device.profile.instrument.is_none() {
-        device.note("`mfuPrefill` and `mfuDecode` are 1 of the maker's peaks, which nothing reaches: nothing was measured");
+        device.note(
+            "`mfuPrefill` and `mfuDecode` are 1 of the maker's peaks, which nothing reaches: nothing was measured",
+        );
     } else {
         device.note("`mfuPrefill` and `mfuDecode` are 1: the peak is that of a measured product");
     }

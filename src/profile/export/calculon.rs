@@ -7,12 +7,8 @@ use super::{ExportError, Exporter, rounded};
 use crate::dtype::DType;
 use crate::resource::{ComputeUnit, Resource};
 
-pub(super) const EXPORTER: Exporter = Exporter {
-    name: "calculon",
-    title: "a system of Calculon (JSON)",
-    extension: "json",
-    write,
-};
+pub(super) const EXPORTER: Exporter =
+    Exporter { name: "calculon", title: "a system of Calculon (JSON)", extension: "json", write };
 
 fn write(device: &mut Device<'_>) -> Result<String, ExportError> {
     let bandwidth = device.bandwidth()?;

@@ -9,7 +9,20 @@ pub(super) const EXPORTER: Exporter =
     Exporter { name: "csv", title: "every point, as CSV in base SI", extension: "csv", write };
 
 const COLUMNS: [&str; 15] = [
-    "resource", "scope", "unit", "at", "m", "n", "k", "value", "best", "p10", "p90", "mad", "clean_samples", "flags",
+    "resource",
+    "scope",
+    "unit",
+    "at",
+    "m",
+    "n",
+    "k",
+    "value",
+    "best",
+    "p10",
+    "p90",
+    "mad",
+    "clean_samples",
+    "flags",
     "known",
 ];
 
@@ -20,7 +33,8 @@ fn write(device: &mut Device<'_>) -> Result<String, ExportError> {
     for ceiling in &profile.ceilings {
         let scope = if ceiling.scope == Scope::Core { "core" } else { "device" };
         for point in ceiling.points() {
-            let size = |pick: fn(crate::workload::Shape) -> u64| point.shape.map_or_else(String::new, |s| pick(s).to_string());
+            let size =
+                |pick: fn(crate::workload::Shape) -> u64| point.shape.map_or_else(String::new, |s| pick(s).to_string());
             lines.push([
                 ceiling.resource.to_string(),
                 scope.to_owned(),

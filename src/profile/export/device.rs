@@ -73,9 +73,8 @@ impl<'a> Device<'a> {
         for resources in all {
             let known = |&resource: &Resource| Some((resource, self.value(resource)?));
             // What was measured comes before what is stated.
-            let best = resources.iter().filter_map(known).max_by(|a, b| {
-                b.1.1.cmp(&a.1.1).then(a.1.0.total_cmp(&b.1.0))
-            });
+            let best =
+                resources.iter().filter_map(known).max_by(|a, b| b.1.1.cmp(&a.1.1).then(a.1.0.total_cmp(&b.1.0)));
             if let Some((resource, value)) = best {
                 self.tell(what, resource, value);
                 return Some(value.0);

@@ -5,12 +5,8 @@ use serde_json::{Map, Value, json};
 use super::device::{Device, GIBI};
 use super::{ExportError, Exporter, rounded};
 
-pub(super) const EXPORTER: Exporter = Exporter {
-    name: "genz",
-    title: "an entry of GenZ's `system_configs` (JSON)",
-    extension: "json",
-    write,
-};
+pub(super) const EXPORTER: Exporter =
+    Exporter { name: "genz", title: "an entry of GenZ's `system_configs` (JSON)", extension: "json", write };
 
 fn write(device: &mut Device<'_>) -> Result<String, ExportError> {
     let (bandwidth, half) = (device.bandwidth()?, device.half()?);

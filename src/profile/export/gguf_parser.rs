@@ -3,12 +3,8 @@
 use super::device::Device;
 use super::{ExportError, Exporter};
 
-pub(super) const EXPORTER: Exporter = Exporter {
-    name: "gguf-parser",
-    title: "the value of gguf-parser's `--device-metric`",
-    extension: "txt",
-    write,
-};
+pub(super) const EXPORTER: Exporter =
+    Exporter { name: "gguf-parser", title: "the value of gguf-parser's `--device-metric`", extension: "txt", write };
 
 fn write(device: &mut Device<'_>) -> Result<String, ExportError> {
     let (half, bandwidth) = (device.half()?, device.bandwidth()?);

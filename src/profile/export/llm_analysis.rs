@@ -5,12 +5,8 @@ use serde_json::json;
 use super::device::Device;
 use super::{ExportError, Exporter, rounded};
 
-pub(super) const EXPORTER: Exporter = Exporter {
-    name: "llm-analysis",
-    title: "a GPU configuration of llm-analysis (JSON)",
-    extension: "json",
-    write,
-};
+pub(super) const EXPORTER: Exporter =
+    Exporter { name: "llm-analysis", title: "a GPU configuration of llm-analysis (JSON)", extension: "json", write };
 
 fn write(device: &mut Device<'_>) -> Result<String, ExportError> {
     let (bandwidth, half) = (device.bandwidth()?, device.half()?);

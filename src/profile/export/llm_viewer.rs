@@ -23,7 +23,9 @@ fn write(device: &mut Device<'_>) -> Result<String, ExportError> {
     }
     match on_chip(device) {
         Some(bytes) => drop(entry.insert("onchip_buffer".to_owned(), json!(bytes))),
-        None => device.note("`onchip_buffer` is left out: the profile knows no caches; the tool's flash attention needs it"),
+        None => {
+            device.note("`onchip_buffer` is left out: the profile knows no caches; the tool's flash attention needs it")
+        }
     }
     let name = device.profile.name.clone();
     let whole: Map<String, Value> = [(name, Value::Object(entry))].into_iter().collect();

@@ -20,10 +20,12 @@ pub(super) fn draw(chart: &Chart, rows: &[String], frame: &Frame, top: f64, canv
     let legend = Legend::new(named, frame.width - 2.0 * margin);
     legend.draw(canvas, (margin, top));
     let (span, _) = Span::of(chart);
-    let bars = || chart.series.iter().flat_map(|series| match &series.mark {
-        Mark::Bars { bars } => bars.as_slice(),
-        _ => &[],
-    });
+    let bars = || {
+        chart.series.iter().flat_map(|series| match &series.mark {
+            Mark::Bars { bars } => bars.as_slice(),
+            _ => &[],
+        })
+    };
     let words = |text: &str| font::width(text, 12.0, false);
     let values = bars().map(|bar| words(&bar.label)).fold(0.0, f64::max);
     let names = rows.iter().map(|row| words(row)).fold(0.0, f64::max);
@@ -37,7 +39,12 @@ pub(super) fn draw(chart: &Chart, rows: &[String], frame: &Frame, top: f64, canv
     for tick in span.ticks(chart.x.measure, if is_narrow { 4 } else { 7 }) {
         let x = left + tick.place * (right - left);
         canvas.path(&[(x, first - 4.0), (x, bottom)], "grid", "");
-        canvas.text((x, bottom + 16.0), "small quiet", if tick.place < 0.01 { Anchor::Start } else { Anchor::Middle }, &tick.text);
+        canvas.text(
+            (x, bottom + 16.0),
+            "small quiet",
+            if tick.place < 0.01 { Anchor::Start } else { Anchor::Middle },
+            &tick.text,
+        );
     }
     for (index, name) in rows.iter().enumerate() {
         let y = first + index as f64 * height;

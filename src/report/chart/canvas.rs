@@ -47,12 +47,17 @@ pub(in crate::report) fn escaped(text: &str) -> String {
 impl Canvas {
     pub(super) fn text(&mut self, (x, y): (f64, f64), class: &str, anchor: Anchor, text: &str) {
         let (anchor, text) = (anchor.word(), escaped(text));
-        let _ = writeln!(self.text, r#"<text x="{x:.1}" y="{y:.1}" class="{class}" text-anchor="{anchor}">{text}</text>"#);
+        let _ =
+            writeln!(self.text, r#"<text x="{x:.1}" y="{y:.1}" class="{class}" text-anchor="{anchor}">{text}</text>"#);
     }
 
     pub(super) fn turned(&mut self, (x, y): (f64, f64), angle: f64, class: &str, text: &str) {
         let text = escaped(text);
-        let turn = if angle.abs() < 0.05 { String::new() } else { format!(r#" transform="rotate({angle:.1} {x:.1} {y:.1})""#) };
+        let turn = if angle.abs() < 0.05 {
+            String::new()
+        } else {
+            format!(r#" transform="rotate({angle:.1} {x:.1} {y:.1})""#)
+        };
         let _ = writeln!(
             self.text,
             r#"<text x="{x:.1}" y="{y:.1}" class="{class}" text-anchor="middle"{turn}>{text}</text>"#
@@ -80,7 +85,14 @@ impl Canvas {
     pub(super) fn diamond(&mut self, (x, y): (f64, f64), radius: f64, class: &str, detail: &str) {
         let r = radius * 1.25;
         let end = closed("path", detail);
-        let _ = writeln!(self.text, r#"<path d="M{x:.1} {:.1}l{r:.1} {r:.1}l{:.1} {r:.1}l{:.1} {:.1}Z" class="{class}"{end}"#, y - r, -r, -r, -r);
+        let _ = writeln!(
+            self.text,
+            r#"<path d="M{x:.1} {:.1}l{r:.1} {r:.1}l{:.1} {r:.1}l{:.1} {:.1}Z" class="{class}"{end}"#,
+            y - r,
+            -r,
+            -r,
+            -r
+        );
     }
 
     pub(super) fn rectangle(&mut self, [x, y, width, height]: [f64; 4], class: &str, detail: &str) {

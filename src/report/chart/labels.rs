@@ -133,18 +133,17 @@ impl Placer {
     fn is_free(&self, circles: &Circles) -> bool {
         let [left, top, right, bottom] = self.frame;
         let half = self.height / 2.0;
-        let inside = |&(x, y): &(f64, f64)| {
-            x - half >= left && x + half <= right && y - half >= top && y + half <= bottom
-        };
-        let apart = |&(x, y): &(f64, f64)| {
-            self.taken.iter().all(|&(tx, ty)| (x - tx).hypot(y - ty) >= self.height * 0.95)
-        };
+        let inside =
+            |&(x, y): &(f64, f64)| x - half >= left && x + half <= right && y - half >= top && y + half <= bottom;
+        let apart =
+            |&(x, y): &(f64, f64)| self.taken.iter().all(|&(tx, ty)| (x - tx).hypot(y - ty) >= self.height * 0.95);
         circles.iter().all(inside) && circles.iter().all(apart)
     }
 
     /// How many of the circles a line goes through, other than the one that is named.
     fn crossed(&self, circles: &Circles, own: usize) -> usize {
-        let others = || self.lines.iter().enumerate().filter(|(index, _)| *index != own).flat_map(|(_, line)| line.windows(2));
+        let others =
+            || self.lines.iter().enumerate().filter(|(index, _)| *index != own).flat_map(|(_, line)| line.windows(2));
         circles.iter().filter(|&&circle| others().any(|pair| distance(circle, pair) < self.height * 0.45)).count()
     }
 }

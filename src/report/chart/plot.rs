@@ -154,8 +154,18 @@ impl<'a> Plot<'a> {
                 free_from = x + half + 6.0;
             }
         }
-        canvas.text((self.frame.margin(), top - 10.0), "quiet", Anchor::Start, &title(&self.chart.y.title, self.chart.y.measure, &self.chart.y.scale));
-        canvas.text((right, bottom + 34.0), "quiet", Anchor::End, &title(&self.chart.x.title, self.chart.x.measure, &self.chart.x.scale));
+        canvas.text(
+            (self.frame.margin(), top - 10.0),
+            "quiet",
+            Anchor::Start,
+            &title(&self.chart.y.title, self.chart.y.measure, &self.chart.y.scale),
+        );
+        canvas.text(
+            (right, bottom + 34.0),
+            "quiet",
+            Anchor::End,
+            &title(&self.chart.x.title, self.chart.x.measure, &self.chart.x.scale),
+        );
     }
 
     fn rules(&self, canvas: &mut Canvas) {
@@ -176,9 +186,12 @@ impl<'a> Plot<'a> {
         let class = series.hue.class();
         match &series.mark {
             Mark::Line { points, stroke, band } => {
-                let edge = |pick: fn(&super::Spread) -> f64| band.iter().filter_map(move |spread| self.at(spread.x, pick(spread)));
-                let outline: Vec<(f64, f64)> =
-                    edge(|spread| spread.high).chain(edge(|spread| spread.low).collect::<Vec<_>>().into_iter().rev()).collect();
+                let edge = |pick: fn(&super::Spread) -> f64| {
+                    band.iter().filter_map(move |spread| self.at(spread.x, pick(spread)))
+                };
+                let outline: Vec<(f64, f64)> = edge(|spread| spread.high)
+                    .chain(edge(|spread| spread.low).collect::<Vec<_>>().into_iter().rev())
+                    .collect();
                 if outline.len() > 2 {
                     canvas.area(&outline, &format!("band {class}"));
                 }
@@ -219,4 +232,3 @@ pub(super) fn title(title: &str, measure: Measure, scale: &Scale) -> String {
         _ => title.to_owned(),
     }
 }
-

@@ -76,7 +76,9 @@ impl Span {
             (false, _) => self.steps(most),
         };
         let numbers = numbers.into_iter();
-        numbers.filter_map(|number| Some(Tick { place: self.place(number)?, text: self.text(measure, number) })).collect()
+        numbers
+            .filter_map(|number| Some(Tick { place: self.place(number)?, text: self.text(measure, number) }))
+            .collect()
     }
 
     /// Powers of a base, every one or every second, third …

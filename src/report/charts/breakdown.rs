@@ -36,7 +36,12 @@ fn of_step(name: &str, about: &str, account: &Account) -> Chart {
             let bars: Vec<Bar> = bars.iter().filter(|(of, _)| *of == bound).map(|(_, bar)| bar.clone()).collect();
             let mark = Mark::Bars { bars };
             let is_empty = matches!(&mark, Mark::Bars { bars } if bars.is_empty());
-            (!is_empty).then(|| Series { name: format!("bound by {}", bound.word()), label: None, hue: Hue::Of(index), mark })
+            (!is_empty).then(|| Series {
+                name: format!("bound by {}", bound.word()),
+                label: None,
+                hue: Hue::Of(index),
+                mark,
+            })
         })
         .collect();
     if rest.0 > 0.0 {
@@ -48,7 +53,12 @@ fn of_step(name: &str, about: &str, account: &Account) -> Chart {
             detail: "operators that take little".to_owned(),
         };
         rows.push("the rest".to_owned());
-        series.push(Series { name: "the rest".to_owned(), label: None, hue: Hue::Quiet, mark: Mark::Bars { bars: vec![bar] } });
+        series.push(Series {
+            name: "the rest".to_owned(),
+            label: None,
+            hue: Hue::Quiet,
+            mark: Mark::Bars { bars: vec![bar] },
+        });
     }
     let what = if account.new_tokens > 1 {
         format!("{} × {} tokens", account.sequences, account.new_tokens)

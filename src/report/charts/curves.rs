@@ -29,7 +29,11 @@ impl Family {
     fn has(self, resource: Resource, several: bool) -> bool {
         match (self, resource) {
             (Self::Bandwidth, Resource::Memory { level: None, access }) => {
-                if several { access.op == StreamOp::Read } else { KERNELS.contains(&access.op) }
+                if several {
+                    access.op == StreamOp::Read
+                } else {
+                    KERNELS.contains(&access.op)
+                }
             }
             (Self::Latency, Resource::Latency { level: None })
             | (Self::Weights, Resource::Gemv { .. })
@@ -104,7 +108,10 @@ fn curve(family: Family, profile: &Profile, ceiling: &Ceiling, several: bool, hu
     let resource = ceiling.resource.to_string();
     let what = match family {
         Family::Latency => "latency",
-        _ => resource.rsplit_once("decode.").or_else(|| resource.split_once('.')).map_or(resource.as_str(), |(_, rest)| rest),
+        _ => resource
+            .rsplit_once("decode.")
+            .or_else(|| resource.split_once('.'))
+            .map_or(resource.as_str(), |(_, rest)| rest),
     };
     let what = what.replace("_nt", ", non-temporal");
     let name = match (several, family) {

@@ -14,9 +14,8 @@ const CURVE: usize = 3;
 #[must_use]
 pub fn products(profile: &Profile) -> Vec<Chart> {
     let ceilings = profile.ceilings.iter();
-    let products = ceilings.filter(|ceiling| {
-        ceiling.scope == Scope::Device && matches!(ceiling.resource, Resource::Gemm { .. })
-    });
+    let products =
+        ceilings.filter(|ceiling| ceiling.scope == Scope::Device && matches!(ceiling.resource, Resource::Gemm { .. }));
     products.filter_map(|ceiling| of_format(profile, ceiling)).collect()
 }
 
@@ -58,7 +57,12 @@ fn of_format(profile: &Profile, ceiling: &Ceiling) -> Option<Chart> {
     series.extend(peak(profile, ceiling.resource).map(|(name, value)| {
         let name = format!("{name} {}", human(value, ceiling.unit));
         let points = [least, most].map(|x| Point::new(x, value, name.clone())).to_vec();
-        Series { label: Some(name.clone()), name, hue: Hue::Ink, mark: Mark::Line { points, stroke: Stroke::Dashed, band: Vec::new() } }
+        Series {
+            label: Some(name.clone()),
+            name,
+            hue: Hue::Ink,
+            mark: Mark::Line { points, stroke: Stroke::Dashed, band: Vec::new() },
+        }
     }));
     let axis = |title: &str, measure| Axis { title: title.to_owned(), measure, scale: Scale::Log, range: None };
     Some(Chart {

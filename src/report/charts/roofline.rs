@@ -73,9 +73,11 @@ pub fn roofline(profiles: &[&Profile], steps: &[Placed<'_>]) -> Chart {
     let devices: Vec<String> = profiles.iter().map(|profile| device_name(profile)).collect();
     let mut subtitle = format!("{}: solid lines are measured, dashed ones are the maker's figures", devices.join(", "));
     if !steps.is_empty() {
-        subtitle += "; points are operators of the model, as fast as they are estimated, larger where they take more time";
+        subtitle +=
+            "; points are operators of the model, as fast as they are estimated, larger where they take more time";
     }
-    let axis = |title: &str, measure, range| Axis { title: title.to_owned(), measure, scale: Scale::Log, range: Some(range) };
+    let axis =
+        |title: &str, measure, range| Axis { title: title.to_owned(), measure, scale: Scale::Log, range: Some(range) };
     Chart {
         title: "Roofline".to_owned(),
         subtitle,
@@ -185,10 +187,15 @@ fn ranges(memories: &[Vec<Bound<'_>>], peaks: &[Vec<Bound<'_>>], operators: &[Se
         }
         bottom = bottom.min(least);
     }
-    let points = || operators.iter().flat_map(|series| match &series.mark {
-        Mark::Points { points, .. } => points.as_slice(),
-        _ => &[],
-    }).filter(|point| usable(point.x) && usable(point.y));
+    let points = || {
+        operators
+            .iter()
+            .flat_map(|series| match &series.mark {
+                Mark::Points { points, .. } => points.as_slice(),
+                _ => &[],
+            })
+            .filter(|point| usable(point.x) && usable(point.y))
+    };
     for point in points() {
         low = low.min(point.x / 1.5);
         high = high.max(point.x * 1.5);
@@ -224,9 +231,8 @@ fn roof(bound: &Bound<'_>, steepest: f64, (low, high): (f64, f64)) -> Option<Ser
     }
     let detail = detail(bound);
     let points = [start, high].map(|x| Point::new(x, bound.value, detail.clone())).to_vec();
-    let band = bound.point.map_or_else(Vec::new, |of| {
-        [start, high].map(|x| Spread { x, low: of.p10, high: of.p90 }).to_vec()
-    });
+    let band =
+        bound.point.map_or_else(Vec::new, |of| [start, high].map(|x| Spread { x, low: of.p10, high: of.p90 }).to_vec());
     Some(line(bound, points, band))
 }
 
@@ -268,7 +274,8 @@ fn placed(index: usize, step: &Placed<'_>) -> Option<Series> {
         let label = if share >= NAMED { name.replace('_', " ") } else { String::new() };
         Point { x, y, weight: share, label, detail }
     });
-    let (hue, symbol) = if index.is_multiple_of(2) { (Hue::Ink, Symbol::Circle) } else { (Hue::Of(4), Symbol::Diamond) };
+    let (hue, symbol) =
+        if index.is_multiple_of(2) { (Hue::Ink, Symbol::Circle) } else { (Hue::Of(4), Symbol::Diamond) };
     let name = step.name.to_owned();
     sound(Series { name, label: None, hue, mark: Mark::Points { points: points.collect(), symbol } })
 }

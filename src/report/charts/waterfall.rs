@@ -50,12 +50,8 @@ fn of_phase(about: &str, phase: &Phase) -> Chart {
     groups[3].push(Bar { row: rows.len(), from: 0.0, to: measured, label, detail: phase.from.clone() });
     rows.push("measured".to_owned());
     let series = GROUPS.into_iter().zip(groups).filter(|(_, bars)| !bars.is_empty());
-    let series = series.map(|((name, hue), bars)| Series {
-        name: name.to_owned(),
-        label: None,
-        hue,
-        mark: Mark::Bars { bars },
-    });
+    let series =
+        series.map(|((name, hue), bars)| Series { name: name.to_owned(), label: None, hue, mark: Mark::Bars { bars } });
     Chart {
         title: format!("Where the time of {} went", phase.kind.word()),
         subtitle: format!(

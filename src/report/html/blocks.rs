@@ -72,7 +72,8 @@ fn of_bar(bar: &Bar) -> String {
     let segments = bar.segments.iter().filter(|segment| segment.size > 0.0).enumerate();
     let parts: String = segments
         .map(|(index, segment)| {
-            let (share, label) = (segment.size / total * 100.0, escaped(&format!("{} {}", segment.label, segment.value)));
+            let (share, label) =
+                (segment.size / total * 100.0, escaped(&format!("{} {}", segment.label, segment.value)));
             let class = if segment.is_rest { "rest".to_owned() } else { format!("s{}", index % 3) };
             format!("<span class=\"{class}\" style=\"flex:{share:.2}\" title=\"{label}\">{label}</span>")
         })

@@ -62,7 +62,10 @@ pub fn machines(machines: &[Machine<'_>], source: &Source, created: Timestamp) -
     };
     let head = match machines {
         [only] => header(only.profile),
-        _ => format!("<header><p class=\"eyebrow\">rooflab · hardware report</p><h1>{}</h1></header>\n", escaped(&names.join(" · "))),
+        _ => format!(
+            "<header><p class=\"eyebrow\">rooflab · hardware report</p><h1>{}</h1></header>\n",
+            escaped(&names.join(" · "))
+        ),
     };
     Page {
         title: format!("{} – rooflab", names.join(", ")),
@@ -83,7 +86,9 @@ fn header(profile: &Profile) -> String {
         format!("{} {what}{}", device.cores, if device.cores == 1 { "" } else { "s" })
     }));
     facts.extend((device.memory > 0).then(|| format!("{} memory", human(device.memory as f64, Unit::Byte))));
-    facts.extend(profile.instrument.as_ref().and_then(|instrument| instrument.clock).map(|clock| clock.median.to_string()));
+    facts.extend(
+        profile.instrument.as_ref().and_then(|instrument| instrument.clock).map(|clock| clock.median.to_string()),
+    );
     facts.extend(device.driver.clone());
     facts.extend(profile.conditions.virtualisation.as_ref().map(|host| format!("{host} guest")));
     facts.extend(profile.conditions.system.clone());
@@ -138,10 +143,11 @@ fn of_several(machines: &[Machine<'_>], profiles: &[&Profile]) -> Vec<Section> {
     let chart = roofline(profiles, &[]);
     sections.push(Section { title: "Rooflines".to_owned(), lead: ROOFLINE.to_owned(), parts: vec![part(chart)] });
     sections.extend(memory(profiles));
-    sections.extend(profiles.iter().map(|profile| Section {
-        title: format!("All ceilings of {}", device_name(profile)),
-        ..ceilings(profile)
-    }));
+    sections.extend(
+        profiles
+            .iter()
+            .map(|profile| Section { title: format!("All ceilings of {}", device_name(profile)), ..ceilings(profile) }),
+    );
     sections
 }
 
@@ -174,9 +180,11 @@ fn tiles(profile: &Profile) -> Vec<[String; 3]> {
         let fastest = ComputeUnit::ALL.iter().filter_map(|&unit| peak(unit));
         let fastest = fastest.max_by(|a, b| a.1.value.total_cmp(&b.1.value));
         let product = Resource::Gemm { input, accumulate };
-        tiles.extend(fastest.and_then(|(unit, _)| {
-            tile(&format!("Arithmetic, {name}"), Resource::Compute { unit, input, accumulate })
-        }));
+        tiles.extend(
+            fastest.and_then(|(unit, _)| {
+                tile(&format!("Arithmetic, {name}"), Resource::Compute { unit, input, accumulate })
+            }),
+        );
         if profile.instrument.is_some() && name == "bf16" {
             tiles.extend(tile("Matrix products, bf16", product));
         }
@@ -308,7 +316,10 @@ fn rooflines(machine: &Machine<'_>) -> Section {
     let document = example(machine);
     let steps: Vec<Placed<'_>> = document.map_or_else(Vec::new, |document| {
         let estimate = &document.estimate;
-        vec![Placed { name: "decode", account: &estimate.decode }, Placed { name: "prefill", account: &estimate.prefill }]
+        vec![
+            Placed { name: "decode", account: &estimate.decode },
+            Placed { name: "prefill", account: &estimate.prefill },
+        ]
     });
     let mut chart = roofline(&[machine.profile], &steps);
     if let Some(document) = document {

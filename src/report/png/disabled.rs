@@ -1,8 +1,8 @@
 //! Without the feature `png`: there are no images.
 
 use super::PngError;
-use crate::report::chart::Chart;
 use crate::report::Theme;
+use crate::report::chart::Chart;
 
 /// Says that there are no images.
 ///

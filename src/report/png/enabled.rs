@@ -7,8 +7,8 @@ use resvg::usvg::fontdb::Database;
 use resvg::usvg::{Options, Tree};
 
 use super::PngError;
-use crate::report::chart::{Chart, Frame, REGULAR, SEMIBOLD, svg};
 use crate::report::Theme;
+use crate::report::chart::{Chart, Frame, REGULAR, SEMIBOLD, svg};
 
 /// Pixels of a side at most.
 const MOST: f32 = 20_000.0;
@@ -25,7 +25,8 @@ pub fn png(chart: &Chart, theme: Theme, scale: f32) -> Result<Vec<u8>, PngError>
     fonts.set_sans_serif_family("Inter");
     let options = Options { fontdb: Arc::new(fonts), font_family: "Inter".to_owned(), ..Options::default() };
     let drawing = |error: String| PngError::Drawing(error);
-    let tree = Tree::from_str(&svg(chart, &Frame::alone(theme)), &options).map_err(|error| drawing(error.to_string()))?;
+    let tree =
+        Tree::from_str(&svg(chart, &Frame::alone(theme)), &options).map_err(|error| drawing(error.to_string()))?;
     let size = tree.size();
     let (width, height) = (size.width() * scale, size.height() * scale);
     if !(width >= 1.0 && height >= 1.0 && width <= MOST && height <= MOST) {
