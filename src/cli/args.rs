@@ -161,7 +161,29 @@ pub(crate) enum Profile {
         /// Exit with 1 when something became worse beyond doubt.
         #[arg(long)]
         fail_on_regression: bool,
+
+        /// Exit with 1 when something became worse beyond doubt by more than this share, such as `5%`. Less is the same.
+        #[arg(long, value_name = "PERCENT", value_parser = diagnose::percentage)]
+        threshold: Option<f64>,
     },
+    /// Compare many profiles of the same kind of device: what is typical, and which fall behind. Exits with 1 when one does.
+    Merge(Merge),
+}
+
+/// Compare many profiles of the same kind of device. Exits with 1 when one falls behind the median by more than the threshold and than the others' scatter explains.
+#[derive(Debug, Args)]
+pub(crate) struct Merge {
+    /// Three profiles or more: names, paths, or folders of JSON files.
+    #[arg(value_name = "PROFILE", required = true)]
+    pub(crate) profiles: Vec<String>,
+
+    /// How much worse than the median a device must be to fall behind.
+    #[arg(long, value_name = "PERCENT", value_parser = diagnose::percentage, default_value = "5%")]
+    pub(crate) threshold: f64,
+
+    /// Write the profile that lies nearest to all medians to this file.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

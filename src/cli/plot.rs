@@ -96,10 +96,12 @@ fn charts(context: &mut Context, what: &What) -> Result<Vec<Chart>, CliError> {
         }
         What::Frontier(estimated) => {
             let documents = estimates(context, estimated, true)?;
-            let name =
-                |of: &rooflab::estimate::Document| format!("{} on {}", of.model.name, of.estimate.hardware.device);
+            let name = |of: &rooflab::estimate::Document| of.estimate.hardware.device.clone();
             let answers: Vec<_> = documents.iter().map(|document| (name(document), &document.estimate)).collect();
-            let chart = report::frontier(&answers);
+            let mut chart = report::frontier(&answers);
+            if let Some(document) = documents.first() {
+                chart.title = format!("Throughput and latency of {}", document.model.name);
+            }
             if chart.is_empty() {
                 return Err(CliError::new(format!(
                     "nothing of `{}` fits into the memory of the device",

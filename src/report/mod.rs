@@ -9,6 +9,7 @@ mod charts;
 mod comparison;
 mod diagnosis;
 mod estimate;
+mod fleet;
 mod html;
 mod markdown;
 mod model;
@@ -25,6 +26,7 @@ pub use charts::{Family, Placed, breakdown, curves, frontier, products, roofline
 pub use comparison::comparison;
 pub use diagnosis::{diagnosis, rule_page};
 pub use estimate::{By, Candidate, Verdict, candidates, csv, estimate, rows};
+pub use fleet::fleet;
 pub use html::{Machine, Rated, Run, machines, pictures};
 pub use markdown::markdown;
 pub use model::{ModelView, model, models};
