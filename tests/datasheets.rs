@@ -9,7 +9,9 @@ use std::path::Path;
 
 use common::Home;
 use rooflab::facts::{DeviceKind, Identity};
-use rooflab::profile::{Bundled, NEGLIGIBLE, Outcome, Profile, bundled, bundled_named, check, datasheet_of, diff, from_json};
+use rooflab::profile::{
+    Bundled, NEGLIGIBLE, Outcome, Profile, bundled, bundled_named, check, datasheet_of, diff, from_json,
+};
 use rooflab::resource::{Resource, Scope};
 
 fn sheets() -> impl Iterator<Item = &'static Profile> {

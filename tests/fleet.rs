@@ -60,7 +60,9 @@ fn the_slow_device_is_named_and_fails_the_gate() {
 fn a_threshold_is_a_gate() {
     let home = Home::new();
     fleet(&home, &[1.0, 0.9]);
-    let diff = |threshold: &str| home.run(&["profile", "diff", "nodes/node0.json", "nodes/node1.json", "--threshold", threshold]);
+    let diff = |threshold: &str| {
+        home.run(&["profile", "diff", "nodes/node0.json", "nodes/node1.json", "--threshold", threshold])
+    };
     assert_eq!((diff("5%").0, diff("20%").0), (1, 0));
     assert_eq!(home.run(&["profile", "diff", "nodes/node0.json", "nodes/node1.json"]).0, 0);
 }

@@ -62,13 +62,13 @@ fn images_are_well_formed() {
         let read = |ending: &str| fs::read(home.path().join(format!("{what}.{ending}"))).unwrap();
         let svg = String::from_utf8(read("svg")).unwrap();
         assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && !svg.contains("NaN"), "{svg}");
-        assert_eq!(svg.matches("<path").count() + svg.matches("<circle").count() > 10, true);
+        assert!(svg.matches("<path").count() + svg.matches("<circle").count() > 10);
         assert!(svg.contains("prefers-color-scheme:dark"));
         assert!(read("png").starts_with(b"\x89PNG\r\n\x1a\n") && read("png").len() > 10_000);
         let chart: Value = serde_json::from_slice(&read("json")).unwrap();
-        assert!(chart["series"].as_array().unwrap().len() > 0 && chart["x"]["scale"] == "log");
+        assert!(!chart["series"].as_array().unwrap().is_empty() && chart["x"]["scale"] == "log");
         let html = String::from_utf8(read("html")).unwrap();
-        assert!(html.starts_with("<!doctype html>") && !html.contains("http://") || html.contains("www.w3.org"));
+        assert!(html.starts_with("<!doctype html>") && html.contains("default-src 'none'"));
         assert!(String::from_utf8(read("csv")).unwrap().lines().count() > 4);
     }
 }
@@ -93,7 +93,8 @@ fn what_cannot_be_drawn_says_why() {
 
 #[test]
 fn a_waterfall_ends_at_what_was_measured() {
-    let line = "plot waterfall -m qwen2.5-7b -f npu-64gb-300tflops --batch 16 --prompt 1024 --generate 1024 --ttft 1088.62ms --tpot 18.77ms --json";
+    let line = "plot waterfall -m qwen2.5-7b -f npu-64gb-300tflops --batch 16 --prompt 1024 --generate 1024 \
+                --ttft 1088.62ms --tpot 18.77ms --json";
     let charts: Value = serde_json::from_str(&output(line)).unwrap();
     let decode = &charts[1];
     let bars = |series: &Value| series["bars"].as_array().unwrap().clone();
@@ -173,11 +174,10 @@ fn profiles_in_the_units_of_other_tools() {
 fn measured_curves_are_exported_as_steps() {
     let profile = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/profiles/products-0.1.json");
     let (code, out, err) = rooflab(&Home::new(), &format!("profile export {profile} --to calculon"));
-    assert!(code == 0 || err.contains("without which"), "{err}");
-    if code == 0 {
-        let system: Value = serde_json::from_str(&out).unwrap();
-        let steps = system["matrix"]["float16"]["gflops_efficiency"].as_array().unwrap().clone();
-        let size = |step: &Value| step[0].as_f64().unwrap();
-        assert!(steps.windows(2).all(|pair| size(&pair[0]) > size(&pair[1])) && size(steps.last().unwrap()) == 0.0);
-    }
+    assert_eq!(code, 0, "{err}");
+    let system: Value = serde_json::from_str(&out).unwrap();
+    let steps = system["matrix"]["float16"]["gflops_efficiency"].as_array().unwrap().clone();
+    let size = |step: &Value| step[0].as_f64().unwrap();
+    assert!(steps.len() > 3 && size(steps.last().unwrap()) == 0.0);
+    assert!(steps.windows(2).all(|pair| size(&pair[0]) > size(&pair[1])), "{steps:?}");
 }

@@ -199,7 +199,9 @@ fn compare(key: Key, first: Option<&Ceiling>, second: Option<&Ceiling>, threshol
         (before, after) => before
             .iter()
             .filter_map(|point| Some((point, after.iter().find(|other| other.spot() == point.spot())?)))
-            .map(|(before, after)| change(before.at, Some(before), Some(after), verdict(unit, before, after, threshold)))
+            .map(|(before, after)| {
+                change(before.at, Some(before), Some(after), verdict(unit, before, after, threshold))
+            })
             .collect(),
     }
 }

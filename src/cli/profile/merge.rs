@@ -45,7 +45,8 @@ fn expanded(names: &[String]) -> Result<Vec<String>, CliError> {
             all.push(name.clone());
             continue;
         }
-        let unreadable = |error: std::io::Error| CliError::caused_by(format!("cannot read the folder `{name}`"), &error);
+        let unreadable =
+            |error: std::io::Error| CliError::caused_by(format!("cannot read the folder `{name}`"), &error);
         let mut files: Vec<PathBuf> = Vec::new();
         for entry in fs::read_dir(path).map_err(unreadable)? {
             files.push(entry.map_err(unreadable)?.path());

@@ -250,7 +250,7 @@ fn models(machine: &Machine<'_>) -> Option<Section> {
     Some(Section {
         title: "What models would do here".to_owned(),
         lead: format!(
-            "Estimates {known}, for prompts of 1024 tokens and answers of 256. “tokens/s” and “first token” are what a single user gets; “16 users” is the tokens per second of 16 requests in flight together, or of as many as fit."
+            "Estimates {known}, for prompts of 1024 tokens and answers of 256. “tokens/s” and “first token” are what a single user gets; “16 users” is the tokens per second of 16 requests in flight together, or of as many as fit. “known” says what they rest on most; where it says substituted, another resource was measured and stands for it."
         ),
         parts,
     })
