@@ -287,8 +287,14 @@ pub(crate) enum Document {
     Profile,
     /// What `rooflab estimate --json` writes.
     Estimate,
-    /// What `rooflab diagnose --json` writes.
+    /// What `rooflab diagnose --json` writes of a run.
     Diagnosis,
+    /// What `rooflab diagnose --product … --json` writes.
+    Product,
+    /// What `rooflab diagnose --json` writes of the kernels of a profiler.
+    Kernels,
+    /// A run as it is read from a file of another tool.
+    Observation,
 }
 
 fn duration(text: &str) -> Result<Seconds, String> {

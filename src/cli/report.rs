@@ -57,7 +57,7 @@ pub(crate) fn run(context: &mut Context, arguments: &args::Report) -> Result<Ans
 /// A model with the formats it is tried in.
 type Tried = (String, Vec<Request>);
 
-fn requests(context: &Context, arguments: &args::Report) -> Result<Vec<Tried>, CliError> {
+fn requests(context: &mut Context, arguments: &args::Report) -> Result<Vec<Tried>, CliError> {
     let common = COMMON.map(str::to_owned);
     let names = if arguments.models.is_empty() { common.as_slice() } else { arguments.models.as_slice() };
     let scene = &arguments.scene;

@@ -98,6 +98,12 @@ impl Staged {
         Self { graphs: self.graphs.iter().map(kept).collect(), ..*self }
     }
 
+    /// The same with everything in the devices' memory.
+    #[must_use]
+    pub fn all_here(&self) -> Self {
+        Self { graphs: self.graphs.clone(), parts: self.parts, offload: Offload::default() }
+    }
+
     /// The cost: the first part takes the time of all stages, and each further one that of the slowest.
     ///
     /// # Errors
