@@ -160,8 +160,8 @@ mod tests {
 
     #[test]
     fn steps_descend_to_zero() {
-        let points = vec![(1e9, 50.0), (1.1e9, 70.0), (1e11, 100.0), (1e6, 10.0)];
-        assert_eq!(steps(points, 100.0, 1e9), [[100.0, 1.0], [1.0, 0.6], [0.0, 0.1]]);
+        let points = vec![(2e9, 50.0), (3e9, 70.0), (1e11, 100.0), (1e6, 10.0)];
+        assert_eq!(steps(points, 100.0, 1e9), [[100.0, 1.0], [2.0, 0.6], [0.0, 0.1]]);
         assert_eq!(steps(Vec::new(), 1.0, 1.0), [[0.0, 1.0]]);
     }
 

@@ -86,7 +86,7 @@ mod tests {
         };
         let all = ["read of main memory", "write", "copy"].map(series);
         assert_eq!(Legend::new(all.iter(), 1000.0).rows, 1);
-        assert_eq!(Legend::new(all.iter(), 100.0).rows, 2);
+        assert_eq!(Legend::new(all.iter(), 160.0).rows, 2);
         assert_eq!(Legend::new([].iter(), 100.0).height(), 0.0);
     }
 }

@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn working_sets_are_powers_of_two() {
         let span = log(4096.0, 512.0 * 1024.0 * 1024.0);
-        assert_eq!(texts(&span, Measure::Binary, 6), ["4 KiB", "64 KiB", "1 MiB", "16 MiB", "256 MiB"]);
+        assert_eq!(texts(&span, Measure::Binary, 6), ["4 KiB", "32 KiB", "256 KiB", "2 MiB", "16 MiB", "128 MiB"]);
     }
 
     #[test]
