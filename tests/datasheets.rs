@@ -9,7 +9,9 @@ use std::path::Path;
 
 use common::Home;
 use rooflab::facts::{DeviceKind, Identity};
-use rooflab::profile::{Bundled, Outcome, Profile, bundled, bundled_named, check, datasheet_of, diff, from_json};
+use rooflab::profile::{
+    Bundled, NEGLIGIBLE, Outcome, Profile, bundled, bundled_named, check, datasheet_of, diff, from_json,
+};
 use rooflab::resource::{Resource, Scope};
 
 fn sheets() -> impl Iterator<Item = &'static Profile> {
@@ -342,7 +344,7 @@ fn the_best_matrix_product_is_compared_with_the_arithmetic_it_needs() {
     product.outcome = Outcome::Ok { points, limit: None, plateau: None, fit: None };
     product.scope = Scope::Device;
     mine.ceilings.push(product);
-    let comparison = diff(sheet("nvidia-h200-sxm"), &mine);
+    let comparison = diff(sheet("nvidia-h200-sxm"), &mine, NEGLIGIBLE);
     let change = comparison.changes.iter().find(|c| c.key.to_string() == "gemm.bf16.f32").unwrap();
     assert_eq!((change.before, change.after), (Some(989.5e12), Some(494.75e12)));
     assert_eq!(change.shape.map(|shape| shape.to_string()).as_deref(), Some("1×2×3"));

@@ -91,7 +91,7 @@ fn the_library_does_not_know_the_command() {
 #[test]
 fn features_are_chosen_by_file() {
     // Gates choose files, in the `mod.rs` of what has features, and nowhere else.
-    let gates = ["backend/mod.rs", "model/hub/mod.rs"];
+    let gates = ["backend/mod.rs", "model/hub/mod.rs", "report/png/mod.rs"];
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     rust_files(&source, &mut files);

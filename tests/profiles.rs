@@ -183,7 +183,7 @@ proptest! {
             let _ = check(&profile);
             let _ = rooflab::report::profile(&profile);
             let _ = rooflab::report::advice(&profile);
-            let _ = rooflab::profile::diff(&profile, &profile);
+            let _ = rooflab::profile::diff(&profile, &profile, 0.0);
             for &Ceiling { resource, scope, .. } in &profile.ceilings {
                 for at in [Place::Anywhere, Place::Bytes(1e6), Place::Tokens(1e3), Place::Shape(Shape::square(1000))] {
                     let _ = Ceilings::new(&profile).ask(&Demand { resource, scope, at });

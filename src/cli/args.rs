@@ -2,11 +2,14 @@
 
 pub(crate) mod diagnose;
 pub(crate) mod estimate;
+pub(crate) mod plot;
+pub(crate) mod report;
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use rooflab::profile::Effort;
+use rooflab::profile::{EXPORTERS, Effort, Exporter};
 use rooflab::units::{Seconds, parse_duration, parse_size};
 use rooflab::workload::Shape;
 
@@ -35,6 +38,10 @@ pub(crate) enum Command {
     Estimate(Box<estimate::Estimate>),
     /// Say where the time of a run went, from the datasheet to what was measured, and why.
     Diagnose(Box<diagnose::Diagnose>),
+    /// Draw ceilings, estimates and diagnoses: in the terminal, as SVG, PNG or a page.
+    Plot(plot::Plot),
+    /// Write a page about a machine: who it is, its ceilings, its roofline, and what models would do on it.
+    Report(report::Report),
     /// List the models that rooflab knows, or show one.
     #[command(subcommand)]
     Model(estimate::Model),
@@ -153,6 +160,8 @@ pub(crate) enum Profile {
         #[arg(value_name = "PROFILE")]
         profiles: Vec<String>,
     },
+    /// Write a profile as another tool wants it.
+    Export(Export),
     /// Compare two profiles, or a measured one with a datasheet: `rooflab profile diff nvidia-h200-sxm mine`.
     Diff {
         /// The profile to compare with: a name, a path, or `-`.
@@ -162,7 +171,29 @@ pub(crate) enum Profile {
         /// Exit with 1 when something became worse beyond doubt.
         #[arg(long)]
         fail_on_regression: bool,
+
+        /// Exit with 1 when something became worse beyond doubt by more than this share, such as `5%`. Less is the same.
+        #[arg(long, value_name = "PERCENT", value_parser = diagnose::percentage)]
+        threshold: Option<f64>,
     },
+    /// Compare many profiles of the same kind of device: what is typical, and which fall behind. Exits with 1 when one does.
+    Merge(Merge),
+}
+
+/// Compare many profiles of the same kind of device. Exits with 1 when one falls behind the median by more than the threshold and than the others' scatter explains.
+#[derive(Debug, Args)]
+pub(crate) struct Merge {
+    /// Three profiles or more: names, paths, or folders of JSON files.
+    #[arg(value_name = "PROFILE", required = true)]
+    pub(crate) profiles: Vec<String>,
+
+    /// How much worse than the median a device must be to fall behind.
+    #[arg(long, value_name = "PERCENT", value_parser = diagnose::percentage, default_value = "5%")]
+    pub(crate) threshold: f64,
+
+    /// Write the profile that lies nearest to all medians to this file.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -207,6 +238,32 @@ pub(crate) struct Ask {
     /// Take the maker's figures from this profile where the first has none.
     #[arg(long, value_name = "PROFILE")]
     pub(crate) datasheet: Option<String>,
+}
+
+/// Write a profile as another tool wants it. What its numbers are and what is missing is said on standard error.
+#[derive(Debug, Args)]
+#[command(after_help = exporters())]
+pub(crate) struct Export {
+    /// A profile: its name, the beginning of its name, a path, or `-` for standard input. Without it, this machine's.
+    #[arg(value_name = "PROFILE")]
+    pub(crate) profile: Option<String>,
+
+    /// The tool.
+    #[arg(long, value_name = "TOOL", value_parser = tools())]
+    pub(crate) to: String,
+
+    /// Write to this file instead of standard output; `-` is standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+fn tools() -> PossibleValuesParser {
+    PossibleValuesParser::new(EXPORTERS.iter().map(|exporter| exporter.name))
+}
+
+fn exporters() -> String {
+    let line = |exporter: &Exporter| format!("  {:<16}{}", exporter.name, exporter.title);
+    format!("Tools:\n{}", EXPORTERS.iter().map(line).collect::<Vec<_>>().join("\n"))
 }
 
 #[derive(Debug, Args)]

@@ -40,6 +40,17 @@ impl Context {
         self.out.write_all(text.as_bytes()).map_err(|error| CliError::writing("standard output", &error))
     }
 
+    /// Writes bytes that are no text to standard output.
+    pub(crate) fn write_bytes(&mut self, bytes: &[u8]) -> Result<(), CliError> {
+        self.flush()?;
+        io::stdout().write_all(bytes).map_err(|error| CliError::writing("standard output", &error))
+    }
+
+    /// How text is drawn on standard output.
+    pub(crate) const fn style(&self) -> Style {
+        self.style
+    }
+
     /// Writes a value to standard output as JSON.
     pub(crate) fn write_json(&mut self, value: &impl Serialize) -> Result<(), CliError> {
         let text =

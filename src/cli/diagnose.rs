@@ -32,15 +32,15 @@ use show::{Document, show};
 
 pub(crate) fn run(context: &mut Context, arguments: &args::Diagnose) -> Result<Answer, CliError> {
     let mut documents = Vec::new();
-    if let Some(shape) = arguments.product {
-        documents.push(Document::Product(product::of(context, arguments, shape)?));
+    if let Some(shape) = arguments.run.product {
+        documents.push(Document::Product(product::of(context, &arguments.run, shape)?));
     } else {
-        let observed = observed(arguments)?;
+        let observed = observed(&arguments.run)?;
         for run in &observed.runs {
-            documents.push(Document::Run(of_run(context, arguments, run, observed.link.as_ref())?));
+            documents.push(Document::Run(of_run(context, &arguments.run, run, observed.link.as_ref())?));
         }
         for run in &observed.kernels {
-            documents.push(Document::Kernels(of_kernels(context, arguments, run)?));
+            documents.push(Document::Kernels(of_kernels(context, &arguments.run, run)?));
         }
     }
     show(context, arguments, &documents)?;
@@ -48,6 +48,12 @@ pub(crate) fn run(context: &mut Context, arguments: &args::Diagnose) -> Result<A
     let failed = arguments.fail_on.is_some_and(|least| gravest.is_some_and(|found| found >= least.into()));
     let below = arguments.fail_below.is_some_and(|least| documents.iter().any(|found| found.reached() < least));
     Ok(if failed || below { Answer::No } else { Answer::Yes })
+}
+
+/// The diagnosis of each run of a model.
+pub(super) fn diagnoses(context: &mut Context, arguments: &args::Run) -> Result<Vec<Diagnosis>, CliError> {
+    let observed = observed(arguments)?;
+    observed.runs.iter().map(|run| of_run(context, arguments, run, observed.link.as_ref())).collect()
 }
 
 /// What the files hold, and what was typed in place of what they say.
@@ -60,7 +66,7 @@ struct Observed {
     link: Option<MeasuredLink>,
 }
 
-fn observed(arguments: &args::Diagnose) -> Result<Observed, CliError> {
+fn observed(arguments: &args::Run) -> Result<Observed, CliError> {
     Offload::of(&arguments.offload, arguments.offload_serial).map_err(|error| CliError::new(error.to_string()))?;
     let given = |of| arguments.offload.iter().find(|share| share.of == of).map(|share| share.share);
     let typed = Typed {
@@ -137,7 +143,7 @@ fn from_file(path: &Path) -> Result<Vec<Observation>, CliError> {
 
 fn of_run(
     context: &mut Context,
-    arguments: &args::Diagnose,
+    arguments: &args::Run,
     run: &Observation,
     measured: Option<&MeasuredLink>,
 ) -> Result<Diagnosis, CliError> {
@@ -188,11 +194,7 @@ fn of_run(
 }
 
 /// The kernels of a file on the roofline: nothing but a profile is needed.
-fn of_kernels(
-    context: &mut Context,
-    arguments: &args::Diagnose,
-    run: &Observation,
-) -> Result<KernelsDiagnosis, CliError> {
+fn of_kernels(context: &mut Context, arguments: &args::Run, run: &Observation) -> Result<KernelsDiagnosis, CliError> {
     complete(arguments, run)?;
     let profile = profile_of(context, arguments, run)?;
     let datasheet = datasheet_of(&profile.device).filter(|sheet| sheet.name != profile.name);
@@ -204,7 +206,7 @@ fn of_kernels(
 }
 
 /// Asks for what a diagnosis needs and nobody said, by the names of the flags.
-fn complete(arguments: &args::Diagnose, run: &Observation) -> Result<(), CliError> {
+fn complete(arguments: &args::Run, run: &Observation) -> Result<(), CliError> {
     let said = |lack: &Lack| *lack == Lack::Profile && arguments.profile.is_some();
     let lacks: Vec<Lack> = run.lacks().into_iter().filter(|lack| lack.assumed().is_none() && !said(lack)).collect();
     if lacks.is_empty() {
@@ -227,7 +229,7 @@ const fn example(lack: Lack) -> &'static str {
     }
 }
 
-fn model_of(context: &mut Context, arguments: &args::Diagnose, run: &Observation) -> Result<Model, CliError> {
+fn model_of(context: &mut Context, arguments: &args::Run, run: &Observation) -> Result<Model, CliError> {
     let name = arguments.model.as_deref().or(run.subject.model.as_deref()).unwrap_or_default();
     load_model(context, name, arguments.download).map_err(|error| match arguments.model {
         Some(_) => error,
@@ -239,7 +241,7 @@ fn model_of(context: &mut Context, arguments: &args::Diagnose, run: &Observation
 /// The formats of the weights: a word of a file that is none of rooflab's formats is no error, since the model may say what it is stored in.
 fn weights(
     model: &Model,
-    arguments: &args::Diagnose,
+    arguments: &args::Run,
     word: Option<&str>,
 ) -> Result<(String, rooflab::model::Precision), CliError> {
     weights_of(model, word).or_else(|error| match (&arguments.weights, &model.stored) {
@@ -249,7 +251,7 @@ fn weights(
 }
 
 /// The profile that was named; else that of the device which the run names: measured here, or its datasheet.
-fn profile_of(context: &mut Context, arguments: &args::Diagnose, run: &Observation) -> Result<Profile, CliError> {
+fn profile_of(context: &mut Context, arguments: &args::Run, run: &Observation) -> Result<Profile, CliError> {
     if let Some(name) = arguments.profile.as_deref() {
         return load_and_note(context, name);
     }

@@ -49,6 +49,14 @@ impl CliError {
         }
     }
 
+    /// What went wrong, without causes.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::BrokenPipe => "the output was closed".to_owned(),
+            Self::Message { message, .. } => message.clone(),
+        }
+    }
+
     /// An error while writing output.
     pub(crate) fn writing(target: &str, error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {

@@ -23,8 +23,8 @@ use super::args::estimate::{self as args, Format};
 use super::context::Context;
 use super::error::CliError;
 use super::lookup::{load_and_note, or_this_machine};
-use request::{Draft, Request};
-pub(super) use request::{has_tokens_of, link};
+use request::Draft;
+pub(super) use request::{Request, has_tokens_of, link};
 
 pub(crate) fn run(context: &mut Context, arguments: &args::Estimate) -> Result<Answer, CliError> {
     let request = Request::read(context, arguments)?;
@@ -41,21 +41,11 @@ pub(crate) fn run(context: &mut Context, arguments: &args::Estimate) -> Result<A
         let rows: Vec<Row> = estimator.sweep(&request.scenario, points).collect();
         return show_sweep(context, arguments, &rows, format);
     }
-    let estimate = answer(&request, &estimator, &costing, &profile)?;
     let against = match arguments.against.as_deref() {
         None => None,
         Some(name) => Some(other_answer(context, &request, name, &profile)?),
     };
-    let model = ModelFacts::new(&request.model, &request.weights_name(), &request.kv_name());
-    let document = Document {
-        schema: SCHEMA,
-        rooflab: context.source(),
-        created: context.now(),
-        model,
-        scenario: ScenarioFacts::from(&request.scenario),
-        estimate,
-        against,
-    };
+    let document = Document { against, ..document(context, &request, &profile)? };
     match format {
         Format::Json => write_json(context, arguments, &document)?,
         Format::Csv => {
@@ -74,8 +64,23 @@ pub(crate) fn run(context: &mut Context, arguments: &args::Estimate) -> Result<A
     Ok(Answer::Yes)
 }
 
+/// What a request comes to on a device.
+pub(super) fn document(context: &Context, request: &Request, profile: &Profile) -> Result<Document, CliError> {
+    let costing = Costing::new(profile, datasheet_of(&profile.device), request.options);
+    let estimate = answer(request, &request.estimator(&costing, profile), &costing, profile)?;
+    Ok(Document {
+        schema: SCHEMA,
+        rooflab: context.source(),
+        created: context.now(),
+        model: ModelFacts::new(&request.model, &request.weights_name(), &request.kv_name()),
+        scenario: ScenarioFacts::from(&request.scenario),
+        estimate,
+        against: None,
+    })
+}
+
 /// The profile that was asked for, or this machine's.
-fn load_profile(context: &mut Context, name: Option<&str>) -> Result<Profile, CliError> {
+pub(super) fn load_profile(context: &mut Context, name: Option<&str>) -> Result<Profile, CliError> {
     let profile = or_this_machine(name).and_then(|name| load_and_note(context, &name));
     profile.map_err(|error| match name {
         Some(_) => error,

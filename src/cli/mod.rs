@@ -12,9 +12,11 @@ mod host;
 mod interrupt;
 mod lookup;
 mod model;
+mod plot;
 mod probe;
 mod profile;
 mod progress;
+mod report;
 
 use std::process::ExitCode;
 
@@ -53,6 +55,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Profile(profile) => profile::run(&mut context, profile),
         Command::Estimate(arguments) => estimate::run(&mut context, arguments),
         Command::Diagnose(arguments) => diagnose::run(&mut context, arguments),
+        Command::Plot(arguments) => plot::run(&mut context, arguments),
+        Command::Report(arguments) => report::run(&mut context, arguments),
         Command::Model(model) => model::run(&mut context, model),
         Command::Explain(explain) => explain::run(&mut context, explain),
         Command::Generate(generate) => generate::run(&mut context, generate),

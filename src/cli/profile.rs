@@ -1,10 +1,12 @@
 //! `rooflab profile …`: list, show, find, ask, check and compare profiles.
 
 mod ask;
+mod export;
+mod merge;
 
 use std::path::Path;
 
-use rooflab::profile::{Profile, bundled, check, diff};
+use rooflab::profile::{NEGLIGIBLE, Profile, bundled, check, diff};
 use rooflab::report::{self, Block, Cell, Tone};
 use serde_json::{Value, json};
 
@@ -21,8 +23,12 @@ pub(crate) fn run(context: &mut Context, command: &args::Profile) -> Result<Answ
         args::Profile::Path { profile } => path(context, profile.as_deref()),
         args::Profile::Ask(asked) => ask::run(context, asked),
         args::Profile::Check { profiles } => check_all(context, profiles),
-        args::Profile::Diff { before, after, fail_on_regression } => {
-            compare(context, before, after, *fail_on_regression)
+        args::Profile::Export(arguments) => export::run(context, arguments),
+        args::Profile::Merge(arguments) => merge::run(context, arguments),
+        args::Profile::Diff { before, after, fail_on_regression, threshold } => {
+            // Whoever names a threshold wants a gate.
+            let is_gate = *fail_on_regression || threshold.is_some();
+            compare(context, before, after, is_gate, threshold.unwrap_or(NEGLIGIBLE))
         }
     }
 }
@@ -175,14 +181,20 @@ fn show_verdict(context: &mut Context, name: &str, problems: &[String]) -> Resul
     problems.iter().try_for_each(|problem| context.show(&[Block::line(format!("  {problem}"), Tone::Plain)]))
 }
 
-fn compare(context: &mut Context, before: &str, after: &str, fail_on_regression: bool) -> Result<Answer, CliError> {
+fn compare(
+    context: &mut Context,
+    before: &str,
+    after: &str,
+    fail_on_regression: bool,
+    threshold: f64,
+) -> Result<Answer, CliError> {
     if before == "-" && after == "-" {
         return Err(
             CliError::new("standard input holds one profile, not two").with_hint("give the other by name or path")
         );
     }
     let (first, second) = (load_and_note(context, before)?, load_and_note(context, after)?);
-    let comparison = diff(&first, &second);
+    let comparison = diff(&first, &second, threshold);
     if context.json {
         let rows: Vec<_> = comparison
             .changes

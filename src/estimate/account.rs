@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::cost::{Assumption, Bound, Costing, Knowledge, Need, OperatorCost, Share, StepCost, Transfer};
 use super::subject::StagedCost;
 use crate::graph::{Part, Sequences, Step};
-use crate::units::{Bytes, Seconds};
+use crate::units::{Bytes, Flops, Seconds};
 
 /// A step's account.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -83,6 +83,10 @@ pub struct Entry {
     pub bound: Bound,
     /// How well what decides it is known.
     pub knowledge: Knowledge,
+    /// Operations of all of them.
+    pub flops: Flops,
+    /// Bytes that all of them move in the device's memory.
+    pub bytes: Bytes,
 }
 
 impl Account {
@@ -124,6 +128,8 @@ fn entries(cost: &StagedCost) -> Vec<Entry> {
             Some(entry) => {
                 entry.count = entry.count.saturating_add(one.count);
                 entry.time = entry.time + one.time;
+                entry.flops = entry.flops + one.flops;
+                entry.bytes = entry.bytes + one.bytes;
             }
             None => entries.push(one),
         }
@@ -139,11 +145,13 @@ fn entries(cost: &StagedCost) -> Vec<Entry> {
 fn of_stage(stage: &StepCost) -> impl Iterator<Item = Entry> {
     let operators = stage.operators.iter().map(|operator| {
         let OperatorCost { part, count, bound, knowledge, .. } = *operator;
-        Entry { part, count, time: operator.total(), share: 0.0, bound, knowledge }
+        let (flops, bytes) = (operator.flops * count as f64, operator.bytes * count as f64);
+        Entry { part, count, time: operator.total(), share: 0.0, bound, knowledge, flops, bytes }
     });
     let transfer = stage.transfer.iter().map(|transfer| {
         let Need { of: bound, knowledge, .. } = transfer.need;
-        Entry { part: Part::Transfer, count: 1, time: transfer.exposed, share: 0.0, bound, knowledge }
+        let (flops, bytes) = (Flops(0.0), Bytes(0.0));
+        Entry { part: Part::Transfer, count: 1, time: transfer.exposed, share: 0.0, bound, knowledge, flops, bytes }
     });
     operators.chain(transfer)
 }

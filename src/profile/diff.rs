@@ -40,7 +40,7 @@ pub struct Change {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum Verdict {
-    /// The confidence intervals overlap, or the values differ by less than 3 %.
+    /// The confidence intervals overlap, or the values differ by less than the threshold, which is 3 % where none is given.
     Same,
     /// The second is better.
     Better,
@@ -79,7 +79,7 @@ pub enum Verdict {
 }
 
 /// Differences below this are not worth a word: two runs on a quiet machine differ by as much.
-const NEGLIGIBLE: f64 = 0.03;
+pub const NEGLIGIBLE: f64 = 0.03;
 
 impl Change {
     /// Second value over first.
@@ -99,10 +99,11 @@ impl Comparison {
 
 /// Compares the ceilings that are single values (levels, peaks, overheads); curves are compared at places both have. Where one of the
 /// profiles is a datasheet, its claims are compared with what was measured of them; where both are, their claims with each other.
+/// Measured values that differ by less than a share are the same: [`NEGLIGIBLE`] is what two runs differ by anyway.
 #[must_use]
-pub fn diff(before: &Profile, after: &Profile) -> Comparison {
+pub fn diff(before: &Profile, after: &Profile, threshold: f64) -> Comparison {
     let changes = match (before.is_datasheet(), after.is_datasheet()) {
-        (false, false) => measured(before, after),
+        (false, false) => measured(before, after, threshold),
         (true, true) => stated(before, after),
         (true, false) => reached(before, after, true),
         (false, true) => reached(after, before, false),
@@ -110,9 +111,9 @@ pub fn diff(before: &Profile, after: &Profile) -> Comparison {
     Comparison { changes }
 }
 
-fn measured(before: &Profile, after: &Profile) -> Vec<Change> {
+fn measured(before: &Profile, after: &Profile, threshold: f64) -> Vec<Change> {
     let keys: BTreeSet<Key> = before.ceilings.iter().chain(&after.ceilings).map(Ceiling::key).collect();
-    keys.into_iter().flat_map(|key| compare(key, before.ceiling(key), after.ceiling(key))).collect()
+    keys.into_iter().flat_map(|key| compare(key, before.ceiling(key), after.ceiling(key), threshold)).collect()
 }
 
 /// What was measured of a datasheet's claims: of each resource itself, and of the matrix products that its arithmetic serves.
@@ -174,7 +175,7 @@ const fn of_device(resource: Resource) -> Key {
     Key { resource, scope: Scope::Device }
 }
 
-fn compare(key: Key, first: Option<&Ceiling>, second: Option<&Ceiling>) -> Vec<Change> {
+fn compare(key: Key, first: Option<&Ceiling>, second: Option<&Ceiling>, threshold: f64) -> Vec<Change> {
     let points = |ceiling: Option<&Ceiling>| ceiling.map_or_else(Vec::new, |ceiling| ceiling.points().to_vec());
     let (a, b) = (points(first), points(second));
     let unit = key.resource.unit();
@@ -193,12 +194,14 @@ fn compare(key: Key, first: Option<&Ceiling>, second: Option<&Ceiling>) -> Vec<C
         (before, []) => vec![change(None, before.last(), None, Verdict::OnlyBefore { reason: reason(second) })],
         // Levels and peaks are compared whatever working set stood for them; products of two shapes are two things.
         ([before], [after]) if before.shape == after.shape => {
-            vec![change(None, Some(before), Some(after), verdict(unit, before, after))]
+            vec![change(None, Some(before), Some(after), verdict(unit, before, after, threshold))]
         }
         (before, after) => before
             .iter()
             .filter_map(|point| Some((point, after.iter().find(|other| other.spot() == point.spot())?)))
-            .map(|(before, after)| change(before.at, Some(before), Some(after), verdict(unit, before, after)))
+            .map(|(before, after)| {
+                change(before.at, Some(before), Some(after), verdict(unit, before, after, threshold))
+            })
             .collect(),
     }
 }
@@ -212,9 +215,9 @@ fn reason(ceiling: Option<&Ceiling>) -> Option<String> {
     }
 }
 
-fn verdict(unit: Unit, before: &Point, after: &Point) -> Verdict {
+fn verdict(unit: Unit, before: &Point, after: &Point, threshold: f64) -> Verdict {
     let overlap = before.confidence[0] <= after.confidence[1] && after.confidence[0] <= before.confidence[1];
-    let small = (after.value / before.value - 1.0).abs() < NEGLIGIBLE;
+    let small = (after.value / before.value - 1.0).abs() < threshold;
     if overlap || small {
         return Verdict::Same;
     }

@@ -6,6 +6,8 @@ mod check;
 mod datasheet;
 mod diff;
 mod document;
+mod export;
+mod fleet;
 mod name;
 mod point;
 mod read;
@@ -15,12 +17,14 @@ pub use build::Builder;
 pub use ceilings::{Answer, Ceilings, Demand, How, Known, Place};
 pub use check::{Problem, check};
 pub use datasheet::{Bundled, bundled, bundled_named, datasheet_of};
-pub use diff::{Change, Comparison, Verdict, diff};
+pub use diff::{Change, Comparison, NEGLIGIBLE, Verdict, diff};
 pub use document::{
     Ceiling, Claim, Effort, Header, Instrument, Limit, Match, Outcome, Profile, Range, SCHEMA, SCHEMA_MAJOR,
     SCHEMA_NAME, Source, schema,
 };
+pub use export::{EXPORTERS, Export, ExportError, Exporter, exporter};
+pub use fleet::{Common, Fleet, LEAST as LEAST_OF_FLEET, Outlier, fleet};
 pub use name::slug;
 pub use point::{Flag, Mode, Point, Samples, Steady, Stop};
-pub use read::{MAX_BYTES, ReadError, ReadNote, from_json, from_reader};
+pub use read::{MAX_BYTES, ReadError, ReadNote, SCRIPT_END, SCRIPT_START, from_json, from_reader};
 pub use store::{Entry, Store, StoreError};

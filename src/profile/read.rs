@@ -10,6 +10,11 @@ use crate::resource::Resource;
 /// The largest profile that is read. The most thorough of rooflab's own are a hundredth of it.
 pub const MAX_BYTES: u64 = 64 << 20;
 
+/// How a page begins a document that is embedded in it; attributes may follow before `>`.
+pub const SCRIPT_START: &str = "<script type=\"application/json\"";
+/// How a page ends such a document.
+pub const SCRIPT_END: &str = "</script>";
+
 /// Why a text is not a profile.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -31,6 +36,9 @@ pub enum ReadError {
     /// It is JSON of some other kind.
     #[error("it is not a profile: {0}")]
     NotProfile(String),
+    /// It is a page, and none of rooflab's reports.
+    #[error("it is a page in which no profile is embedded")]
+    Page,
     /// It was written by a later rooflab, in a way this one does not understand.
     #[error("it is of version {found} of `{SCHEMA_NAME}`; this rooflab reads up to version {SCHEMA_MAJOR}")]
     Newer {
@@ -77,7 +85,7 @@ pub fn from_reader(reader: impl Read) -> Result<(Profile, Vec<ReadNote>), ReadEr
     from_json(&bytes)
 }
 
-/// Reads a profile of this or an earlier version. Fields and resources it does not know are ignored.
+/// Reads a profile of this or an earlier version, or the first that a report (`report.html`) has embedded. Fields and resources it does not know are ignored.
 ///
 /// # Errors
 /// When the text is not such a profile; the error says what is wrong, and where.
@@ -85,6 +93,7 @@ pub fn from_json(bytes: &[u8]) -> Result<(Profile, Vec<ReadNote>), ReadError> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(ReadError::Empty);
     }
+    let bytes = if bytes.trim_ascii_start().starts_with(b"<") { embedded(bytes)? } else { bytes };
     let mut value: Value = serde_json::from_slice(bytes)
         .map_err(|error| if error.is_eof() { ReadError::Truncated(error) } else { ReadError::NotJson(error) })?;
     check_header(&value)?;
@@ -94,6 +103,17 @@ pub fn from_json(bytes: &[u8]) -> Result<(Profile, Vec<ReadNote>), ReadError> {
         .map_err(|error| ReadError::Field { path: error.path().to_string(), cause: error.into_inner().to_string() })?;
     let notes = if unknown.is_empty() { Vec::new() } else { vec![ReadNote::UnknownResources(unknown)] };
     Ok((profile, notes))
+}
+
+/// The first document that a page has embedded.
+fn embedded(page: &[u8]) -> Result<&[u8], ReadError> {
+    let find = |text: &[u8], what: &str| text.windows(what.len()).position(|window| window == what.as_bytes());
+    let inside = || {
+        let rest = &page[find(page, SCRIPT_START)?..];
+        let rest = &rest[find(rest, ">")? + 1..];
+        rest.get(..find(rest, SCRIPT_END)?)
+    };
+    inside().ok_or(ReadError::Page)
 }
 
 fn check_header(value: &Value) -> Result<(), ReadError> {

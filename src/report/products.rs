@@ -19,7 +19,7 @@ pub(super) fn share(profile: &Profile, ceiling: &Ceiling, point: &Point) -> Opti
 }
 
 /// The ceilings of which the highest bounds an operator at its best; none for operators whose bound depends on their size.
-fn bounds(resource: Resource) -> Option<Vec<Resource>> {
+pub(super) fn bounds(resource: Resource) -> Option<Vec<Resource>> {
     let read = Resource::Memory { level: Some(MemoryLevel::Dram), access: Access::plain(StreamOp::Read) };
     let compute =
         |input, accumulate| ComputeUnit::ALL.iter().map(move |&unit| Resource::Compute { unit, input, accumulate });

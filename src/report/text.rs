@@ -176,7 +176,7 @@ impl Line {
 }
 
 /// As much of a text as there is room for, and whether something is missing.
-fn fitted(text: &str, room: usize, unicode: bool) -> (String, bool) {
+pub(super) fn fitted(text: &str, room: usize, unicode: bool) -> (String, bool) {
     if text.width() <= room {
         return (text.to_owned(), false);
     }

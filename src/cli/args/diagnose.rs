@@ -21,6 +21,29 @@ use super::estimate::count;
   rooflab diagnose bench.json -m llama-3.1-8b --fail-below 70%    a gate for continuous integration
   rooflab explain RL003                                           what a finding means")]
 pub(crate) struct Diagnose {
+    #[command(flatten)]
+    pub(crate) run: Run,
+
+    /// Exit with 1 when a phase reached less than this share of its estimate, such as `70%`.
+    #[arg(long, value_name = "PERCENT", value_parser = percentage)]
+    pub(crate) fail_below: Option<f64>,
+
+    /// Exit with 1 when something at least as grave was found.
+    #[arg(long, value_enum, value_name = "SEVERITY")]
+    pub(crate) fail_on: Option<FailOn>,
+
+    /// How the result is written. `--json` is the same as `--format json`.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+
+    /// Write to this file instead of standard output; `-` is standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// A run: what other tools wrote of it, and what is typed in.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
     /// Result files of other tools; `-` is standard input. Flags win over what they say.
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
@@ -164,22 +187,6 @@ pub(crate) struct Diagnose {
     /// Ask the Hugging Face hub for a repository that is not in the local cache.
     #[arg(long)]
     pub(crate) download: bool,
-
-    /// Exit with 1 when a phase reached less than this share of its estimate, such as `70%`.
-    #[arg(long, value_name = "PERCENT", value_parser = percentage)]
-    pub(crate) fail_below: Option<f64>,
-
-    /// Exit with 1 when something at least as grave was found.
-    #[arg(long, value_enum, value_name = "SEVERITY")]
-    pub(crate) fail_on: Option<FailOn>,
-
-    /// How the result is written. `--json` is the same as `--format json`.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
-
-    /// Write to this file instead of standard output; `-` is standard output.
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
 }
 
 /// How grave a finding must be to fail.
@@ -215,7 +222,7 @@ pub(crate) enum Format {
 }
 
 /// `70%`, or `0.7`.
-fn percentage(text: &str) -> Result<f64, String> {
+pub(crate) fn percentage(text: &str) -> Result<f64, String> {
     let text = text.trim();
     let (number, scale) = text.strip_suffix('%').map_or((text, 1.0), |number| (number.trim_end(), 100.0));
     let share = number.parse::<f64>().ok().map(|number| number / scale);

@@ -31,6 +31,49 @@ pub(crate) struct Estimate {
     #[arg(long, value_name = "PROFILE")]
     pub(crate) against: Option<String>,
 
+    #[command(flatten)]
+    pub(crate) scene: Scene,
+
+    /// Draft tokens with this model, of which a share is accepted: `llama-3.2-1b:0.7`.
+    #[arg(long, value_name = "MODEL:SHARE")]
+    pub(crate) speculate: Option<String>,
+
+    /// What must hold, such as `ttft<500ms,tpot<25ms`; the best batch for which it does is found. Exits with 1 when there is none.
+    #[arg(long, value_name = "LIST", conflicts_with_all = ["speculate", "frontier", "power", "price", "against"])]
+    pub(crate) require: Option<String>,
+
+    /// Show throughput against latency for every number of requests in flight that pays.
+    #[arg(long)]
+    pub(crate) frontier: bool,
+
+    /// Power of the device in watts, for the energy of a token.
+    #[arg(long, value_name = "WATTS")]
+    pub(crate) power: Option<f64>,
+
+    /// Price of the device for an hour, for the cost of a million tokens.
+    #[arg(long, value_name = "PER_HOUR")]
+    pub(crate) price: Option<f64>,
+
+    /// Run a number over a list or a range: `batch=1,2,4`, `batch=1-256*2`, `context=1k-32k+1k`. Repeatable.
+    #[arg(long, value_name = "NAME=VALUES", conflicts_with_all = ["against", "speculate", "frontier", "power", "price"])]
+    pub(crate) sweep: Vec<Sweep>,
+
+    /// What the rows of the account are.
+    #[arg(long, value_enum, default_value_t = By::Operator)]
+    pub(crate) by: By,
+
+    /// How the result is written. `--json` is the same as `--format json`.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+
+    /// Write to this file instead of standard output; `-` is standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// A load on some devices, in formats.
+#[derive(Debug, Args)]
+pub(crate) struct Scene {
     /// Format of the weights, such as `bf16`, `fp8`, `w8a16`, `w4a16-g128`, `mxfp4`, `q4_k`. Without it, as the model stores them.
     /// With `--require`, several with commas between.
     #[arg(long, value_name = "FORMAT")]
@@ -121,18 +164,6 @@ pub(crate) struct Estimate {
     #[arg(long, default_value_t = 16, value_name = "N", value_parser = count)]
     pub(crate) block: u64,
 
-    /// Draft tokens with this model, of which a share is accepted: `llama-3.2-1b:0.7`.
-    #[arg(long, value_name = "MODEL:SHARE")]
-    pub(crate) speculate: Option<String>,
-
-    /// What must hold, such as `ttft<500ms,tpot<25ms`; the best batch for which it does is found. Exits with 1 when there is none.
-    #[arg(long, value_name = "LIST", conflicts_with_all = ["speculate", "frontier", "power", "price", "against"])]
-    pub(crate) require: Option<String>,
-
-    /// Show throughput against latency for every number of requests in flight that pays.
-    #[arg(long)]
-    pub(crate) frontier: bool,
-
     /// How unevenly tokens choose experts: 0 is uniform, 1 is Zipf's law.
     #[arg(long, default_value_t = 0.0, value_name = "SKEW")]
     pub(crate) skew: f64,
@@ -144,30 +175,6 @@ pub(crate) struct Estimate {
     /// Ask the Hugging Face hub for a repository that is not in the local cache.
     #[arg(long)]
     pub(crate) download: bool,
-
-    /// Power of the device in watts, for the energy of a token.
-    #[arg(long, value_name = "WATTS")]
-    pub(crate) power: Option<f64>,
-
-    /// Price of the device for an hour, for the cost of a million tokens.
-    #[arg(long, value_name = "PER_HOUR")]
-    pub(crate) price: Option<f64>,
-
-    /// Run a number over a list or a range: `batch=1,2,4`, `batch=1-256*2`, `context=1k-32k+1k`. Repeatable.
-    #[arg(long, value_name = "NAME=VALUES", conflicts_with_all = ["against", "speculate", "frontier", "power", "price"])]
-    pub(crate) sweep: Vec<Sweep>,
-
-    /// What the rows of the account are.
-    #[arg(long, value_enum, default_value_t = By::Operator)]
-    pub(crate) by: By,
-
-    /// How the result is written. `--json` is the same as `--format json`.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
-
-    /// Write to this file instead of standard output; `-` is standard output.
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
 }
 
 /// What the rows of an account are.

@@ -12,11 +12,7 @@ use crate::cli::error::CliError;
 use crate::cli::lookup::{load_and_note, or_this_machine};
 
 /// The diagnosis of a product of some shape, on the profile that was named or that of this machine.
-pub(super) fn of(
-    context: &mut Context,
-    arguments: &args::Diagnose,
-    shape: Shape,
-) -> Result<ProductDiagnosis, CliError> {
+pub(super) fn of(context: &mut Context, arguments: &args::Run, shape: Shape) -> Result<ProductDiagnosis, CliError> {
     let name = or_this_machine(arguments.profile.as_deref())?;
     let profile = load_and_note(context, &name)?;
     let datasheet = datasheet_of(&profile.device).filter(|sheet| sheet.name != profile.name);

@@ -17,7 +17,7 @@ use crate::cli::error::CliError;
 use crate::cli::model::{cache_of, load_model, weights_of};
 
 /// What is asked.
-pub(super) struct Request {
+pub(in crate::cli) struct Request {
     pub(super) model: Model,
     /// Formats of the weights, with what they are called: the first is estimated, all are searched.
     pub(super) formats: Vec<(String, Precision)>,
@@ -44,28 +44,72 @@ pub(super) struct Draft {
 impl Request {
     pub(super) fn read(context: &mut Context, arguments: &args::Estimate) -> Result<Self, CliError> {
         agree(arguments)?;
-        let model = load_model(context, &arguments.model, arguments.download)?;
-        let formats = formats(&model, arguments.weights.as_deref())?;
-        let (kv_name, kv) = cache_of(&formats[0].1, arguments.kv.as_deref())?;
-        let draft = arguments.speculate.as_deref().map(|text| draft(context, text, &model, arguments)).transpose()?;
-        let routing = Routing::skewed(arguments.skew).map_err(|error| CliError::new(error.to_string()))?;
+        let request = Self::of(context, &arguments.model, &arguments.scene)?;
+        let speculate = arguments.speculate.as_deref();
+        let draft = speculate.map(|text| draft(context, text, &request.model, &arguments.scene)).transpose()?;
         let requirements = arguments.require.as_deref().map(parse_requirements).transpose();
         let requirements = requirements.map_err(|error| CliError::new(error.to_string()))?.unwrap_or_default();
         let rates = Rates { watts: arguments.power, price_per_hour: arguments.price };
         Ok(Self {
-            formats,
-            kv,
-            kv_name,
-            routing,
-            scenario: scenario(arguments)?,
-            options: options(arguments)?,
             requirements,
             sweeps: arguments.sweep.clone(),
             draft,
             frontier: arguments.frontier,
             rates: rates.checked().map_err(|error| CliError::new(error.to_string()))?,
+            ..request
+        })
+    }
+
+    /// A model in a scene, and nothing else asked.
+    pub(in crate::cli) fn of(context: &mut Context, model: &str, scene: &args::Scene) -> Result<Self, CliError> {
+        Self::in_formats(context, model, scene, scene.weights.as_deref())
+    }
+
+    /// The same with weights in another format.
+    pub(in crate::cli) fn in_weights(
+        context: &mut Context,
+        model: &str,
+        scene: &args::Scene,
+        weights: &str,
+    ) -> Result<Self, CliError> {
+        Self::in_formats(context, model, scene, Some(weights))
+    }
+
+    fn in_formats(
+        context: &mut Context,
+        model: &str,
+        scene: &args::Scene,
+        weights: Option<&str>,
+    ) -> Result<Self, CliError> {
+        let model = load_model(context, model, scene.download)?;
+        let formats = formats(&model, weights)?;
+        let (kv_name, kv) = cache_of(&formats[0].1, scene.kv.as_deref())?;
+        let routing = Routing::skewed(scene.skew).map_err(|error| CliError::new(error.to_string()))?;
+        Ok(Self {
+            formats,
+            kv,
+            kv_name,
+            routing,
+            scenario: scenario(scene)?,
+            options: options(scene)?,
+            requirements: Vec::new(),
+            sweeps: Vec::new(),
+            draft: None,
+            frontier: false,
+            rates: Rates::default(),
             model,
         })
+    }
+
+    /// Whether most of its weights take less than a byte each.
+    pub(in crate::cli) fn is_narrow(&self) -> bool {
+        let bytes: Bytes = self.model.weight_bytes(&self.formats[0].1);
+        bytes.get() < self.model.parameters().total as f64
+    }
+
+    /// The same with the frontier.
+    pub(in crate::cli) fn with_frontier(self) -> Self {
+        Self { frontier: true, ..self }
     }
 
     /// The model in the first of its formats.
@@ -97,8 +141,8 @@ impl Draft {
 fn agree(arguments: &args::Estimate) -> Result<(), CliError> {
     let swept = |dimension: Dimension| arguments.sweep.iter().any(|sweep| sweep.dimension == dimension);
     let loads = [
-        (arguments.rate.is_some(), "`--rate`"),
-        (arguments.concurrency.is_some() && swept(Dimension::Batch), "`--concurrency`"),
+        (arguments.scene.rate.is_some(), "`--rate`"),
+        (arguments.scene.concurrency.is_some() && swept(Dimension::Batch), "`--concurrency`"),
         (swept(Dimension::Batch), "`--sweep batch=…`"),
         (swept(Dimension::Concurrency), "`--sweep concurrency=…`"),
     ];
@@ -108,7 +152,7 @@ fn agree(arguments: &args::Estimate) -> Result<(), CliError> {
             "{first} and {second} cannot be used together: each says how requests come"
         )));
     }
-    match arguments.weights.as_deref() {
+    match arguments.scene.weights.as_deref() {
         Some(list) if list.contains(',') && arguments.require.is_none() => {
             Err(CliError::new(format!("`--weights {list}` has several formats"))
                 .with_hint("name one, or let `--require ttft<500ms` find the best of them"))
@@ -138,7 +182,7 @@ pub(in crate::cli) fn has_tokens_of(draft: &Model, model: &Model) -> Result<(), 
 }
 
 /// `model:share`, a draft in the format it is stored in.
-fn draft(context: &mut Context, text: &str, model: &Model, arguments: &args::Estimate) -> Result<Draft, CliError> {
+fn draft(context: &mut Context, text: &str, model: &Model, arguments: &args::Scene) -> Result<Draft, CliError> {
     let error =
         || CliError::new(format!("`--speculate {text}` is not a model and a share, such as `llama-3.2-1b:0.7`"));
     let (name, share) = text.rsplit_once(':').ok_or_else(error)?;
@@ -158,7 +202,7 @@ fn draft(context: &mut Context, text: &str, model: &Model, arguments: &args::Est
 }
 
 /// What the profile does not say.
-fn options(arguments: &args::Estimate) -> Result<Options, CliError> {
+fn options(arguments: &args::Scene) -> Result<Options, CliError> {
     let read = |flag, text: &Option<String>| text.as_deref().map(|text| link(flag, text)).transpose();
     Ok(Options {
         launching: None,
@@ -179,7 +223,7 @@ pub(in crate::cli) fn link(flag: &str, text: &str) -> Result<Link, CliError> {
     Link::new(latency, bandwidth).map_err(|error| CliError::new(format!("`{flag} {text}`: {error}")))
 }
 
-fn scenario(arguments: &args::Estimate) -> Result<Scenario, CliError> {
+fn scenario(arguments: &args::Scene) -> Result<Scenario, CliError> {
     let load = match (arguments.concurrency, arguments.rate) {
         (Some(concurrency), _) => Load::Closed(concurrency),
         (None, Some(rate)) => Load::Open(rate),

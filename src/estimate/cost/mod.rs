@@ -149,6 +149,8 @@ impl<'a> Costing<'a> {
             bound: combined.bound,
             knowledge: combined.knowledge,
             needs,
+            flops: operator.flops,
+            bytes: operator.bytes(),
         })
     }
 }

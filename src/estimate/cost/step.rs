@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::floor::Floor;
 use super::knowledge::{Bound, Knowledge, Need};
 use crate::graph::Part;
-use crate::units::{Bytes, Seconds};
+use crate::units::{Bytes, Flops, Seconds};
 
 /// What an operator costs.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +25,10 @@ pub struct OperatorCost {
     pub knowledge: Knowledge,
     /// What it needs, each with its time alone.
     pub needs: Vec<Need>,
+    /// Operations of one execution.
+    pub flops: Flops,
+    /// Bytes that one execution moves in the device's memory.
+    pub bytes: Bytes,
 }
 
 /// What a step costs.

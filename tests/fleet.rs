@@ -1,0 +1,68 @@
+//! Drives `rooflab profile merge` and the gate of `rooflab profile diff` over copies of one machine, of which one is slow.
+
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails the test")]
+
+mod common;
+
+use std::fs;
+
+use common::Home;
+use serde_json::Value;
+
+/// Stores copies of a bundled profile in the home's folder, all values multiplied.
+fn fleet(home: &Home, factors: &[f64]) {
+    let (_, text, _) = home.run(&["profile", "show", "amd-epyc-zen4-2c-kvm.cpu", "--json"]);
+    let folder = home.path().join("nodes");
+    fs::create_dir(&folder).unwrap();
+    for (index, factor) in factors.iter().enumerate() {
+        let mut profile: Value = serde_json::from_str(&text).unwrap();
+        for ceiling in profile["ceilings"].as_array_mut().unwrap() {
+            // Times grow where rates shrink.
+            let factor = if ceiling["unit"] == "s" { 1.0 / factor } else { *factor };
+            for point in ceiling.get_mut("points").and_then(Value::as_array_mut).into_iter().flatten() {
+                for field in ["value", "best", "p10", "p90", "mad"] {
+                    point[field] = (point[field].as_f64().unwrap() * factor).into();
+                }
+                let bounds = point["confidence"].as_array().unwrap().clone();
+                point["confidence"] = bounds.iter().map(|bound| bound.as_f64().unwrap() * factor).collect();
+                point.as_object_mut().unwrap().remove("flags");
+            }
+        }
+        fs::write(folder.join(format!("node{index}.json")), profile.to_string()).unwrap();
+    }
+}
+
+#[test]
+fn a_fleet_without_a_slow_device_passes() {
+    let home = Home::new();
+    fleet(&home, &[1.0, 1.01, 0.99, 1.005]);
+    let (code, out, err) = home.run(&["profile", "merge", "nodes", "-o", "typical.json"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.contains("4 devices, none falls behind") && out.contains("typical: node"), "{out}");
+    assert_eq!(home.run(&["profile", "check", "typical.json"]).0, 0);
+}
+
+#[test]
+fn the_slow_device_is_named_and_fails_the_gate() {
+    let home = Home::new();
+    fleet(&home, &[1.0, 1.01, 0.85, 0.99, 1.005]);
+    let (code, out, err) = home.run(&["profile", "merge", "nodes"]);
+    assert_eq!((code, err.as_str()), (1, ""), "{out}");
+    assert!(out.contains("node2 falls behind in") && !out.contains("node1 falls behind"), "{out}");
+    let (code, out, _) = home.run(&["profile", "merge", "nodes", "--json", "--threshold", "20%"]);
+    let document: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &document["threshold"]), (0, &0.2.into()));
+    let (code, _, err) = home.run(&["profile", "merge", "nodes/node0.json", "nodes/node1.json"]);
+    assert!(code == 2 && err.contains("hint: name three or more"), "{err}");
+}
+
+#[test]
+fn a_threshold_is_a_gate() {
+    let home = Home::new();
+    fleet(&home, &[1.0, 0.9]);
+    let diff = |threshold: &str| {
+        home.run(&["profile", "diff", "nodes/node0.json", "nodes/node1.json", "--threshold", threshold])
+    };
+    assert_eq!((diff("5%").0, diff("20%").0), (1, 0));
+    assert_eq!(home.run(&["profile", "diff", "nodes/node0.json", "nodes/node1.json"]).0, 0);
+}
