@@ -153,6 +153,5 @@ fn scenario(arguments: &args::Estimate) -> Result<Scenario, CliError> {
         reserve: Bytes(arguments.reserve as f64),
         host: arguments.host.unwrap_or_default(),
         offload: offload.map_err(|error| CliError::new(error.to_string()))?,
-        ..Scenario::default()
     })
 }
