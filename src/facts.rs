@@ -16,6 +16,9 @@ pub enum DeviceKind {
     Gpu,
     /// An accelerator for neural networks that is no GPU.
     Npu,
+    /// A driver that lets a processor stand in for a GPU, such as lavapipe: its numbers are ceilings of nothing, neither of the processor nor of
+    /// any GPU.
+    Software,
     /// Nothing real: rooflab's own test double. Its numbers are invented.
     Simulated,
 }
@@ -81,6 +84,32 @@ impl Cache {
             3 => Some(MemoryLevel::L3),
             _ => None,
         }
+    }
+}
+
+impl DeviceKind {
+    /// The kind in a few words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Gpu => "gpu",
+            Self::Npu => "npu",
+            Self::Software => "cpu (software)",
+            Self::Simulated => "simulated",
+        }
+    }
+
+    /// Whether it is measured as a GPU is: as a whole, by kernels with thousands of threads.
+    #[must_use]
+    pub const fn is_gpu_like(self) -> bool {
+        matches!(self, Self::Gpu | Self::Software)
+    }
+
+    /// Whether its numbers are those of hardware, so that something can be concluded from them.
+    #[must_use]
+    pub const fn is_hardware(self) -> bool {
+        matches!(self, Self::Cpu | Self::Gpu | Self::Npu)
     }
 }
 

@@ -105,6 +105,47 @@ fn the_steps_of_the_document_sum_to_what_was_measured() {
 }
 
 #[test]
+fn offloaded_weights_are_a_step_of_their_own() {
+    let line = "diagnose -m qwen2.5-7b -f nvidia-h100-sxm --batch 1 --prompt 1024 --generate 128 --tpot 200ms --offload weights=0.3";
+    let (code, out, err) = run(&format!("{line} --host-link 25GB/s,10us"));
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_snapshot!("offload", out);
+    let (_, out, _) = run(line);
+    assert!(out.contains("nothing is known") && out.contains("`--host-link 25GB/s,10us`"), "{out}");
+    fails(&format!("{line} --offload weights=0.1"), &["two shares"]);
+    fails(&format!("{line} --host-link fast"), &["`--host-link fast`"]);
+}
+
+#[test]
+fn speculation_is_costed_as_it_runs() {
+    let line =
+        "diagnose -m qwen2.5-7b -f nvidia-h100-sxm --batch 1 --prompt 1024 --generate 128 --tpot 6ms --draft-length 8";
+    let (code, out, err) = run(&format!("{line} --acceptance 10% --draft qwen2.5-0.5b"));
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_snapshot!("speculation", out);
+    fails(&format!("{line} --acceptance 300%"), &["`--acceptance` is 3", "a share from 0 to 1"]);
+    fails(&format!("{line} --acceptance 10% --draft nothing"), &["`nothing`", "hint:"]);
+    fails(&format!("{line} --acceptance 10% --draft llama-3.2-1b"), &["tokens", "hint: a draft must know the tokens"]);
+}
+
+/// What rules find in a run on the two cores of a measured guest.
+fn found_on_two_cores(line: &str) -> Vec<String> {
+    let profile = format!("{}/profiles/measured/amd-epyc-zen4-2c-kvm.cpu.json", env!("CARGO_MANIFEST_DIR"));
+    let document =
+        document(&format!("diagnose -m qwen2.5-0.5b -f {profile} --batch 1 --prompt 512 --generate 64 {line}"));
+    let findings = document["findings"].as_array().unwrap().iter();
+    findings.map(|finding| finding["rule"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_processor_has_rules_of_its_own() {
+    assert!(found_on_two_cores("--ttft 5s --threads 1").contains(&"RL021".to_owned()));
+    // As fast as two cores are: nothing that only a processor has is found.
+    let healthy = found_on_two_cores("--tpot 28ms --threads 2");
+    assert!(healthy.iter().all(|rule| rule.as_str() < "RL013"), "{healthy:?}");
+}
+
+#[test]
 fn gates() {
     for (gate, code) in
         [("--fail-below 40%", 0), ("--fail-below 0.6", 1), ("--fail-on warning", 0), ("--fail-on note", 1)]
@@ -158,4 +199,102 @@ fn bad_input() {
     );
     fails("diagnose no-such-file.json -m qwen2.5-7b", &["cannot use `no-such-file.json`", "hint:"]);
     fails(&format!("diagnose {} -m qwen2.5-7b -f npu", file("README.md")), &["README.md", "hint:"]);
+}
+
+/// Two cores of a virtual machine, measured beside the runs of `tests/observations` that were made on it.
+fn golden_cove() -> String {
+    format!("{}/tests/profiles/golden-cove-2c-kvm.json", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn a_product_of_numpy() {
+    let line = format!("diagnose -f {} --product 2048x2048x2048 --dtype f32", golden_cove());
+    let (code, out, err) = run(&format!("{line} --time 93ms"));
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_snapshot!("product", out);
+    // With the vectors of AVX2 alone.
+    let (_, out, _) = run(&format!("{line} --time 141.6ms"));
+    assert!(out.contains("RL020 note") && out.contains("AVX2"), "{out}");
+    let (_, markdown, _) = run(&format!("{line} --time 93ms --format markdown"));
+    assert!(markdown.contains("| product, from the floor to what was measured | time | share |"), "{markdown}");
+}
+
+#[test]
+fn a_product_in_bf16_that_uses_slow_instructions() {
+    let found =
+        document(&format!("diagnose -f {} --product 2048x2048x2048 --dtype bf16 --time 125.6ms", golden_cove()));
+    assert_eq!(found["schema"], "rooflab.product/1");
+    let rules: Vec<&str> =
+        found["findings"].as_array().unwrap().iter().map(|finding| finding["rule"].as_str().unwrap()).collect();
+    assert!(rules.contains(&"RL030"), "{rules:?}");
+    let sum: f64 = found["spent"].as_array().unwrap().iter().map(|spent| spent["time"].as_f64().unwrap()).sum();
+    assert!((sum / 0.1256 - 1.0).abs() < 1e-12);
+}
+
+#[test]
+fn products_have_gates_and_say_what_is_wrong() {
+    let line = format!("diagnose -f {} --product 2048x2048x2048 --dtype f32", golden_cove());
+    assert_eq!(run(&format!("{line} --time 93ms --fail-below 40%")).0, 0);
+    assert_eq!(run(&format!("{line} --time 930ms --fail-below 40%")).0, 1);
+    assert_eq!(run(&format!("{line} --time 1ms --fail-on error")).0, 1);
+    fails(&line, &["--time"]);
+    fails(&format!("{line} --time 0ms"), &["`0ms` is not a duration"]);
+    fails(&format!("{line} --time 1ms -m llama-3.1-8b"), &["cannot be used with"]);
+    fails(
+        "diagnose -f nvidia-h100-sxm --product 8192x8192x8192 --dtype bf16 --time 2ms --threads 8",
+        &["`--threads` is for processors", "hint:"],
+    );
+    fails(
+        "diagnose -f nvidia-h100-sxm --product 99999999999x99999999999x99999999999 --dtype bf16 --time 2ms",
+        &["more operations than can be counted"],
+    );
+}
+
+#[test]
+fn runs_made_on_the_measured_machine() {
+    let profile = golden_cove();
+    let (code, out, err) = run(&format!("diagnose {} -f {profile}", file("pytorch-qwen2.5-0.5b.json")));
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("RL030 note"), "{out}");
+    assert_snapshot!("pytorch", out);
+    let (code, out, err) =
+        run(&format!("diagnose {} -m qwen2.5-0.5b -f {profile}", file("llama-bench-qwen2.5-0.5b.json")));
+    assert_eq!(code, 0, "{err}");
+    // What is generated begins with an empty cache there.
+    assert!(out.contains("1 × 1 token at 32 of context"), "{out}");
+    assert_snapshot!("llama-bench-here", out);
+}
+
+#[test]
+fn kernels_of_a_profiler() {
+    let path = file("nsight-compute-raw.csv");
+    let (code, out, err) = run(&format!("diagnose {path} -f nvidia-h200-sxm"));
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_snapshot!("kernels", out);
+    let found = document(&format!("diagnose {path} -f nvidia-h200-sxm"));
+    assert_eq!(found["schema"], "rooflab.kernels/1");
+    assert_eq!(found["kernels"].as_array().unwrap().len(), 7);
+    assert_eq!(run(&format!("diagnose {path} -f nvidia-h200-sxm --fail-below 99%")).0, 1);
+    fails(&format!("diagnose {path}"), &["which device it ran on (`--profile`)"]);
+    // Beside a run, both are said.
+    let both = document(&format!("diagnose {path} {} -m llama-3.1-8b -f nvidia-h200-sxm", file("vllm-serve.json")));
+    let schemas: Vec<&str> =
+        both.as_array().unwrap().iter().map(|document| document["schema"].as_str().unwrap()).collect();
+    assert_eq!(schemas, ["rooflab.diagnosis/1", "rooflab.kernels/1"]);
+}
+
+#[test]
+fn links_beside_a_run_are_its_link() {
+    let line = "diagnose -m llama-3.1-70b -f nvidia-h200-sxm --batch 8 --prompt 1024 --generate 256 --tpot 12ms --tp 8";
+    let of = |files: &str| document(&format!("{line} {files}"));
+    let sums = of(&file("nccl-tests.txt"));
+    let from = sums["link"]["from"].as_str().unwrap();
+    assert!(from.contains("nccl-tests.txt") && from.contains("all_reduce") && from.contains("8 devices"), "{from}");
+    assert!(sums["phases"][0]["spent"].as_array().unwrap().iter().any(|spent| spent["on"] == "communication"));
+    // The flag wins, and sums count before copies.
+    assert_eq!(of(&format!("{} --link 450GB/s,5us", file("nccl-tests.json")))["link"]["from"], "`--link`");
+    let both = of(&format!("{} {}", file("nvbandwidth.json"), file("nccl-tests.json")));
+    assert!(both["link"]["from"].as_str().unwrap().contains("nccl-tests.json"));
+    assert!(of(&file("nvbandwidth.json"))["link"]["from"].as_str().unwrap().contains("the slowest pair"));
+    fails(&format!("diagnose {}", file("nvbandwidth.json")), &["neither a run of a model nor kernels", "hint:"]);
 }

@@ -18,14 +18,17 @@ const FILES: &[(&str, &str)] = &[
     ("aiperf.json", "AIPerf"),
     ("genai-perf.json", "GenAI-Perf"),
     ("llama-bench-old.jsonl", "llama-bench"),
+    ("llama-bench-qwen2.5-0.5b.json", "llama-bench"),
     ("llama-bench.csv", "llama-bench"),
     ("llama-bench.json", "llama-bench"),
     ("llama-bench.md", "llama-bench's table"),
     ("nccl-tests.json", "nccl-tests (JSON)"),
     ("nccl-tests.txt", "nccl-tests"),
     ("nsight-compute-long.csv", "Nsight Compute (CSV)"),
+    ("nsight-compute-raw.csv", "Nsight Compute (CSV)"),
     ("nsight-compute-wide.csv", "Nsight Compute (CSV)"),
     ("nvbandwidth.json", "nvbandwidth"),
+    ("pytorch-qwen2.5-0.5b.json", "rooflab's observation"),
     ("sglang-one-batch-server.jsonl", "SGLang bench_one_batch"),
     ("sglang-one-batch.jsonl", "SGLang bench_one_batch"),
     ("sglang-serving.jsonl", "SGLang bench_serving"),
@@ -131,6 +134,7 @@ fn llama_bench_in_all_its_forms() {
     assert_eq!((subject.device.as_deref(), subject.devices), (Some("NVIDIA H200"), Some(1)));
     assert_eq!((load.batch, load.prompt, load.generate, load.depth), (Some(1), None, Some(128.0), Some(2048.0)));
     assert_eq!(load.prefill_chunk, Some(512));
+    assert_eq!((load.threads, load.mapped, load.device_layers, load.host_kv), (Some(16), Some(true), None, None));
     assert_eq!(runs[2].caveats, [Caveat::RandomTokens]);
 
     // CSV says the same, but for the samples.
@@ -277,12 +281,34 @@ fn units_of_aiperf_are_read_and_unfinished_runs_are_told() {
     says(run, &[(Quantity::Ttft, Stat::Mean, 0.35), (Quantity::Itl, Stat::Std, 0.0215)]);
     assert_eq!((run.sources[0].version.as_deref(), run.load.concurrency), (Some("0.13.0"), Some(32)));
     assert_eq!(run.caveats, [Caveat::Incomplete]);
+    // 12 of 60 seconds, of the device that was held down the longest; addresses of endpoints are hosts, and not repeated.
+    says(run, &[(Quantity::PowerThrottled, Stat::Mean, 0.2)]);
+    assert_eq!(
+        run.metrics[&Quantity::PowerThrottled].at.as_deref(),
+        Some("aiperf.json.telemetry_data.endpoints[0].gpus[0].metrics.nvidia_power_violation.avg")
+    );
+    assert_eq!(run.subject.device.as_deref(), Some("NVIDIA H200"));
     let genai = &read("genai-perf.json")[0];
+    // 6 seconds, by the driver's nanoseconds, of 200 requests at 3.3333 per second; the other device was idle.
+    says(genai, &[(Quantity::Clock, Stat::Mean, 1.32e9), (Quantity::PowerThrottled, Stat::Mean, 6.0 * 3.3333 / 200.0)]);
     assert_eq!(genai.load.concurrency, Some(32));
     assert!(!genai.metrics.contains_key(&Quantity::Itl), "what it calls so is the time per output token");
     let odd = String::from_utf8(bytes("genai-perf.json")).unwrap().replacen("\"ms\"", "\"s3cr3t\"", 1);
     let error = from_bytes(odd.as_bytes(), "x").unwrap_err().to_string();
     assert!(error.starts_with("`x.request_latency.unit`: expected one of `ns`"), "{error}");
+}
+
+#[test]
+fn layers_of_the_host_and_drafts_are_told() {
+    let text = String::from_utf8(bytes("llama-bench.json")).unwrap();
+    let text =
+        text.replace("\"n_gpu_layers\": -1", "\"n_gpu_layers\": 20").replace("\"n_cpu_moe\": 0", "\"n_cpu_moe\": 4");
+    let text = text.replace("\"no_kv_offload\": false", "\"no_kv_offload\": true");
+    let load = from_bytes(text.as_bytes(), "x").unwrap().swap_remove(0).load;
+    assert_eq!((load.device_layers, load.host_expert_layers, load.host_kv), (Some(20), Some(4), Some(1.0)));
+    let drafted = &read("vllm-serve-appended.json")[1];
+    assert_eq!(drafted.load.draft_length, Some(2.0));
+    assert_eq!(read("sglang-serving.jsonl")[0].load.draft_length, Some(3.0));
 }
 
 #[test]
@@ -358,6 +384,15 @@ fn kernels_have_times_and_bytes() {
     assert_eq!(gemv.compute_share.mean, Some(0.125));
     assert!(close(norm.time.mean.unwrap(), 1205e-6));
     assert!(norm.memory_written.is_empty(), "n/a");
+    let raw = &read("nsight-compute-raw.csv")[0];
+    assert_eq!(raw.kernels.len(), 7);
+    let [qkv, .., silu] = &raw.kernels[..] else { panic!("{} kernels", raw.kernels.len()) };
+    assert_eq!((qkv.launches, qkv.grid.as_deref()), (2, Some("(96, 1, 1)")));
+    assert!(close(qkv.clock.mean.unwrap(), 1.59e9));
+    let operations: Vec<(bool, DType, f64)> =
+        silu.operations.iter().map(|done| (done.tensor, done.input, done.count.mean.unwrap())).collect();
+    // An addition and a product count as one, both at once as two.
+    assert_eq!(operations, [(false, DType::F32, 229_376.0 * 3.0 + 458_752.0), (true, DType::Bf16, 0.0)]);
     let wide = &read("nsight-compute-wide.csv")[0].kernels[0];
     assert!(close(wide.time.mean.unwrap(), 29.408e-6));
     assert_eq!(wide.memory_written.mean, Some(8192.0));
@@ -495,25 +530,6 @@ fn what_is_nobodys_business_never_leaves_a_file() {
     assert!(with_secrets > 12, "only {with_secrets} files have a secret to keep");
 }
 
-#[test]
-fn the_committed_schema_is_current() {
-    let committed = fs::read_to_string(root().join("profiles/schema/observation-1.json")).unwrap_or_default();
-    assert!(
-        committed == generated_schema(),
-        "profiles/schema/observation-1.json is not current; renew it with `cargo test --test observations -- --ignored renew`"
-    );
-}
-
-fn generated_schema() -> String {
-    serde_json::to_string_pretty(&schema()).unwrap() + "\n"
-}
-
-#[test]
-#[ignore = "writes the schema instead of testing it"]
-fn renew_the_committed_schema() {
-    fs::write(root().join("profiles/schema/observation-1.json"), generated_schema()).unwrap();
-}
-
 /// What stands where a number was.
 const INSTEAD: &[&str] = &[
     "0",
@@ -616,4 +632,63 @@ proptest! {
         }
         holds(&bytes);
     }
+}
+
+/// A result of `vllm bench serve --save-detailed`, which keeps the time of every token and all answers, of at least so many bytes.
+fn detailed(least: usize) -> Vec<u8> {
+    let requests = (least / 7500).max(1);
+    let mut seed = 1_u64;
+    let mut uniform = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 11) as f64 / (1_u64 << 53) as f64
+    };
+    let list = |name: &str, items: &mut dyn FnMut() -> String| {
+        format!(", \"{name}\": [{}]", (0..requests).map(|_| items()).collect::<Vec<_>>().join(", "))
+    };
+    let mut text = String::from_utf8(bytes("vllm-serve.json")).unwrap().trim_end().trim_end_matches('}').to_owned();
+    text = text.replacen("\"inf\"", "Infinity", 1);
+    text += &list("input_lens", &mut || "1024".to_owned());
+    text += &list("output_lens", &mut || "256".to_owned());
+    text += &list("ttfts", &mut || (0.2 + 0.3 * uniform()).to_string());
+    text += &list("itls", &mut || {
+        format!("[{}]", (0..255).map(|_| (0.02 + 0.03 * uniform()).to_string()).collect::<Vec<_>>().join(", "))
+    });
+    text += &list("generated_texts", &mut || format!("\"{SECRET} NaN \\\" {}\"", "word ".repeat(500)));
+    text += &list("errors", &mut || "\"\"".to_owned());
+    text += "}";
+    text.into_bytes()
+}
+
+fn holds_every_token(bytes: &[u8]) {
+    let run = &from_reader(bytes, "vllm.json").unwrap()[0];
+    let itl = &run.metrics[&Quantity::Itl].values;
+    // The summary's numbers stand, and what it leaves out is found in the times.
+    assert!(close(itl.mean.unwrap(), 0.036_27) && itl.count.unwrap().is_multiple_of(255), "{itl:?}");
+    assert!((itl.p90.unwrap() / 0.047 - 1.0).abs() < 0.01, "{:?}", itl.p90);
+    assert_eq!(run.load.arrivals, Some(Arrivals::Unlimited));
+    assert!(!run.to_json().contains(SECRET));
+}
+
+#[test]
+fn a_file_with_every_token_is_reduced_to_what_it_says() {
+    holds_every_token(&detailed(1 << 20));
+}
+
+#[test]
+fn what_is_too_large_is_refused_with_the_limit() {
+    let error = from_reader(std::io::repeat(b' '), "x").unwrap_err().to_string();
+    assert_eq!(error, "it is larger than 128 MiB, which is more than is read of a result file");
+    let rows = format!("[{}]", vec!["{\"a\": 1}"; 3_000_000].join(","));
+    let error = from_bytes(rows.as_bytes(), "x").unwrap_err().to_string();
+    assert!(error.contains("128 MiB of memory"), "{error}");
+}
+
+#[test]
+#[ignore = "writes a file of 100 MB to measure with: `/usr/bin/time -v rooflab diagnose target/tmp/vllm-100mb.json …`"]
+fn a_large_file() {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("vllm-100mb.json");
+    let bytes = detailed(100_000_000);
+    assert!(bytes.len() > 100_000_000);
+    holds_every_token(&bytes);
+    fs::write(&path, bytes).unwrap();
 }

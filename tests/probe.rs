@@ -188,6 +188,8 @@ fn devices_lists_this_processor_and_no_simulated_one() {
         .unwrap()
         .iter()
         .flat_map(|offer| offer["devices"].as_array().into_iter().flatten())
+        // GPUs depend on the machine; software that stands in for one, on what is installed.
+        .filter(|device| device["backend"] != "wgpu")
         .filter_map(|device| device["id"].as_str())
         .collect();
     assert_eq!(ids, ["cpu:0"]);

@@ -23,4 +23,7 @@ fn the_committed_schemas_are_current() {
     is_current("profile", &rooflab::profile::schema());
     is_current("estimate", &rooflab::estimate::schema());
     is_current("diagnosis", &rooflab::diagnose::schema());
+    is_current("product", &rooflab::diagnose::product_schema());
+    is_current("kernels", &rooflab::diagnose::kernels_schema());
+    is_current("observation", &rooflab::observe::schema());
 }

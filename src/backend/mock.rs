@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::{Backend, BackendError, CycleLimit, Device, Disturbance, Kernel, Sample, Stopwatch};
+use super::{Backend, BackendError, CycleLimit, Device, Disturbance, Host, Kernel, Sample, Stopwatch};
 use crate::data::{Seed, signed_f64};
 use crate::facts::{Cache, ClockReading, Conditions, DeviceKind, Identity, Observed, Timer, TimerSource};
 use crate::resource::{Overhead, Scope};
@@ -62,11 +62,11 @@ impl Backend for MockBackend {
         true
     }
 
-    fn devices(&self) -> Result<Vec<Identity>, BackendError> {
+    fn devices(&self, _: &dyn Host) -> Result<Vec<Identity>, BackendError> {
         Ok((0..BEHAVIOURS.len()).map(identity).collect())
     }
 
-    fn open(&self, index: usize) -> Result<Box<dyn Device>, BackendError> {
+    fn open(&self, index: usize, _: &dyn Host) -> Result<Box<dyn Device>, BackendError> {
         let &(behaviour, _) = BEHAVIOURS.get(index).ok_or(BackendError::NoSuchDevice {
             backend: "mock",
             index,

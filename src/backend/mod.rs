@@ -9,6 +9,15 @@ pub mod cpu;
 #[path = "disabled/cpu.rs"]
 pub mod cpu;
 pub mod mock;
+#[cfg(any(feature = "cpu", feature = "wgpu"))]
+mod reference;
+#[cfg(any(feature = "cpu", feature = "wgpu"))]
+mod time;
+#[cfg(feature = "wgpu")]
+pub mod wgpu;
+#[cfg(not(feature = "wgpu"))]
+#[path = "disabled/wgpu.rs"]
+pub mod wgpu;
 
 use crate::facts::{ClockReading, Conditions, Identity, Observed, Timer};
 use crate::resource::Scope;
@@ -29,13 +38,44 @@ pub trait Backend: Sync {
     ///
     /// # Errors
     /// When it can reach none: the reason, with what would help.
-    fn devices(&self) -> Result<Vec<Identity>, BackendError>;
+    fn devices(&self, host: &dyn Host) -> Result<Vec<Identity>, BackendError>;
 
     /// Opens a device by its index within the backend.
     ///
     /// # Errors
     /// When there is no such device or it cannot be used.
-    fn open(&self, index: usize) -> Result<Box<dyn Device>, BackendError>;
+    fn open(&self, index: usize, host: &dyn Host) -> Result<Box<dyn Device>, BackendError>;
+
+    /// Looks for devices in this very process, as the text that [`Host::survey`] hands on. For backends whose drivers may crash or hang meanwhile.
+    ///
+    /// # Errors
+    /// When the backend needs no such thing.
+    fn survey(&self) -> Result<String, BackendError> {
+        Err(BackendError::unsupported(format!("the backend `{}` finds its devices without a survey", self.name())))
+    }
+}
+
+/// What a backend asks of the program around it: the library starts no process and reads no switch.
+pub trait Host {
+    /// Has a backend's [`Backend::survey`] done, at best in a process of its own and within a time limit.
+    ///
+    /// # Errors
+    /// When the survey fails, crashes or takes too long.
+    fn survey(&self, backend: &dyn Backend) -> Result<String, BackendError>;
+
+    /// Whether kernels are compiled with checks of every index and loop, where the backend can do without.
+    fn wants_checks(&self) -> bool {
+        false
+    }
+}
+
+/// A program that does everything in its own process.
+pub struct InPlace;
+
+impl Host for InPlace {
+    fn survey(&self, backend: &dyn Backend) -> Result<String, BackendError> {
+        backend.survey()
+    }
 }
 
 /// Tells host time since some moment.
@@ -61,8 +101,13 @@ pub trait Device {
     /// A clock that tells host time since some moment; the planner keeps its budgets by it.
     fn stopwatch(&self) -> Stopwatch;
 
-    /// How many lanes take part in a scope.
+    /// How many lanes take part in a scope; 0 where the device has no such part that could be measured by itself.
     fn lanes(&self, scope: Scope) -> u32;
+
+    /// Bytes of the largest array that a kernel can be given, where that is less than there is memory.
+    fn largest_array(&self) -> Option<u64> {
+        None
+    }
 
     /// Allocates memory, fills it with seeded random data and makes the kernel ready.
     ///
@@ -116,6 +161,8 @@ pub enum Disturbance {
         /// Time between the first and the last start.
         skew: Seconds,
     },
+    /// The device gave no valid time for the run, and the host's clock had to do.
+    Untimed,
     /// The clock moved during the run.
     ClockMoved {
         /// Relative change.
@@ -165,6 +212,14 @@ pub enum BackendError {
     /// The device stopped answering.
     #[error("the device was lost: {0}")]
     Lost(String),
+    /// What a driver did where it must not: it crashed, hung or gave nonsense.
+    #[error("{what}")]
+    Driver {
+        /// What happened.
+        what: String,
+        /// What would help.
+        hint: String,
+    },
     /// The operating system refused something.
     #[error("{0}")]
     System(String),
@@ -175,10 +230,22 @@ impl BackendError {
     pub fn unsupported(reason: impl Into<String>) -> Self {
         Self::Unsupported { reason: reason.into() }
     }
+
+    /// What the user can do about it, where that is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Driver { hint, .. } => Some(hint),
+            Self::Lost(_) => Some(
+                "other programs or too long a kernel may have made the driver give up: measure again, or update the driver",
+            ),
+            _ => None,
+        }
+    }
 }
 
 /// Every backend, best first.
 #[must_use]
 pub fn backends() -> &'static [&'static dyn Backend] {
-    &[&cpu::CpuBackend, &mock::MockBackend]
+    &[&wgpu::WgpuBackend, &cpu::CpuBackend, &mock::MockBackend]
 }

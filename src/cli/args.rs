@@ -43,6 +43,12 @@ pub(crate) enum Command {
     /// Write the profile's JSON Schema, a manual page, or completions for a shell.
     #[command(subcommand)]
     Generate(Generate),
+    /// List a backend's devices as `devices` and `probe` ask for them, in a process of their own.
+    #[command(hide = true)]
+    Survey {
+        /// The backend.
+        backend: String,
+    },
 }
 
 /// Measure a device's ceilings and write its hardware profile.
@@ -54,7 +60,7 @@ pub(crate) enum Command {
   rooflab probe -p memory.dram.read --json   one number, for a script
   rooflab probe -p gemm.f32 --shape 16x4096x4096")]
 pub(crate) struct Probe {
-    /// Device to measure: `cpu`, `cpu:0`, or `all`. Without it, the best there is.
+    /// Device to measure: `cpu`, `wgpu:1`, or `all`. Without it, the best there is.
     #[arg(short, long, value_name = "ID")]
     pub(crate) device: Option<String>,
 
@@ -81,6 +87,10 @@ pub(crate) struct Probe {
     /// Verify every kernel against its reference without timing any.
     #[arg(long)]
     pub(crate) check: bool,
+
+    /// Compile a GPU's kernels with checks of every index and loop, to find a driver's fault; some get slower by it.
+    #[arg(long)]
+    pub(crate) checked: bool,
 
     /// Keep the samples in the profile.
     #[arg(long)]
@@ -230,8 +240,14 @@ pub(crate) enum Document {
     Profile,
     /// What `rooflab estimate --json` writes.
     Estimate,
-    /// What `rooflab diagnose --json` writes.
+    /// What `rooflab diagnose --json` writes of a run.
     Diagnosis,
+    /// What `rooflab diagnose --product … --json` writes.
+    Product,
+    /// What `rooflab diagnose --json` writes of the kernels of a profiler.
+    Kernels,
+    /// A run as it is read from a file of another tool.
+    Observation,
 }
 
 fn duration(text: &str) -> Result<Seconds, String> {

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::Answer;
 use super::context::Context;
 use super::error::CliError;
+use super::host::ThisProgram;
 
 /// A backend with its devices, or why it offers none.
 #[derive(Serialize)]
@@ -21,8 +22,9 @@ struct Offer {
 }
 
 pub(crate) fn run(context: &mut Context) -> Result<Answer, CliError> {
+    let host = ThisProgram::default();
     let offers: Vec<Offer> =
-        backends().iter().filter(|backend| !backend.on_request_only()).map(|b| offer(*b)).collect();
+        backends().iter().filter(|backend| !backend.on_request_only()).map(|b| offer(*b, &host)).collect();
     if context.json {
         context.write_json(&offers)?;
     } else {
@@ -31,10 +33,13 @@ pub(crate) fn run(context: &mut Context) -> Result<Answer, CliError> {
     Ok(Answer::Yes)
 }
 
-fn offer(backend: &dyn Backend) -> Offer {
-    let (devices, reason) = match backend.devices() {
+fn offer(backend: &dyn Backend, host: &ThisProgram) -> Offer {
+    let (devices, reason) = match backend.devices(host) {
         Ok(devices) => (devices, None),
-        Err(error) => (Vec::new(), Some(error.to_string())),
+        Err(error) => {
+            let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+            (Vec::new(), Some(format!("{error}{hint}")))
+        }
     };
     Offer { backend: backend.name(), devices, reason }
 }
@@ -49,8 +54,10 @@ fn table(offers: &[Offer]) -> Block {
         Group { title: offer.backend.to_owned(), rows }
     };
     Block::Table(Table {
-        columns: ["name", "architecture", "cores", "memory", "caches", "instructions"].map(str::to_owned).to_vec(),
-        right: vec![false, false, true, true, false, false],
+        columns: ["name", "kind", "architecture", "cores", "memory", "caches", "instructions"]
+            .map(str::to_owned)
+            .to_vec(),
+        right: vec![false, false, false, true, true, false, false],
         groups: offers.iter().map(group).collect(),
     })
 }
@@ -62,13 +69,19 @@ fn row(device: &Identity) -> Row {
         label: device.id.clone(),
         cells: vec![
             Cell::new(device.name.clone(), Tone::Strong),
+            Cell::new(device.kind.words(), if device.kind.is_hardware() { Tone::Plain } else { Tone::Warn }),
             Cell::plain(device.architecture.clone().or_else(|| device.isa.clone()).unwrap_or_default()),
-            Cell::plain(device.cores.to_string()),
-            Cell::plain(human(device.memory as f64, Unit::Byte).to_string()),
+            Cell::plain(known(u64::from(device.cores), |cores| cores.to_string())),
+            Cell::plain(known(device.memory, |bytes| human(bytes as f64, Unit::Byte).to_string())),
             Cell::plain(caches.join(", ")),
             Cell::plain(device.features.join(", ")),
         ],
     }
+}
+
+/// A number that a device may not tell.
+fn known(number: u64, text: impl Fn(u64) -> String) -> String {
+    if number == 0 { "–".to_owned() } else { text(number) }
 }
 
 /// A device by its index within a backend.
@@ -78,12 +91,13 @@ pub(crate) struct Choice {
     pub(crate) index: usize,
 }
 
-/// The devices a user means: the best one, all, or one by its id.
-pub(crate) fn choose(id: Option<&str>) -> Result<Vec<Choice>, CliError> {
+/// The devices a user means: the best one, all that are hardware, or one by its id.
+pub(crate) fn choose(id: Option<&str>, host: &ThisProgram) -> Result<Vec<Choice>, CliError> {
     let usable = || backends().iter().copied().filter(|backend| !backend.on_request_only());
     let all = |backend: &'static dyn Backend| {
-        let count = backend.devices().map_or(0, |devices| devices.len());
-        (0..count).map(move |index| Choice { backend, index })
+        let devices = backend.devices(host).unwrap_or_default().into_iter().enumerate();
+        let hardware = devices.filter(|(_, device)| device.kind.is_hardware());
+        hardware.map(move |(index, _)| Choice { backend, index })
     };
     match id {
         // Backends are listed best first.
@@ -91,18 +105,18 @@ pub(crate) fn choose(id: Option<&str>) -> Result<Vec<Choice>, CliError> {
         Some("all") => {
             Some(usable().flat_map(all).collect::<Vec<_>>()).filter(|list| !list.is_empty()).ok_or_else(no_device)
         }
-        Some(id) => Ok(vec![by_id(id)?]),
+        Some(id) => Ok(vec![by_id(id, host)?]),
     }
 }
 
-fn by_id(id: &str) -> Result<Choice, CliError> {
+fn by_id(id: &str, host: &ThisProgram) -> Result<Choice, CliError> {
     let (name, index) = id.split_once(':').unwrap_or((id, "0"));
     let backend = backends().iter().copied().find(|backend| backend.name() == name);
     let (Some(backend), Ok(index)) = (backend, index.parse::<usize>()) else {
         return Err(CliError::new(format!("there is no device `{id}`"))
             .with_hint("`rooflab devices` lists what can be measured"));
     };
-    let devices = backend.devices()?;
+    let devices = backend.devices(host)?;
     if index >= devices.len() {
         return Err(BackendError::NoSuchDevice { backend: backend.name(), index, count: devices.len() }.into());
     }

@@ -1,43 +1,68 @@
 //! `rooflab diagnose`: where the time of a run went, and why.
 
+mod product;
+mod show;
+
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use rooflab::diagnose::{DiagnoseError, Diagnosis, Inputs, diagnose, scenario};
+use rooflab::diagnose::{
+    DiagnoseError, Diagnosis, Inputs, KernelsDiagnosis, KernelsInputs, MeasuredLink, diagnose, diagnose_kernels,
+    measured_link, scenario,
+};
 use rooflab::estimate::cost::CostError;
 use rooflab::estimate::memory::Budget;
+use rooflab::estimate::offload::{Offload, Offloaded};
 use rooflab::estimate::{EstimateError, Scenario, Subject};
 use rooflab::facts::{DeviceKind, Identity};
 use rooflab::graph::Routing;
-use rooflab::model::Model;
-use rooflab::observe::{Lack, Observation, Typed, TypedError, cases, from_reader};
+use rooflab::model::{KvFormat, Model};
+use rooflab::observe::{Lack, Merged, Observation, Typed, TypedError, cases, from_reader};
 use rooflab::profile::{Profile, Store, datasheet_of};
-use rooflab::report::{self, Block, Style, Tone};
 
 use super::Answer;
-use super::args::diagnose::{self as args, Format};
+use super::args::diagnose as args;
 use super::context::Context;
 use super::error::CliError;
-use super::estimate::link;
+use super::estimate::{has_tokens_of, link};
 use super::lookup::load_and_note;
 use super::model::{cache_of, load_model, weights_of};
+use show::{Document, show};
 
 pub(crate) fn run(context: &mut Context, arguments: &args::Diagnose) -> Result<Answer, CliError> {
-    let runs = observations(arguments)?;
-    let mut diagnoses = Vec::with_capacity(runs.len());
-    for run in &runs {
-        diagnoses.push(of_run(context, arguments, run)?);
+    let mut documents = Vec::new();
+    if let Some(shape) = arguments.product {
+        documents.push(Document::Product(product::of(context, arguments, shape)?));
+    } else {
+        let observed = observed(arguments)?;
+        for run in &observed.runs {
+            documents.push(Document::Run(of_run(context, arguments, run, observed.link.as_ref())?));
+        }
+        for run in &observed.kernels {
+            documents.push(Document::Kernels(of_kernels(context, arguments, run)?));
+        }
     }
-    show(context, arguments, &diagnoses)?;
-    let gravest = diagnoses.iter().filter_map(Diagnosis::gravest).max();
+    show(context, arguments, &documents)?;
+    let gravest = documents.iter().filter_map(Document::gravest).max();
     let failed = arguments.fail_on.is_some_and(|least| gravest.is_some_and(|found| found >= least.into()));
-    let below = arguments.fail_below.is_some_and(|least| diagnoses.iter().any(|found| found.reached() < least));
+    let below = arguments.fail_below.is_some_and(|least| documents.iter().any(|found| found.reached() < least));
     Ok(if failed || below { Answer::No } else { Answer::Yes })
 }
 
-/// The runs: one for each case in the files, with what was typed in place of what they say.
-fn observations(arguments: &args::Diagnose) -> Result<Vec<Observation>, CliError> {
+/// What the files hold, and what was typed in place of what they say.
+struct Observed {
+    /// The runs: one for each case.
+    runs: Vec<Observation>,
+    /// Kernels of a profiler.
+    kernels: Vec<Observation>,
+    /// The link between devices.
+    link: Option<MeasuredLink>,
+}
+
+fn observed(arguments: &args::Diagnose) -> Result<Observed, CliError> {
+    Offload::of(&arguments.offload, arguments.offload_serial).map_err(|error| CliError::new(error.to_string()))?;
+    let given = |of| arguments.offload.iter().find(|share| share.of == of).map(|share| share.share);
     let typed = Typed {
         model: arguments.model.clone(),
         device: arguments.device.clone(),
@@ -56,6 +81,12 @@ fn observations(arguments: &args::Diagnose) -> Result<Vec<Observation>, CliError
         pp: arguments.pp,
         ep: arguments.ep,
         dp: arguments.dp,
+        draft_length: arguments.draft_length,
+        acceptance: arguments.acceptance,
+        cached_prompts: arguments.cached_prompts,
+        threads: arguments.threads,
+        host_weights: given(Offloaded::Weights),
+        host_kv: given(Offloaded::Kv),
     };
     let refused = |error: &TypedError| {
         let message = CliError::new(error.to_string());
@@ -66,28 +97,36 @@ fn observations(arguments: &args::Diagnose) -> Result<Vec<Observation>, CliError
             TypedError::Number { .. } => message,
         }
     };
-    if arguments.files.is_empty() {
-        return typed.observation().map(|(run, _)| vec![run]).map_err(|error| refused(&error));
-    }
     let mut read = Vec::new();
     for path in &arguments.files {
         read.extend(from_file(path)?);
     }
-    let merged = cases(&read);
-    if merged.is_empty() {
-        return Err(CliError::new("the files hold no run of a model: nothing in them is diagnosed yet"));
-    }
-    merged
-        .iter()
-        .map(|case| typed.over(&case.observation).map(|(run, _)| run).map_err(|error| refused(&error)))
-        .collect()
+    let is_run = |one: &Observation| !one.metrics.is_empty();
+    let (runs, parts): (Vec<Observation>, Vec<Observation>) = read.into_iter().partition(is_run);
+    let link = measured_link(&parts);
+    let kernels: Vec<Observation> = parts.into_iter().filter(|one| !one.kernels.is_empty()).collect();
+    let has_times = [arguments.ttft, arguments.tpot, arguments.latency].iter().any(Option::is_some);
+    let is_typed = has_times || arguments.throughput.is_some();
+    let runs = if runs.is_empty() && (kernels.is_empty() || is_typed) {
+        if !is_typed && !arguments.files.is_empty() {
+            return Err(CliError::new("the files hold neither a run of a model nor kernels").with_hint(
+                "links are read beside a run: name its file too, or type its numbers, such as `--tpot 18.77ms`",
+            ));
+        }
+        vec![typed.observation().map(|(run, _)| run).map_err(|error| refused(&error))?]
+    } else {
+        let cases = cases(&runs);
+        let over = |case: &Merged| typed.over(&case.observation).map(|(run, _)| run).map_err(|error| refused(&error));
+        cases.iter().map(over).collect::<Result<_, _>>()?
+    };
+    Ok(Observed { runs, kernels, link })
 }
 
 fn from_file(path: &Path) -> Result<Vec<Observation>, CliError> {
     let name = path.file_name().map_or_else(|| "-".to_owned(), |name| name.to_string_lossy().into_owned());
     let unreadable = |error: &dyn std::error::Error| {
         CliError::caused_by(format!("cannot use `{}` as a result file", path.display()), error)
-            .with_hint("result files of llama-bench, vLLM, SGLang, AIPerf, GenAI-Perf and trtllm-bench are read; or type the numbers: `--ttft`, `--tpot`")
+            .with_hint("result files of llama-bench, vLLM, SGLang, AIPerf, GenAI-Perf, trtllm-bench and Nsight Compute are read; or type the numbers: `--ttft`, `--tpot`")
     };
     if path == Path::new("-") {
         return from_reader(io::stdin().lock(), &name).map_err(|error| unreadable(&error));
@@ -96,7 +135,12 @@ fn from_file(path: &Path) -> Result<Vec<Observation>, CliError> {
     from_reader(file, &name).map_err(|error| unreadable(&error))
 }
 
-fn of_run(context: &mut Context, arguments: &args::Diagnose, run: &Observation) -> Result<Diagnosis, CliError> {
+fn of_run(
+    context: &mut Context,
+    arguments: &args::Diagnose,
+    run: &Observation,
+    measured: Option<&MeasuredLink>,
+) -> Result<Diagnosis, CliError> {
     complete(arguments, run)?;
     let model = model_of(context, arguments, run)?;
     let profile = profile_of(context, arguments, run)?;
@@ -111,21 +155,52 @@ fn of_run(context: &mut Context, arguments: &args::Diagnose, run: &Observation) 
     let kv_name = word(&arguments.kv, run.subject.kv.as_ref());
     let (kv_name, kv) = cache_of(&precision, kv_name.as_deref())?;
     let routing = Routing::skewed(arguments.skew).map_err(|error| CliError::new(error.to_string()))?;
+    let subject = Subject { model: &model, precision: &precision, kv, routing };
     let otherwise = Scenario {
         chunk: arguments.chunk,
+        offload: Offload { serial: arguments.offload_serial, ..Offload::default() },
         budget: arguments.free_memory.map_or(Budget::OfTotal(arguments.memory), Budget::OfFree),
         ..Scenario::default()
     };
+    let given = arguments.link.as_deref().map(|text| link("--link", text)).transpose()?;
+    let measured_link = measured.filter(|_| given.is_none());
+    let draft = arguments.draft.as_deref().map(|name| load_model(context, name, arguments.download)).transpose()?;
+    draft.as_ref().map_or(Ok(()), |draft| has_tokens_of(draft, &model))?;
+    let draft = draft.map(|model| weights_of(&model, None).map(|(_, precision)| (model, precision))).transpose()?;
     let inputs = Inputs {
         run,
-        subject: Subject { model: &model, precision: &precision, kv, routing },
+        subject,
         formats: (&weights_name, &kv_name),
         profile: &profile,
         datasheet,
-        scenario: scenario(run, &otherwise),
-        link: arguments.link.as_deref().map(|text| link("--link", text)).transpose()?,
+        scenario: scenario(run, &subject, profile.device.kind, &otherwise),
+        link: given.or(measured_link.map(|measured| measured.link)),
+        measured_link,
+        host_link: arguments.host_link.as_deref().map(|text| link("--host-link", text)).transpose()?,
+        draft: draft.as_ref().map(|(model, precision)| Subject {
+            model,
+            precision,
+            kv: KvFormat::plain(precision.activations),
+            routing,
+        }),
     };
     diagnose(&inputs, context.source(), context.now()).map_err(|error| refused(&error))
+}
+
+/// The kernels of a file on the roofline: nothing but a profile is needed.
+fn of_kernels(
+    context: &mut Context,
+    arguments: &args::Diagnose,
+    run: &Observation,
+) -> Result<KernelsDiagnosis, CliError> {
+    complete(arguments, run)?;
+    let profile = profile_of(context, arguments, run)?;
+    let datasheet = datasheet_of(&profile.device).filter(|sheet| sheet.name != profile.name);
+    let inputs = KernelsInputs { run, profile: &profile, datasheet };
+    diagnose_kernels(&inputs, context.source(), context.now()).map_err(|error| {
+        CliError::new(error.to_string())
+            .with_hint("profile with `ncu --csv --page raw --metrics gpu__time_duration.sum,dram__bytes_read.sum,dram__bytes_write.sum`")
+    })
 }
 
 /// Asks for what a diagnosis needs and nobody said, by the names of the flags.
@@ -152,7 +227,7 @@ const fn example(lack: Lack) -> &'static str {
     }
 }
 
-fn model_of(context: &Context, arguments: &args::Diagnose, run: &Observation) -> Result<Model, CliError> {
+fn model_of(context: &mut Context, arguments: &args::Diagnose, run: &Observation) -> Result<Model, CliError> {
     let name = arguments.model.as_deref().or(run.subject.model.as_deref()).unwrap_or_default();
     load_model(context, name, arguments.download).map_err(|error| match arguments.model {
         Some(_) => error,
@@ -193,34 +268,6 @@ fn profile_of(context: &mut Context, arguments: &args::Diagnose, run: &Observati
             "name one with `--profile`: `rooflab profile list` shows what there is; `rooflab probe` measures a device",
         )
     })
-}
-
-fn show(context: &mut Context, arguments: &args::Diagnose, diagnoses: &[Diagnosis]) -> Result<(), CliError> {
-    let path = arguments.output.as_deref().filter(|path| *path != Path::new("-"));
-    let format = if context.json { Format::Json } else { arguments.format };
-    let mut blocks: Vec<Block> = Vec::new();
-    for (index, diagnosis) in diagnoses.iter().enumerate() {
-        if index > 0 {
-            blocks.extend([Block::blank(), Block::line("---", Tone::Dim), Block::blank()]);
-        }
-        blocks.extend(report::diagnosis(diagnosis));
-    }
-    let text = match format {
-        Format::Json => {
-            let json = match diagnoses {
-                [one] => serde_json::to_string_pretty(one),
-                several => serde_json::to_string_pretty(several),
-            };
-            json.map_err(|error| CliError::caused_by("cannot write JSON", &error))? + "\n"
-        }
-        Format::Markdown => report::markdown(&blocks),
-        Format::Text if path.is_none() => return context.show(&blocks),
-        Format::Text => report::text(&blocks, Style { width: None, unicode: true, colour: false }),
-    };
-    match path {
-        None => context.write(&text),
-        Some(path) => fs::write(path, text).map_err(|error| CliError::writing_file(path, &error)),
-    }
 }
 
 /// Why there is no diagnosis, with what helps.

@@ -79,7 +79,8 @@ impl CliError {
 
 impl From<BackendError> for CliError {
     fn from(error: BackendError) -> Self {
-        Self::caused_by("the device cannot be used", &error).with_hint("`rooflab devices` lists what can be measured")
+        let hint = error.hint().unwrap_or("`rooflab devices` lists what can be measured").to_owned();
+        Self::caused_by("the device cannot be used", &error).with_hint(hint)
     }
 }
 

@@ -23,8 +23,8 @@ use super::args::estimate::{self as args, Format};
 use super::context::Context;
 use super::error::CliError;
 use super::lookup::{load_and_note, or_this_machine};
-pub(super) use request::link;
 use request::{Draft, Request};
+pub(super) use request::{has_tokens_of, link};
 
 pub(crate) fn run(context: &mut Context, arguments: &args::Estimate) -> Result<Answer, CliError> {
     let request = Request::read(context, arguments)?;
@@ -98,11 +98,12 @@ fn answer(
         answer.frontier = estimator.frontier(scenario).map_err(|error| refused(&error))?;
     }
     if let Some(draft) = &request.draft {
-        answer.drafts = drafted(draft, request, estimator, costing)?;
+        let running = answer.served.metrics().map(|metrics| metrics.running);
+        answer.drafts = drafted(draft, request, estimator, costing, running)?;
     }
     if let Some(metrics) = answer.served.metrics().filter(|_| request.rates != Rates::default()) {
         // The tokens of one second.
-        answer.per_million = Some(request.rates.per_million(Seconds(1.0), metrics.throughput));
+        answer.per_million = Some(request.rates.times(devices).per_million(Seconds(1.0), metrics.throughput));
     }
     Ok(answer)
 }
@@ -113,16 +114,15 @@ fn drafted(
     request: &Request,
     estimator: &Estimator<'_>,
     costing: &Costing<'_>,
+    running: Option<f64>,
 ) -> Result<Vec<estimate::speculation::Draft>, CliError> {
     let scenario: &Scenario = &request.scenario;
     let small = draft.subject();
-    let refused = |error: rooflab::graph::LayoutError| CliError::new(error.to_string());
-    let large = estimator.place(scenario).map_err(refused)?;
-    let small = estimate::Placed::new(&small, costing, &scenario.layout).map_err(refused)?;
-    let sequences = match scenario.load {
-        estimate::Load::Batch(count) | estimate::Load::Closed(count) => count,
-        estimate::Load::Open(_) => 1,
-    };
+    let indivisible = |error: rooflab::graph::LayoutError| CliError::new(error.to_string());
+    let large = estimator.place(scenario).map_err(indivisible)?;
+    let small = estimate::Placed::new(&small, costing, &scenario.layout).map_err(indivisible)?;
+    let (_, engine) = estimator.admit(scenario).map_err(|error| refused(&error))?;
+    let sequences = scenario.sequences(engine.admitted(), running);
     let speculation = Speculation { acceptance: draft.acceptance, longest: 8 };
     drafts(&large, &small, &speculation, sequences, scenario.decode_context())
         .map(|drafts| drafts.lengths)
@@ -137,7 +137,10 @@ fn other_answer(
     profile: &Profile,
 ) -> Result<Estimated, CliError> {
     let named;
-    let other = if name == "datasheet" {
+    let other = if name == "datasheet" && profile.is_datasheet() {
+        return Err(CliError::new(format!("`{}` is itself a datasheet", profile.name))
+            .with_hint("measure the device with `rooflab probe`, or name another profile: `--against rtx-4090`"));
+    } else if name == "datasheet" {
         datasheet_of(&profile.device).ok_or_else(|| {
             CliError::new(format!(
                 "no datasheet that ships with rooflab is known to be that of `{}`",

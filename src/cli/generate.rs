@@ -13,6 +13,9 @@ pub(crate) fn run(context: &mut Context, what: &args::Generate) -> Result<Answer
             args::Document::Profile => rooflab::profile::schema(),
             args::Document::Estimate => rooflab::estimate::schema(),
             args::Document::Diagnosis => rooflab::diagnose::schema(),
+            args::Document::Product => rooflab::diagnose::product_schema(),
+            args::Document::Kernels => rooflab::diagnose::kernels_schema(),
+            args::Document::Observation => rooflab::observe::schema(),
         })?,
         args::Generate::Man => {
             let mut page = Vec::new();

@@ -3,19 +3,23 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rooflab::facts::DeviceKind;
 use rooflab::profile::{Bundled, Profile, ReadNote, Store, StoreError, bundled, bundled_named, from_reader};
+use rooflab::report::not_of_hardware;
 
 use super::context::Context;
 use super::devices::choose;
 use super::error::CliError;
+use super::host::ThisProgram;
 
 /// The name of the profile that a plain `rooflab probe` writes here.
 pub(super) fn or_this_machine(which: Option<&str>) -> Result<String, CliError> {
     if let Some(name) = which {
         return Ok(name.to_owned());
     }
-    let choice = choose(None)?.into_iter().next();
-    let identity = choice.and_then(|choice| choice.backend.devices().ok()?.into_iter().nth(choice.index));
+    let host = ThisProgram::default();
+    let choice = choose(None, &host)?.into_iter().next();
+    let identity = choice.and_then(|choice| choice.backend.devices(&host).ok()?.into_iter().nth(choice.index));
     identity
         .map(|device| Store::name_for(&device.name, &device.backend))
         .ok_or_else(|| CliError::new("there is no device here"))
@@ -25,6 +29,10 @@ pub(super) fn load_and_note(context: &mut Context, name: &str) -> Result<Profile
     let (profile, notes) = load(context, name)?;
     for note in notes {
         context.say(&format!("note: {name}: {note}"));
+    }
+    if profile.device.kind == DeviceKind::Software {
+        let warning = not_of_hardware(profile.device.kind).unwrap_or_default();
+        context.say(&format!("warning: {name}: {warning}"));
     }
     Ok(profile)
 }

@@ -2,6 +2,7 @@
 
 use rooflab::model::{KvFormat, Model, Places, Precision, ResolveError, WeightFormat, presets, resolve};
 use rooflab::report;
+use rooflab::units::Bytes;
 use serde_json::json;
 
 use super::Answer;
@@ -19,7 +20,9 @@ pub(crate) fn run(context: &mut Context, command: &args::Model) -> Result<Answer
 }
 
 /// A model by what a person calls it.
-pub(crate) fn load_model(context: &Context, name: &str, download: bool) -> Result<Model, CliError> {
+///
+/// Where files list more or less than the layers that were understood come to, a note says so: encoders of pictures, layers that predict further tokens, missing files.
+pub(crate) fn load_model(context: &mut Context, name: &str, download: bool) -> Result<Model, CliError> {
     let places = Places { hugging_face_cache: context.hugging_face_cache(), download };
     let model = resolve(name, &places).map_err(|error| {
         let hint = match &error {
@@ -34,12 +37,27 @@ pub(crate) fn load_model(context: &Context, name: &str, download: bool) -> Resul
         }
     })?;
     match model.problems().as_slice() {
-        [] => Ok(model),
+        [] => {
+            if let Some((stored, understood)) = unlike_its_files(&model) {
+                context.say(&format!(
+                    "note: the files of `{name}` hold {stored}; the layers that were understood come to {understood}"
+                ));
+            }
+            Ok(model)
+        }
         problems => {
             let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
             Err(CliError::new(format!("`{name}` is no model that anything could run: {}", problems.join("; "))))
         }
     }
+}
+
+/// Bytes of a model's files, and of the weights that were understood, where they differ by more than tables of rotations and the like.
+fn unlike_its_files(model: &Model) -> Option<(Bytes, Bytes)> {
+    const ALIKE: f64 = 0.01;
+    let stored = Bytes(model.stored_bytes? as f64);
+    let understood = model.weight_bytes(model.stored.as_ref()?);
+    (((stored - understood) / stored).abs() > ALIKE).then_some((stored, understood))
 }
 
 /// The formats of a model's weights, with what they are called: the named one, or those it is stored in.

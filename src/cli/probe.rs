@@ -15,20 +15,22 @@ use super::args;
 use super::context::Context;
 use super::devices::{Choice, choose};
 use super::error::CliError;
+use super::host::ThisProgram;
 use super::interrupt::{self, interrupted};
 use super::progress::Progress;
 use keep::Keeper;
 
 pub(crate) fn run(context: &mut Context, arguments: &args::Probe) -> Result<Answer, CliError> {
     let selection = Selection::new(&arguments.probes)?;
-    let devices = choose(arguments.device.as_deref())?;
+    let host = ThisProgram::with_checks(arguments.checked);
+    let devices = choose(arguments.device.as_deref(), &host)?;
     if devices.len() > 1 && (arguments.name.is_some() || arguments.output.is_some()) {
         return Err(CliError::new("`--name` and `--output` take one device").with_hint("name it with `--device`"));
     }
     interrupt::listen()?;
     let mut answer = Answer::Yes;
     for choice in devices {
-        let one = probe_one(context, arguments, selection.clone(), choice)?;
+        let one = probe_one(context, arguments, selection.clone(), choice, &host)?;
         answer = if answer == Answer::Yes { one } else { answer };
         if interrupted() {
             return Ok(Answer::Interrupted);
@@ -42,8 +44,9 @@ fn probe_one(
     arguments: &args::Probe,
     selection: Selection,
     choice: Choice,
+    host: &ThisProgram,
 ) -> Result<Answer, CliError> {
-    let mut device = choice.backend.open(choice.index)?;
+    let mut device = choice.backend.open(choice.index, host)?;
     let request = Request {
         selection,
         effort: arguments.effort.into(),
@@ -54,6 +57,11 @@ fn probe_one(
     let available = device.conditions().memory_available;
     let plan = probe::plan(device.as_ref(), available, request);
     refuse_what_is_not_planned(&plan)?;
+    if plan.steps.is_empty() && plan.left_out.is_empty() {
+        let id = &device.identity().id;
+        return Err(CliError::new(format!("nothing of what was asked for can be measured on `{id}`"))
+            .with_hint(format!("`rooflab probe -d {id} --plan` lists what can")));
+    }
     if arguments.plan {
         plan::show(context, &plan)?;
         return Ok(Answer::Yes);

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 
 use super::document::{Checked, Diagnosis, SCHEMA};
 use super::finding::Finding;
+use super::link::{LinkFacts, MeasuredLink};
 use super::phase::{Figures, Kind, Phase, measured};
+use super::restless::doubts;
 use super::rules::RULES;
 use super::waterfall::{Cause, Ladder, Level, steps};
 use crate::estimate::cost::{CostError, Costing, Launching, Options};
@@ -37,6 +39,12 @@ pub struct Inputs<'a> {
     pub scenario: Scenario,
     /// The link between them, where it is known.
     pub link: Option<Link>,
+    /// The measurement that the link comes from, where it was measured.
+    pub measured_link: Option<&'a MeasuredLink>,
+    /// The link to what lies outside of their memory, where it is given; else that to the host, as far as the profile says.
+    pub host_link: Option<Link>,
+    /// The draft of speculative decoding, where it is known.
+    pub draft: Option<Subject<'a>>,
 }
 
 /// Why there is no diagnosis.
@@ -55,6 +63,8 @@ pub enum DiagnoseError {
 pub struct Case<'a> {
     /// What it is made of.
     pub inputs: &'a Inputs<'a>,
+    /// How steps are costed beside the profile.
+    options: Options,
     /// The estimator of the model on the device.
     pub estimator: Estimator<'a>,
     /// The model on the run's devices.
@@ -72,6 +82,9 @@ pub struct Case<'a> {
 /// Tokens of prompts that an engine goes through at once where nothing else is said, as in vLLM.
 const USUAL_TOKENS: u64 = 8192;
 
+/// Proposed tokens beyond which a draft is a mistake in the number.
+const LONGEST_DRAFT: u64 = 256;
+
 /// A link over which nothing takes any time.
 const NO_TIME: BytesPerSecond = BytesPerSecond(f64::MAX);
 
@@ -80,8 +93,12 @@ const NO_TIME: BytesPerSecond = BytesPerSecond(f64::MAX);
 /// # Errors
 /// When the profile lacks what a step needs, the model cannot be divided like that, or no time of a phase was measured.
 pub fn diagnose(inputs: &Inputs<'_>, rooflab: Source, created: Timestamp) -> Result<Diagnosis, DiagnoseError> {
-    let link = inputs.link.or_else(|| Link::new(Seconds(0.0), NO_TIME).ok());
-    let options = Options { launching: None, link, host_link: None };
+    let no_time = || Link::new(Seconds(0.0), NO_TIME).ok();
+    let link = inputs.link.or_else(no_time);
+    let known = Options { launching: None, link, host_link: inputs.host_link };
+    let unreachable = unreachable(inputs, known);
+    let host_link = if unreachable.is_some() { no_time() } else { inputs.host_link };
+    let options = Options { host_link, ..known };
     let at_once = Options { launching: Some(Launching::Graph { kernel: Seconds(0.0) }), ..options };
     let own = Profile { datasheet: Vec::new(), ..inputs.profile.clone() };
     let full = Costing::new(inputs.profile, inputs.datasheet, options);
@@ -100,8 +117,9 @@ pub fn diagnose(inputs: &Inputs<'_>, rooflab: Source, created: Timestamp) -> Res
             .link
             .is_none()
             .then_some("nothing is known of the link between the devices: give it with `--link`"),
+        no_host_link: unreachable,
     };
-    let case = Case::new(inputs, &full, &ladder)?;
+    let case = Case::new(inputs, &full, options, &ladder)?;
     let (mut findings, mut checked) = (Vec::new(), Vec::new());
     for rule in RULES {
         match (rule.check)(&case) {
@@ -110,6 +128,9 @@ pub fn diagnose(inputs: &Inputs<'_>, rooflab: Source, created: Timestamp) -> Res
         }
     }
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.found.severity));
+    let mut caveats: Vec<String> = inputs.run.caveats.iter().map(ToString::to_string).collect();
+    caveats.extend(between_others(inputs));
+    caveats.extend(doubts(&case));
     let (weights, kv) = inputs.formats;
     let mut assumptions: Vec<String> = Vec::new();
     for phase in &case.phases {
@@ -133,14 +154,48 @@ pub fn diagnose(inputs: &Inputs<'_>, rooflab: Source, created: Timestamp) -> Res
         phases: case.phases,
         findings,
         checked,
-        caveats: inputs.run.caveats.iter().map(ToString::to_string).collect(),
+        link: inputs.link.map(|link| LinkFacts {
+            latency: link.latency(),
+            bandwidth: link.bandwidth(),
+            from: inputs.link_from().to_owned(),
+        }),
+        caveats,
         contradictions: inputs.run.contradictions().iter().map(ToString::to_string).collect(),
         assumptions,
     })
 }
 
+impl Inputs<'_> {
+    /// Where the link comes from.
+    #[must_use]
+    pub fn link_from(&self) -> &str {
+        self.measured_link.map_or("`--link`", |measured| measured.from.as_str())
+    }
+}
+
+/// What is said where the link was measured between more or fewer devices than share a layer.
+fn between_others(inputs: &Inputs<'_>) -> Option<String> {
+    let (measured, tensor) = (inputs.measured_link?.devices?, inputs.scenario.layout.tensor);
+    (tensor > 1 && measured != tensor)
+        .then(|| format!("the link was measured between {measured} devices, and {tensor} share each layer"))
+}
+
+/// Why nothing is known of the link that offloaded bytes come over, where there are any.
+fn unreachable(inputs: &Inputs<'_>, options: Options) -> Option<String> {
+    if inputs.scenario.offload.is_none() {
+        return None;
+    }
+    let error = Costing::new(inputs.profile, inputs.datasheet, options).host(Bytes(1e9)).err()?;
+    Some(format!("{error}: give it with `--host-link`"))
+}
+
 impl<'a> Case<'a> {
-    fn new(inputs: &'a Inputs<'a>, costing: &'a Costing<'a>, ladder: &Ladder<'_>) -> Result<Self, DiagnoseError> {
+    fn new(
+        inputs: &'a Inputs<'a>,
+        costing: &'a Costing<'a>,
+        options: Options,
+        ladder: &Ladder<'_>,
+    ) -> Result<Self, DiagnoseError> {
         let memory = Bytes(inputs.profile.device.memory as f64);
         let estimator = Estimator { subject: inputs.subject, costing, memory };
         let placed = estimator.place(&inputs.scenario).map_err(EstimateError::from)?;
@@ -153,7 +208,7 @@ impl<'a> Case<'a> {
             Served::Steady(metrics) => Some(metrics),
             Served::Saturated { .. } | Served::TooMany { .. } => None,
         };
-        let mut case = Self { inputs, estimator, placed, admission, engine, served, phases: Vec::new() };
+        let mut case = Self { inputs, options, estimator, placed, admission, engine, served, phases: Vec::new() };
         for kind in [Kind::Prefill, Kind::Decode] {
             case.phases.extend(case.account(kind, ladder)?);
         }
@@ -171,6 +226,9 @@ impl<'a> Case<'a> {
         // What cannot be costed at all is an error that says what to do, and not a waterfall of nothing.
         let _ = staged.cost(ladder.full).map_err(EstimateError::from)?;
         let mut levels = ladder.levels(&staged);
+        if kind == Kind::Decode {
+            levels.extend(self.drafting(group, &levels));
+        }
         levels.extend(self.waiting(kind));
         let estimate = levels.iter().rev().find_map(|(_, level)| level.clone().ok()).unwrap_or_default();
         let (spent, absent) = steps(levels, timed.time);
@@ -191,6 +249,7 @@ impl<'a> Case<'a> {
             sequences: group.count,
             new_tokens: group.new_tokens,
             context: group.context(),
+            accepted: timed.accepted,
             estimate,
             floor: figures,
             spent,
@@ -204,16 +263,43 @@ impl<'a> Case<'a> {
         let sequences = scenario.sequences(self.engine.admitted(), self.served.map(|served| served.running));
         match kind {
             Kind::Prefill => {
-                let cached = self.inputs.run.load.depth.map_or(0, |depth| depth.round() as u64);
-                let new_tokens = scenario.request.prompt.saturating_sub(cached).max(1);
+                let depth = self.inputs.run.load.depth.map_or(0, |depth| depth.round() as u64);
+                let prompt = scenario.request.prompt.saturating_sub(depth);
+                let hit = self.inputs.run.typical(Quantity::CacheHitRate).map_or(0.0, |share| share.clamp(0.0, 1.0));
+                let found = ((prompt as f64 * hit).round() as u64).min(prompt.saturating_sub(1));
+                let (cached, new_tokens) = (depth.saturating_add(found), (prompt - found).max(1));
                 let count = if self.starts_together() { sequences } else { 1 };
                 Sequences { count, new_tokens, cached, logits: 1 }
             }
             Kind::Decode => {
                 let cached = scenario.decode_context().saturating_sub(1);
-                Sequences { count: sequences, new_tokens: 1, cached, logits: 1 }
+                let proposed = self.inputs.run.load.draft_length.map_or(0, |tokens| tokens.round() as u64);
+                let checked = proposed.min(LONGEST_DRAFT) + 1;
+                Sequences { count: sequences, new_tokens: checked, cached, logits: checked }
             }
         }
+    }
+
+    /// The time with the steps of the draft, where one proposed tokens; nothing is added where its model is not known.
+    fn drafting(&self, group: Sequences, levels: &[Level]) -> Option<Level> {
+        let proposed = group.new_tokens.saturating_sub(1);
+        if proposed == 0 {
+            return None;
+        }
+        let reached = levels.iter().rev().find_map(|(_, level)| level.as_ref().ok())?;
+        let own = self.draft_step(group.count, group.cached.saturating_add(1));
+        let why = || "nothing is known of the draft's model: give it with `--draft`".to_owned();
+        Some((Cause::Draft, own.map(|step| *reached + step * proposed as f64).ok_or_else(why)))
+    }
+
+    /// The draft by itself, where its model is known.
+    #[must_use]
+    pub fn draft(&self) -> Option<Placed<'a>> {
+        Placed::new(&self.inputs.draft?, self.estimator.costing, &Layout::default()).ok()
+    }
+
+    fn draft_step(&self, sequences: u64, context: u64) -> Option<Seconds> {
+        self.draft()?.cost(&Step::decode(sequences, context)).ok().map(|cost| cost.time)
     }
 
     /// The time with what requests wait for, where they do.
@@ -226,8 +312,18 @@ impl<'a> Case<'a> {
             Kind::Prefill => Some(metrics.ttft.mean),
             Kind::Decode => metrics.tpot,
         };
-        let why = || "requests are not answered by the estimate: they do not fit into memory".to_owned();
-        let level = self.served.and_then(time).ok_or_else(why);
+        let group = self.group(kind);
+        let level = match kind {
+            Kind::Prefill if group.cached > 0 => {
+                Err("what requests wait for is not estimated where some of their tokens were in a cache")
+            }
+            Kind::Decode if group.new_tokens > 1 => Err("what tokens wait for is not estimated with a draft"),
+            _ => self
+                .served
+                .and_then(time)
+                .ok_or("requests are not answered by the estimate: they do not fit into memory"),
+        };
+        let level = level.map_err(str::to_owned);
         Some((if kind == Kind::Prefill { Cause::Queueing } else { Cause::Interference }, level))
     }
 
@@ -268,7 +364,30 @@ impl<'a> Case<'a> {
     #[must_use]
     pub fn with(&self, kind: Kind, subject: &Subject<'_>, layout: &Layout) -> Option<Seconds> {
         let placed = Placed::new(subject, self.estimator.costing, layout).ok()?;
+        let placed = placed.with_offload(self.inputs.scenario.offload);
         placed.cost(&Step::of(self.group(kind))).ok().map(|cost| cost.time)
+    }
+
+    /// What if the device were another one?
+    #[must_use]
+    pub fn on(&self, kind: Kind, profile: &Profile) -> Option<Seconds> {
+        let costing = Costing::new(profile, self.inputs.datasheet, self.options);
+        let scenario = &self.inputs.scenario;
+        let placed = Placed::new(&self.inputs.subject, &costing, &scenario.layout).ok()?;
+        placed.with_offload(scenario.offload).cost(&Step::of(self.group(kind))).ok().map(|cost| cost.time)
+    }
+
+    /// What if everything were in the devices' memory?
+    #[must_use]
+    pub fn all_here(&self, kind: Kind) -> Option<Seconds> {
+        let step = self.placed.lower(&Step::of(self.group(kind))).all_here();
+        step.cost(self.estimator.costing).ok().map(|cost| cost.time)
+    }
+
+    /// Whether something lies outside of the devices' memory, and nothing is known of the link to it.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        unreachable(self.inputs, Options { host_link: self.inputs.host_link, ..self.options }).is_some()
     }
 
     /// A measured number, and where it comes from.
@@ -283,6 +402,7 @@ impl Phase {
     /// The step it is the time of.
     pub(super) fn step(&self) -> Step {
         let cached = self.context.saturating_sub(self.new_tokens);
-        Step::of(Sequences { count: self.sequences, new_tokens: self.new_tokens, cached, logits: 1 })
+        let logits = if self.kind == Kind::Decode { self.new_tokens } else { 1 };
+        Step::of(Sequences { count: self.sequences, new_tokens: self.new_tokens, cached, logits })
     }
 }

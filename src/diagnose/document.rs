@@ -5,6 +5,7 @@ use schemars::{JsonSchema, Schema, schema_for};
 use serde::Serialize;
 
 use super::finding::{Finding, Severity};
+use super::link::LinkFacts;
 use super::phase::Phase;
 use crate::estimate::{Hardware, ModelFacts, ScenarioFacts};
 use crate::observe;
@@ -34,6 +35,9 @@ pub struct Diagnosis {
     pub hardware: Hardware,
     /// The name of its datasheet, where one beside the profile was used.
     pub datasheet: Option<String>,
+    /// The link between devices, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<LinkFacts>,
     /// Where the time went, prompts and decoding apart.
     pub phases: Vec<Phase>,
     /// What rules found, the gravest first.

@@ -149,6 +149,11 @@ pub enum Worth {
         /// The time.
         up_to: Seconds,
     },
+    /// So much less time of a matrix product at the most.
+    Product {
+        /// The time.
+        up_to: Seconds,
+    },
     /// More tokens per second.
     Rate {
         /// As it is.
@@ -187,6 +192,12 @@ impl Found {
     /// What would be gained in time, if that is any.
     pub(super) fn worth(mut self, of: Kind, up_to: Seconds) -> Self {
         self.worth = (up_to.get() > 0.0).then_some(Worth::Time { of, up_to });
+        self
+    }
+
+    /// What a matrix product would gain in time, if that is any.
+    pub(super) fn worth_of_product(mut self, up_to: Seconds) -> Self {
+        self.worth = (up_to.get() > 0.0).then_some(Worth::Product { up_to });
         self
     }
 

@@ -55,6 +55,9 @@ pub struct Phase {
     pub new_tokens: u64,
     /// Tokens that the last of those attends to.
     pub context: u64,
+    /// Tokens that a step yields for each sequence, where a draft proposed some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<f64>,
     /// The time with every cause that is known.
     pub estimate: Seconds,
     /// The speed of light, where there are figures for all formats.
@@ -150,6 +153,8 @@ pub(super) struct Timed {
     pub(super) quantity: Quantity,
     pub(super) time: Seconds,
     pub(super) from: String,
+    /// Tokens that a step yields with a draft.
+    pub(super) accepted: Option<f64>,
 }
 
 /// What was measured of a phase. A step of speculative decoding yields several tokens, and its time is that of all of them.
@@ -164,9 +169,10 @@ pub(super) fn measured(run: &Observation, kind: Kind) -> Option<Timed> {
     let from = origin(quantity, measured);
     Some(match accepted {
         Some(tokens) => {
-            Timed { quantity, time: Seconds(time * tokens), from: format!("{from}, times `acceptance_length`") }
+            let from = format!("{from}, times `acceptance_length`");
+            Timed { quantity, time: Seconds(time * tokens), from, accepted }
         }
-        None => Timed { quantity, time: Seconds(time), from },
+        None => Timed { quantity, time: Seconds(time), from, accepted },
     })
 }
 
@@ -176,6 +182,8 @@ pub(super) fn origin(quantity: Quantity, measured: &Measured) -> String {
         Quantity::Ttft => "`--ttft`",
         Quantity::Tpot => "`--tpot`",
         Quantity::RequestLatency => "`--latency`",
+        Quantity::AcceptanceRate => "`--acceptance`",
+        Quantity::CacheHitRate => "`--cached-prompts`",
         _ => "`--throughput`",
     };
     let formula = measured.derived.as_ref().map(|formula| format!("`{formula}`"));

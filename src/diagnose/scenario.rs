@@ -1,16 +1,20 @@
 //! From what was observed of a load to what is estimated.
 
+use super::host;
+use crate::estimate::offload::Offload;
 use crate::estimate::serving::Request;
-use crate::estimate::{Load, Scenario};
+use crate::estimate::{Load, Scenario, Subject};
+use crate::facts::DeviceKind;
 use crate::graph::Layout;
-use crate::observe::{Observation, Quantity};
+use crate::observe::{Observation, Quantity, Tool};
 
 /// The scenario that a run is an instance of; what the run does not say stays as in another one.
 ///
-/// Tokens that were in the cache before count as tokens of the prompt: what is decoded attends to them. A batch begins and ends together; a number of requests in
-/// flight is a closed loop.
+/// Tokens that were in the cache before count as tokens of the prompt: what is decoded attends to them. llama-bench measures prompts and generating apart, each from the cache as it was before,
+/// so that what it generates does not attend to the prompt. A batch begins and ends together; a number of requests in flight is a closed loop. What the host keeps is offloaded; where the host
+/// computes it, the device waits meanwhile, and on a processor the host's memory is the device's own.
 #[must_use]
-pub fn scenario(run: &Observation, otherwise: &Scenario) -> Scenario {
+pub fn scenario(run: &Observation, subject: &Subject<'_>, device: DeviceKind, otherwise: &Scenario) -> Scenario {
     let load = &run.load;
     let prompt = whole(load.prompt.unwrap_or(0.0) + load.depth.unwrap_or(0.0));
     let in_flight = || run.typical(Quantity::InFlight).map(whole);
@@ -19,9 +23,21 @@ pub fn scenario(run: &Observation, otherwise: &Scenario) -> Scenario {
         (None, Some(concurrency)) => Load::Closed(concurrency),
         (None, None) => otherwise.load,
     };
+    let is_apart = run.sources.iter().any(|source| source.tool == Tool::LlamaBench)
+        && run.metrics.get(&Quantity::DecodeRate).is_some_and(|rate| rate.derived.is_none());
+    let generated = load.generate.map_or(1, whole);
+    let alone = whole(load.depth.unwrap_or(0.0) + (generated / 2) as f64);
     let Layout { tensor, pipeline, expert, data } = otherwise.layout;
+    let computed_there = host::is_computed_there(run);
+    let offload = if computed_there && device == DeviceKind::Cpu {
+        otherwise.offload
+    } else {
+        let found = host::offload(run, subject, otherwise.offload);
+        Offload { serial: found.serial || computed_there, ..found }
+    };
     Scenario {
-        request: Request { prompt, output: load.generate.map_or(1, whole) },
+        request: Request { prompt, output: generated },
+        context: if is_apart { Some(alone) } else { otherwise.context },
         load: how,
         chunk: otherwise.chunk.or(load.prefill_chunk),
         layout: Layout {
@@ -30,6 +46,7 @@ pub fn scenario(run: &Observation, otherwise: &Scenario) -> Scenario {
             expert: load.ep.unwrap_or(expert),
             data: load.dp.unwrap_or(data),
         },
+        offload,
         ..*otherwise
     }
 }

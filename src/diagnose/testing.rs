@@ -11,7 +11,7 @@ use crate::model::{KvFormat, Precision, WeightFormat, find_preset};
 use crate::observe::{Observation, Typed};
 use crate::profile::{Ceiling, Outcome, Point, Profile, Samples, Source, Stop, bundled_named};
 use crate::resource::{Key, Scope};
-use crate::units::Seconds;
+use crate::units::{Hertz, Seconds};
 use crate::workload::Work;
 
 /// A run in the making.
@@ -24,6 +24,9 @@ pub(super) struct Run {
     pub(super) kv: KvFormat,
     pub(super) otherwise: Scenario,
     pub(super) link: Option<Link>,
+    pub(super) host_link: Option<Link>,
+    pub(super) weights: WeightFormat,
+    pub(super) draft: Option<&'static str>,
 }
 
 /// Milliseconds.
@@ -36,7 +39,18 @@ impl Run {
     pub(super) fn new(model: &'static str, profile: &str, typed: Typed) -> Self {
         let profile = bundled_named(profile).and_then(|bundled| bundled.profile()).unwrap().clone();
         let (otherwise, kv) = (Scenario::default(), KvFormat::plain(DType::Bf16));
-        Self { model, profile, typed, observed: Observation::new(Vec::new()), kv, otherwise, link: None }
+        Self {
+            model,
+            profile,
+            typed,
+            observed: Observation::new(Vec::new()),
+            kv,
+            otherwise,
+            link: None,
+            host_link: None,
+            weights: WeightFormat::plain(DType::Bf16),
+            draft: None,
+        }
     }
 
     /// Conformance cases C46 to C56.
@@ -72,11 +86,43 @@ impl Run {
         run
     }
 
+    /// One sequence of a small model on the sixteen cores of a desktop, bare of any hypervisor, with two modules of memory and huge pages.
+    pub(super) fn processor() -> Self {
+        let typed =
+            Typed { tpot: Some(ms(20.0)), batch: Some(1), prompt: Some(512), generate: Some(128), ..Typed::default() };
+        let mut run = Self::new("qwen2.5-0.5b", "amd-ryzen-9-7950x", typed);
+        run.ceilings(&[
+            ("memory.read", &[(1e5, 2e12), (1e9, 6.4e10)]),
+            ("memory.dram.read", &[(1e9, 6.4e10)]),
+            ("memory.copy", &[(1e5, 2e12), (1e9, 5e10)]),
+            ("memory.add", &[(1e5, 2e12), (1e9, 5e10)]),
+            ("memory.triad", &[(1e5, 2e12), (1e9, 5e10)]),
+            ("compute.vector.f32", &[(0.0, 2.2e12)]),
+            ("compute.vector.bf16.f32", &[(0.0, 4.4e12)]),
+        ]);
+        run.put(Scope::Core, &[("memory.dram.read", &[(1e9, 3.2e10)]), ("compute.vector.f32", &[(0.0, 1.6e11)])]);
+        for ceiling in &mut run.profile.ceilings {
+            if let Outcome::Ok { points, .. } = &mut ceiling.outcome {
+                points.iter_mut().for_each(|point| point.clock = Some(Hertz(5e9)));
+            }
+        }
+        run.profile.device.isa = Some("x86_64".to_owned());
+        run.profile.device.logical_processors = Some(32);
+        run.profile.conditions.huge_pages = Some("always".to_owned());
+        (run.profile.observed.memory_allocated, run.profile.observed.memory_in_huge_pages) = (1 << 30, Some(1 << 30));
+        run
+    }
+
     /// Puts ceilings into the profile, each with places and values; one at place 0 has no axis.
     pub(super) fn ceilings(&mut self, ceilings: &[(&str, &[(f64, f64)])]) {
+        self.put(Scope::Device, ceilings);
+    }
+
+    /// The same, of one core or of all.
+    pub(super) fn put(&mut self, scope: Scope, ceilings: &[(&str, &[(f64, f64)])]) {
         self.profile.name = "measured-here".to_owned();
         for (name, points) in ceilings {
-            let key = Key { resource: name.parse().unwrap(), scope: Scope::Device };
+            let key = Key { resource: name.parse().unwrap(), scope };
             let points = points.iter().map(|&(at, value)| point((at > 0.0).then_some(at), value)).collect();
             self.profile
                 .ceilings
@@ -92,16 +138,23 @@ impl Run {
 
     pub(super) fn diagnose(&self) -> Diagnosis {
         let model = find_preset(self.model).unwrap().model().unwrap();
-        let precision = Precision::uniform(&model, WeightFormat::plain(DType::Bf16));
+        let precision = Precision::uniform(&model, self.weights);
         let (run, _) = self.typed.over(&self.observed).unwrap();
+        let subject = Subject { model: &model, precision: &precision, kv: self.kv, routing: Routing::default() };
+        let draft = self.draft.map(|name| find_preset(name).unwrap().model().unwrap());
+        let of_draft = draft.as_ref().map(|draft| Precision::uniform(draft, WeightFormat::plain(DType::Bf16)));
+        let draft = draft.as_ref().zip(of_draft.as_ref());
         let inputs = Inputs {
             run: &run,
-            subject: Subject { model: &model, precision: &precision, kv: self.kv, routing: Routing::default() },
+            subject,
             formats: ("bf16", "bf16"),
             profile: &self.profile,
             datasheet: None,
-            scenario: scenario(&run, &self.otherwise),
+            scenario: scenario(&run, &subject, self.profile.device.kind, &self.otherwise),
             link: self.link,
+            measured_link: None,
+            host_link: self.host_link,
+            draft: draft.map(|(model, precision)| Subject { model, precision, ..subject }),
         };
         let source = Source { version: "0".to_owned(), commit: None, target: None };
         diagnose(&inputs, source, Timestamp::UNIX_EPOCH).unwrap()
@@ -116,7 +169,8 @@ impl Run {
     }
 }
 
-fn point(at: Option<f64>, value: f64) -> Point {
+/// A point of a ceiling.
+pub(super) fn point(at: Option<f64>, value: f64) -> Point {
     Point {
         at,
         shape: None,

@@ -15,6 +15,8 @@ use crate::units::{Bytes, Seconds};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
+    /// Doing a matrix product's operations, or moving its matrices, whichever takes longer by the maker's figures.
+    Product,
     /// Reading the weights out of main memory, or multiplying by them, whichever takes longer by the maker's figures.
     Weights,
     /// The same of cached keys and values, and of attention's arithmetic.
@@ -31,6 +33,10 @@ pub enum Cause {
     Communication,
     /// Stages that wait for one another.
     Pipeline,
+    /// Weights, keys and values that come from outside of the device's memory, as far as the step waits for them.
+    Offload,
+    /// The draft's own steps, in speculative decoding.
+    Draft,
     /// Tokens that wait for the prompts of other requests.
     Interference,
     /// Requests that wait for others, and prompts that are cut into chunks.
@@ -41,7 +47,8 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause, in the order of the waterfall.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
+        Self::Product,
         Self::Weights,
         Self::Kv,
         Self::Ceilings,
@@ -50,6 +57,8 @@ impl Cause {
         Self::Launch,
         Self::Communication,
         Self::Pipeline,
+        Self::Offload,
+        Self::Draft,
         Self::Interference,
         Self::Queueing,
         Self::Unexplained,
@@ -59,6 +68,7 @@ impl Cause {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Product => "product",
             Self::Weights => "weights",
             Self::Kv => "kv",
             Self::Ceilings => "ceilings",
@@ -67,6 +77,8 @@ impl Cause {
             Self::Launch => "launch",
             Self::Communication => "communication",
             Self::Pipeline => "pipeline",
+            Self::Offload => "offload",
+            Self::Draft => "draft",
             Self::Interference => "interference",
             Self::Queueing => "queueing",
             Self::Unexplained => "unexplained",
@@ -77,6 +89,7 @@ impl Cause {
     #[must_use]
     pub const fn explain(self) -> &'static str {
         match self {
+            Self::Product => "its operations, or its matrices out of main memory, at the maker's figures",
             Self::Weights => "weights read, or multiplied by, at the datasheet's figures",
             Self::Kv => "keys and values read, and attention's arithmetic, at the datasheet's figures",
             Self::Ceilings => "this device's measured peaks instead of the datasheet's",
@@ -85,6 +98,8 @@ impl Cause {
             Self::Launch => "starting kernels",
             Self::Communication => "exchanges between devices",
             Self::Pipeline => "stages that wait for one another",
+            Self::Offload => "weights and caches from outside of the device's memory",
+            Self::Draft => "steps of the draft",
             Self::Interference => "tokens that wait for the prompts of others",
             Self::Queueing => "requests that wait for others, prompts in chunks",
             Self::Unexplained => "measured, and explained by none of these",
@@ -125,11 +140,14 @@ pub(super) struct Ladder<'a> {
     pub(super) measured: Result<&'a Costing<'a>, &'a str>,
     /// Why nothing is known of exchanges, where that is so.
     pub(super) no_link: Option<&'a str>,
+    /// Why nothing is known of the link to the host, where that is so.
+    pub(super) no_host_link: Option<String>,
 }
 
 impl Ladder<'_> {
     /// A step's time with one cause after another.
-    pub(super) fn levels(&self, step: &Staged) -> Vec<Level> {
+    pub(super) fn levels(&self, staged: &Staged) -> Vec<Level> {
+        let step = &staged.all_here();
         let no_attention =
             step.with(|operator| (!attends(operator)).then_some(Operator { kv: Bytes(0.0), ..*operator }));
         let products = step.with(|operator| streams(operator).then_some(*operator));
@@ -149,6 +167,10 @@ impl Ladder<'_> {
         if step.graphs.len() > 1 {
             levels
                 .push((Cause::Pipeline, step.cost(self.full).map(|cost| cost.time).map_err(|error| error.to_string())));
+        }
+        if !staged.offload.is_none() {
+            let known = || staged.cost(self.full).map(|cost| cost.time).map_err(|error| error.to_string());
+            levels.push((Cause::Offload, self.no_host_link.clone().map_or_else(known, Err)));
         }
         levels
     }

@@ -23,9 +23,9 @@ const MILLION: f64 = 1e6;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Rates {
-    /// Power of all devices together, in watts.
+    /// Power in watts: of a device, or of several together.
     pub watts: Option<f64>,
-    /// Price of an hour of all devices together, in any currency.
+    /// Price of an hour of the same, in any currency.
     pub price_per_hour: Option<f64>,
 }
 
@@ -63,6 +63,13 @@ impl Rates {
         Ok(self)
     }
 
+    /// The rates of so many of what they are the rates of.
+    #[must_use]
+    pub fn times(&self, devices: u64) -> Self {
+        let all = |rate: Option<f64>| Some(rate? * devices as f64);
+        Self { watts: all(self.watts), price_per_hour: all(self.price_per_hour) }
+    }
+
     /// What a million tokens cost when some tokens take some time. Nothing is known of no tokens.
     #[must_use]
     pub fn per_million(&self, time: Seconds, tokens: f64) -> PerMillion {
@@ -88,6 +95,8 @@ mod tests {
         assert_eq!(cost.joules_per_token, Some(0.6));
         assert!((cost.kilowatt_hours.unwrap() - 600_000.0 / 3.6e6).abs() < 1e-12);
         assert!((cost.price.unwrap() - 4.0).abs() < 1e-12);
+        // Four devices make four times as many tokens in the same time, each for what it costs on one.
+        assert_eq!(both.times(4).per_million(Seconds(2.0), 4000.0), cost);
         assert_eq!(Rates::default().per_million(Seconds(2.0), 1000.0), PerMillion::default());
         assert_eq!(both.per_million(Seconds(0.0), 0.0), PerMillion::default());
     }

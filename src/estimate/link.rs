@@ -66,6 +66,18 @@ impl Link {
         Ok(Self { latency, bandwidth })
     }
 
+    /// The time of the smallest message.
+    #[must_use]
+    pub const fn latency(&self) -> Seconds {
+        self.latency
+    }
+
+    /// The bytes that a device sends per second.
+    #[must_use]
+    pub const fn bandwidth(&self) -> BytesPerSecond {
+        self.bandwidth
+    }
+
     /// How long an exchange takes. Between less than two devices there is none. A sum of which every device keeps a part takes as long as gathering parts.
     #[must_use]
     pub fn time(&self, exchange: &Collective) -> Seconds {

@@ -120,6 +120,12 @@ impl Staged {
         Self { graphs: self.graphs.iter().map(kept).collect(), ..*self }
     }
 
+    /// The same with everything in the devices' memory.
+    #[must_use]
+    pub fn all_here(&self) -> Self {
+        Self { graphs: self.graphs.clone(), offload: Offload::default(), ..*self }
+    }
+
     /// The cost. Of prompts, the first part takes the time of all stages, and each further one that of the slowest. Of sequences that decode, a part has its next
     /// token when it is through all stages, or when the slowest stage is through with all parts, whichever is later.
     ///

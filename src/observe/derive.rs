@@ -43,6 +43,18 @@ const RULES: &[Rule] = &[
         value: |run| Some(run.typical(Quantity::RequestRate)? * (run.load.prompt? + run.load.generate?)),
     },
     Rule {
+        gives: Quantity::AcceptanceLength,
+        formula: "1 + draft_length * acceptance_rate",
+        tolerance: Some(CLOSE),
+        value: |run| Some(1.0 + run.load.draft_length? * run.typical(Quantity::AcceptanceRate)?),
+    },
+    Rule {
+        gives: Quantity::AcceptanceRate,
+        formula: "(acceptance_length - 1) / draft_length",
+        tolerance: None,
+        value: |run| Some((run.typical(Quantity::AcceptanceLength)? - 1.0) / run.load.draft_length?),
+    },
+    Rule {
         gives: Quantity::PrefillRate,
         formula: "batch * prompt / prefill_time",
         tolerance: Some(CLOSE),
@@ -187,6 +199,7 @@ impl Observation {
             (Quantity::Ttft, self.typical(Quantity::RequestLatency), "request_latency"),
             (Quantity::AcceptanceRate, Some(1.0), "all of it"),
             (Quantity::CacheHitRate, Some(1.0), "all of it"),
+            (Quantity::AcceptanceLength, self.load.draft_length.map(|tokens| tokens + 1.0), "draft_length + 1"),
         ];
         for (quantity, limit, what) in limits {
             if let Some((value, limit)) =

@@ -217,6 +217,27 @@ pub struct Load {
     /// Copies of the model (data parallelism).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dp: Option<u64>,
+    /// Tokens that a draft proposed for each step, on average.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draft_length: Option<f64>,
+    /// Threads that computed on the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threads: Option<u64>,
+    /// Whether the weights were a mapping of their file instead of memory of the program's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mapped: Option<bool>,
+    /// Layers that the device kept, the last ones; the output head counts as one more. The host kept and computed the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_layers: Option<u64>,
+    /// Layers whose experts the host kept and computed, the first ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_expert_layers: Option<u64>,
+    /// Share of the weights that lay outside of the device's memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_weights: Option<f64>,
+    /// Share of cached keys and values that lay outside of the device's memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_kv: Option<f64>,
 }
 
 /// How requests arrived.

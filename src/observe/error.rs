@@ -3,7 +3,7 @@
 use super::import::IMPORTERS;
 
 /// The largest file that is read.
-pub const MAX_BYTES: u64 = 64 << 20;
+pub const MAX_BYTES: u64 = 128 << 20;
 
 /// Numbers beyond this are no measurement, in whatever unit.
 pub(super) const MAX_NUMBER: f64 = 1e18;
@@ -17,6 +17,12 @@ pub enum ReadError {
     /// It is larger than any result file.
     #[error("it is larger than {} MiB, which is more than is read of a result file", MAX_BYTES >> 20)]
     TooLarge,
+    /// It holds more values than any result file, beside those that are skipped.
+    #[error(
+        "its values take more than {} MiB of memory, which is more than is kept of a result file",
+        super::node::MOST >> 20
+    )]
+    TooMuch,
     /// It is empty.
     #[error("it is empty")]
     Empty,

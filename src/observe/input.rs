@@ -1,55 +1,41 @@
 //! A file as importers see it: its text, and its JSON documents without what is nobody's business.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde::de::DeserializeSeed;
 
 use super::error::{MAX_BYTES, ReadError};
+use super::node::{Budget, Fields, MOST, Node, Seed};
 use super::object::Object;
 use super::text;
-
-/// Fields that are skipped while reading, so that they are never in memory: environments, prompts, answers, messages, names of hosts, command lines beyond
-/// the program, and long lists that no importer needs.
-const NEVER_READ: &[&str] = &[
-    "env",
-    "environment",
-    "errors",
-    "error_summary",
-    "generated_texts",
-    "hostname",
-    "per_process_max_times_us",
-    "prompts",
-    "sessions",
-    "start_times",
-    "times_us",
-];
 
 /// A result file.
 pub(super) struct Input<'a> {
     /// Its name, without folders.
     pub(super) file: String,
-    /// Its text.
-    pub(super) text: &'a str,
+    /// Its text, when it is not JSON.
+    text: Cow<'a, str>,
     /// Its JSON documents with their addresses, when it is JSON. The elements of an array are documents of their own.
-    documents: Vec<(String, Value)>,
+    documents: Vec<(String, Node)>,
 }
 
 impl<'a> Input<'a> {
     /// Takes a file apart.
-    pub(super) fn new(bytes: &'a [u8], file: &str) -> Result<Self, ReadError> {
+    pub(super) fn new(bytes: Cow<'a, [u8]>, file: &str) -> Result<Self, ReadError> {
         if bytes.len() as u64 > MAX_BYTES {
             return Err(ReadError::TooLarge);
         }
-        let text = std::str::from_utf8(bytes).map_err(|error| ReadError::NotText { at: error.valid_up_to() })?;
-        let text = text.trim_start_matches('\u{feff}');
-        if text.trim().is_empty() {
+        let text = text_of(bytes)?;
+        if body(&text).is_empty() {
             return Err(ReadError::Empty);
         }
         let file = text::clean(text::last_part(file));
-        let documents = if text.trim_start().starts_with(['{', '[']) { documents(text, &file)? } else { Vec::new() };
-        Ok(Self { file, text, documents })
+        if !body(&text).starts_with(['{', '[']) {
+            return Ok(Self { file, text, documents: Vec::new() });
+        }
+        // The text of a large file is not kept beside what was read of it.
+        let documents = documents(text, &file)?;
+        Ok(Self { file, text: Cow::Borrowed(""), documents })
     }
 
     /// The JSON objects of the file.
@@ -57,31 +43,33 @@ impl<'a> Input<'a> {
         self.documents
             .iter()
             .map(|(at, value)| match value {
-                Value::Object(map) => Ok(Object::new(map, at.clone())),
+                Node::Object(fields) => Ok(Object::new(fields, at.clone())),
                 _ => Err(ReadError::at(at, "expected an object")),
             })
             .collect()
     }
 
     /// The JSON documents with their addresses.
-    pub(super) fn documents(&self) -> impl Iterator<Item = (&str, &Value)> {
+    pub(super) fn documents(&self) -> impl Iterator<Item = (&str, &Node)> {
         self.documents.iter().map(|(at, value)| (at.as_str(), value))
     }
 
     /// The first JSON object, by which a file is recognised.
-    pub(super) fn first(&self) -> Option<&Map<String, Value>> {
-        self.documents.first().and_then(|(_, value)| value.as_object())
+    pub(super) fn first(&self) -> Option<&Fields> {
+        match self.documents.first() {
+            Some((_, Node::Object(fields))) => Some(fields),
+            _ => None,
+        }
     }
 
     /// Whether the first JSON object has all of these fields.
     pub(super) fn has(&self, fields: &[&str]) -> bool {
-        self.first().is_some_and(|object| fields.iter().all(|field| object.contains_key(*field)))
+        self.first().is_some_and(|object| fields.iter().all(|field| object.contains_key(field)))
     }
 
     /// The lines of a file that is not JSON, with their numbers.
-    pub(super) fn lines(&self) -> impl Iterator<Item = (usize, &'a str)> {
-        let lines = if self.documents.is_empty() { self.text } else { "" };
-        lines.lines().enumerate().map(|(index, line)| (index + 1, line))
+    pub(super) fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.text.trim_start_matches(MARK).lines().enumerate().map(|(index, line)| (index + 1, line))
     }
 
     /// The address of a line.
@@ -90,22 +78,41 @@ impl<'a> Input<'a> {
     }
 }
 
+/// What some editors write before a text.
+const MARK: char = '\u{feff}';
+
+fn text_of(bytes: Cow<'_, [u8]>) -> Result<Cow<'_, str>, ReadError> {
+    let not_text = |error: std::str::Utf8Error| ReadError::NotText { at: error.valid_up_to() };
+    match bytes {
+        Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(not_text),
+        Cow::Owned(bytes) => String::from_utf8(bytes).map(Cow::Owned).map_err(|error| not_text(error.utf8_error())),
+    }
+}
+
+/// A text without what may stand around it.
+fn body(text: &str) -> &str {
+    text.trim_start_matches(MARK).trim()
+}
+
 /// Reads a document, an array, lines of documents, or documents one after the other.
-fn documents(text: &str, file: &str) -> Result<Vec<(String, Value)>, ReadError> {
+fn documents(text: Cow<'_, str>, file: &str) -> Result<Vec<(String, Node)>, ReadError> {
     let text = without_python_numbers(text);
+    let budget = Budget::new(MOST);
     let mut whole = Vec::new();
-    for document in serde_json::Deserializer::from_str(&text).into_iter::<Pruned>() {
-        match document {
-            Ok(Pruned(value)) => whole.push(value),
+    let mut reader = serde_json::Deserializer::from_str(text.trim_start_matches(MARK));
+    while reader.end().is_err() {
+        match Seed(&budget).deserialize(&mut reader) {
+            Ok(document) => whole.push(document),
+            Err(_) if budget.is_spent() => return Err(ReadError::TooMuch),
             Err(error) if error.is_eof() => return Err(ReadError::Truncated { whole: whole.len() }),
             Err(error) => {
                 return Err(ReadError::NotJson { line: error.line(), column: error.column(), whole: whole.len() });
             }
         }
     }
-    let is_list = whole.len() > 1 || whole.iter().any(Value::is_array);
+    let is_list = whole.len() > 1 || whole.iter().any(|node| matches!(node, Node::List(_)));
     let flat = whole.into_iter().flat_map(|value| match value {
-        Value::Array(elements) => elements,
+        Node::List(elements) => elements,
         other => vec![other],
     });
     Ok(flat
@@ -114,97 +121,43 @@ fn documents(text: &str, file: &str) -> Result<Vec<(String, Value)>, ReadError> 
         .collect())
 }
 
-/// Python writes numbers that JSON does not have. `Infinity` is kept as the word `inf`, which is what others write for it; `NaN` says nothing.
-fn without_python_numbers(text: &str) -> Cow<'_, str> {
-    const WORDS: [(&str, &str); 3] = [("-Infinity", "null"), ("Infinity", "\"inf\""), ("NaN", "null")];
-    if !WORDS.iter().any(|(word, _)| text.contains(word)) {
-        return Cow::Borrowed(text);
+/// Python writes numbers that JSON does not have. `Infinity` becomes the word `inf`, which is what others write for it; the others become an empty text, which says
+/// nothing. Each is written over in its own place, so that a large text is not copied.
+fn without_python_numbers(text: Cow<'_, str>) -> Cow<'_, str> {
+    const WORDS: [(&[u8], &[u8]); 3] =
+        [(b"-Infinity", b"\"\"       "), (b"Infinity", b"\"inf\"   "), (b"NaN", b"\"\" ")];
+    if !["Infinity", "NaN"].iter().any(|word| text.contains(word)) {
+        return text;
     }
-    let mut clean = String::with_capacity(text.len());
+    let mut bytes = text.into_owned().into_bytes();
+    let mut at = 0;
     let mut quoted = false;
-    let mut rest = text;
-    while let Some(character) = rest.chars().next() {
-        let word = if quoted { None } else { WORDS.iter().find(|(word, _)| rest.starts_with(word)) };
-        if let Some((word, instead)) = word {
-            clean.push_str(instead);
-            rest = &rest[word.len()..];
-            continue;
-        }
-        let mut taken = character.len_utf8();
-        if character == '"' {
-            quoted = !quoted;
-        } else if quoted && character == '\\' {
-            taken += rest[taken..].chars().next().map_or(0, char::len_utf8);
-        }
-        let (copied, remaining) = rest.split_at(taken);
-        clean.push_str(copied);
-        rest = remaining;
-    }
-    Cow::Owned(clean)
-}
-
-/// A JSON value without the fields that are never read.
-struct Pruned(Value);
-
-impl<'de> Deserialize<'de> for Pruned {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(PrunedVisitor).map(Self)
-    }
-}
-
-struct PrunedVisitor;
-
-impl<'de> Visitor<'de> for PrunedVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
-        while let Some(Pruned(element)) = elements.next_element()? {
-            list.push(element);
-        }
-        Ok(Value::Array(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some(name) = fields.next_key::<String>()? {
-            if NEVER_READ.contains(&name.as_str()) {
-                fields.next_value::<IgnoredAny>()?;
-            } else {
-                let Pruned(value) = fields.next_value()?;
-                object.insert(name, value);
+    while let Some(step) = bytes.get(at..).and_then(|rest| {
+        rest.iter().position(|byte| {
+            if quoted { matches!(byte, b'"' | b'\\') } else { matches!(byte, b'"' | b'-' | b'I' | b'N') }
+        })
+    }) {
+        at += step;
+        match bytes.get(at) {
+            Some(b'"') => {
+                quoted = !quoted;
+                at += 1;
+            }
+            // What is escaped may be a quotation mark.
+            Some(b'\\') => at += 2,
+            _ => {
+                let word = WORDS.iter().find(|(word, _)| bytes.get(at..).is_some_and(|rest| rest.starts_with(word)));
+                if let Some((word, instead)) = word
+                    && let Some(place) = bytes.get_mut(at..at + word.len())
+                {
+                    place.copy_from_slice(instead);
+                }
+                at += word.map_or(1, |(word, _)| word.len());
             }
         }
-        Ok(Value::Object(object))
     }
+    // Only ASCII was written over ASCII.
+    Cow::Owned(String::from_utf8(bytes).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -212,7 +165,12 @@ mod tests {
     use super::*;
 
     fn addresses(text: &str) -> Vec<String> {
-        Input::new(text.as_bytes(), "folder/run.json").unwrap().documents.into_iter().map(|(at, _)| at).collect()
+        Input::new(Cow::Borrowed(text.as_bytes()), "folder/run.json")
+            .unwrap()
+            .documents
+            .into_iter()
+            .map(|(at, _)| at)
+            .collect()
     }
 
     #[test]
@@ -227,28 +185,34 @@ mod tests {
     #[test]
     fn numbers_of_python_are_read_and_words_are_not_touched() {
         let text = r#"{"a": Infinity, "b": [-Infinity, NaN], "c": "Infinity \" NaN", "d": "\\"}"#;
-        let input = Input::new(text.as_bytes(), "x").unwrap();
-        let object = input.first().unwrap();
-        assert_eq!(object["a"], "inf");
-        assert_eq!(object["b"], serde_json::json!([null, null]));
-        assert_eq!(object["c"], "Infinity \" NaN");
-        assert_eq!(object["d"], "\\");
+        for bytes in [Cow::Borrowed(text.as_bytes()), Cow::Owned(text.as_bytes().to_vec())] {
+            let input = Input::new(bytes, "x").unwrap();
+            let object = input.first().unwrap();
+            let of = |name: &str| object.get(name).unwrap().clone();
+            assert_eq!(of("a"), Node::from("inf"));
+            assert_eq!(of("b"), Node::List(vec![Node::from(""), Node::from("")]));
+            assert_eq!(of("c"), Node::from("Infinity \" NaN"));
+            assert_eq!(of("d"), Node::from("\\"));
+        }
     }
 
     #[test]
     fn what_is_nobodys_business_is_never_in_memory() {
         let text = r#"{"a": {"env": ["TOKEN=secret"], "hostname": "secret"}, "generated_texts": ["secret"]}"#;
-        let input = Input::new(text.as_bytes(), "x").unwrap();
+        let input = Input::new(Cow::Borrowed(text.as_bytes()), "x").unwrap();
         assert!(!format!("{:?}", input.documents).contains("secret"));
     }
 
     #[test]
     fn faults_are_told_apart() {
-        let error = |bytes: &[u8]| Input::new(bytes, "x").err().unwrap();
+        let error = |bytes: &[u8]| Input::new(Cow::Borrowed(bytes), "x").err().unwrap();
         assert!(matches!(error(b" \n"), ReadError::Empty));
         assert!(matches!(error(b"ab\xff"), ReadError::NotText { at: 2 }));
         assert!(matches!(error(b"{}\n{\"a\": 1"), ReadError::Truncated { whole: 1 }));
         assert!(matches!(error(b"{]"), ReadError::NotJson { line: 1, column: 2, whole: 0 }));
+        // Texts of 4 bytes in the file that are many times as large in memory.
+        let many = format!("[{}{{}}]", "[0],".repeat(MOST / 32));
+        assert!(matches!(error(many.as_bytes()), ReadError::TooMuch));
         let deep = "[".repeat(100_000);
         assert!(matches!(error(deep.as_bytes()), ReadError::NotJson { .. }));
     }

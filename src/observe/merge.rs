@@ -45,6 +45,7 @@ facts! {
     Format: |one, other| one.given.eq_ignore_ascii_case(&other.given) || (one.dtype.is_some() && one.dtype == other.dtype),
         |format| format.given.clone();
     u64: |one, other| one == other, ToString::to_string;
+    bool: |one, other| one == other, ToString::to_string;
     f64: |one, other| apart(*one, *other) < 0.01, ToString::to_string;
     Bytes: |one, other| apart(one.get(), other.get()) < 0.01, ToString::to_string;
     super::document::Arrivals: |one, other| one == other, |arrivals| format!("{arrivals:?}").to_lowercase();
@@ -123,6 +124,13 @@ fn add(merged: &mut Observation, other: &Observation, found: &mut Vec<Contradict
             pp,
             ep,
             dp,
+            draft_length,
+            threads,
+            mapped,
+            device_layers,
+            host_expert_layers,
+            host_weights,
+            host_kv,
         }
     );
     for (&quantity, measured) in other.metrics.iter().filter(|(_, measured)| measured.derived.is_none()) {

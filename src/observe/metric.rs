@@ -17,6 +17,9 @@ pub enum MetricUnit {
     /// Requests per second.
     #[serde(rename = "1/s")]
     PerSecond,
+    /// Hertz.
+    #[serde(rename = "Hz")]
+    Hertz,
     /// A count or a share, which has no unit.
     #[serde(rename = "1")]
     One,
@@ -30,6 +33,7 @@ impl MetricUnit {
             Self::Second => "s",
             Self::TokensPerSecond => "token/s",
             Self::PerSecond => "1/s",
+            Self::Hertz => "Hz",
             Self::One => "",
         }
     }
@@ -93,6 +97,12 @@ quantities! {
     AcceptanceRate = "acceptance_rate", One;
     /// Share of prompt tokens that were found in a cache instead of being processed.
     CacheHitRate = "cache_hit_rate", One;
+    /// Clock of the device's cores.
+    Clock = "clock", Hertz;
+    /// Share of the run in which the limit of power held the clock down, of the device that it held down the longest.
+    PowerThrottled = "power_throttled", One;
+    /// The same of heat.
+    HeatThrottled = "heat_throttled", One;
 }
 
 impl fmt::Display for Quantity {
@@ -155,6 +165,9 @@ pub struct Distribution {
     /// The largest value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<f64>,
+    /// The first of repeated measurements, where their order is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<f64>,
     /// How many values there are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
@@ -210,9 +223,11 @@ impl Distribution {
 
     /// What can be said of samples. A percentile is only given when enough of them lie beyond it to mean something.
     #[must_use]
-    pub fn of_samples(samples: &[f64]) -> Self {
-        let mut sorted: Vec<f64> = samples.iter().copied().filter(|value| value.is_finite()).collect();
-        sorted.sort_by(f64::total_cmp);
+    pub fn of_samples(samples: Vec<f64>) -> Self {
+        let mut sorted = samples;
+        sorted.retain(|value| value.is_finite());
+        let first = sorted.first().copied();
+        sorted.sort_unstable_by(f64::total_cmp);
         let count = sorted.len();
         let (Some(&min), Some(&max)) = (sorted.first(), sorted.last()) else { return Self::default() };
         let mean = sorted.iter().sum::<f64>() / count as f64;
@@ -233,6 +248,7 @@ impl Distribution {
             std: (count > 1).then(|| variance.sqrt()),
             min: Some(min),
             max: Some(max),
+            first,
             count: Some(count as u64),
         }
     }
@@ -243,6 +259,7 @@ impl Distribution {
             let place = self.place(stat);
             *place = place.or(other.get(stat));
         }
+        self.first = self.first.or(other.first);
         self.count = self.count.or(other.count);
     }
 }
@@ -291,15 +308,15 @@ mod tests {
     #[test]
     fn few_samples_have_no_percentiles() {
         let samples: Vec<f64> = (1..=5).map(f64::from).collect();
-        let few = Distribution::of_samples(&samples);
+        let few = Distribution::of_samples(samples);
         assert_eq!((few.mean, few.median, few.p90, few.p99), (Some(3.0), Some(3.0), None, None));
-        assert_eq!(few.std, Some(2.0_f64.sqrt()));
+        assert_eq!((few.std, few.first), (Some(2.0_f64.sqrt()), Some(1.0)));
         let many: Vec<f64> = (0..=100).map(f64::from).collect();
-        let many = Distribution::of_samples(&many);
+        let many = Distribution::of_samples(many);
         assert_eq!((many.p90, many.p99), (Some(90.0), Some(99.0)));
-        assert!(Distribution::of_samples(&[]).is_empty());
-        assert!(Distribution::of_samples(&[f64::NAN]).is_empty());
-        assert_eq!(Distribution::of_samples(&[2.0]).std, None);
+        assert!(Distribution::of_samples(Vec::new()).is_empty());
+        assert!(Distribution::of_samples(vec![f64::NAN]).is_empty());
+        assert_eq!(Distribution::of_samples(vec![2.0]).std, None);
     }
 
     #[test]

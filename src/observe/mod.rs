@@ -22,6 +22,7 @@ mod input;
 mod lacks;
 mod merge;
 mod metric;
+mod node;
 mod object;
 mod part;
 mod read;
@@ -38,6 +39,8 @@ pub use import::{IMPORTERS, Importer};
 pub use lacks::Lack;
 pub use merge::{Merged, cases, merge};
 pub use metric::{Distribution, Measured, MetricUnit, Quantity, Stat};
-pub use part::{Collective, CollectivePoint, CollectiveTiming, Copy, Direction, End, Kernel, Operation};
+pub use part::{
+    Collective, CollectivePoint, CollectiveTiming, Copy, Direction, End, Kernel, KernelOperations, Operation,
+};
 pub use read::{from_bytes, from_reader, sniff};
 pub use typed::{Typed, TypedError};

@@ -1,9 +1,8 @@
 //! A JSON object and its address: fields are asked for by name, and a fault says where it is and what was expected.
 
-use serde_json::{Map, Value};
-
 use super::error::{MAX_NUMBER, ReadError};
 use super::metric::{Distribution, Measured, Quantity, Stat};
+use super::node::{Fields, Node};
 use super::text;
 
 /// Counts beyond this are exact in no double.
@@ -12,13 +11,13 @@ const MAX_COUNT: f64 = 9_007_199_254_740_992.0;
 /// An object of a file.
 #[derive(Clone, Debug)]
 pub(super) struct Object<'a> {
-    map: &'a Map<String, Value>,
+    fields: &'a Fields,
     at: String,
 }
 
 impl<'a> Object<'a> {
-    pub(super) const fn new(map: &'a Map<String, Value>, at: String) -> Self {
-        Self { map, at }
+    pub(super) const fn new(fields: &'a Fields, at: String) -> Self {
+        Self { fields, at }
     }
 
     /// Its address.
@@ -32,12 +31,12 @@ impl<'a> Object<'a> {
     }
 
     /// A field as it is; none when it is absent or null.
-    fn value(&self, field: &str) -> Option<&'a Value> {
-        self.map.get(field).filter(|value| !value.is_null())
+    fn value(&self, field: &str) -> Option<&'a Node> {
+        self.fields.get(field).filter(|value| **value != Node::Null)
     }
 
     fn fault(&self, field: &str, expected: &str) -> ReadError {
-        let found = self.map.get(field).map_or("there is none", kind);
+        let found = self.fields.get(field).map_or("there is none", kind);
         ReadError::at(self.place(field), format!("expected {expected}; {found}"))
     }
 
@@ -88,9 +87,9 @@ impl<'a> Object<'a> {
     /// A flag, which some versions write as a number.
     pub(super) fn flag(&self, field: &str) -> bool {
         match self.value(field) {
-            Some(Value::Bool(flag)) => *flag,
-            Some(Value::Number(number)) => number.as_f64() != Some(0.0),
-            Some(Value::String(word)) => word == "1" || word.eq_ignore_ascii_case("true"),
+            Some(Node::Bool(flag)) => *flag,
+            Some(Node::Number(number)) => number.as_f64() != Some(0.0),
+            Some(Node::Text(word)) => word == "1" || word.eq_ignore_ascii_case("true"),
             _ => false,
         }
     }
@@ -107,14 +106,14 @@ impl<'a> Object<'a> {
 
     /// A word as it is, to look at and not to keep.
     pub(super) fn raw(&self, field: &str) -> Option<&'a str> {
-        self.value(field).and_then(Value::as_str)
+        self.value(field).and_then(Node::as_str)
     }
 
     /// An object within.
     pub(super) fn object(&self, field: &str) -> Result<Option<Object<'a>>, ReadError> {
         match self.value(field) {
             None => Ok(None),
-            Some(Value::Object(map)) => Ok(Some(Object::new(map, self.place(field)))),
+            Some(Node::Object(fields)) => Ok(Some(Object::new(fields, self.place(field)))),
             Some(_) => Err(self.fault(field, "an object")),
         }
     }
@@ -124,21 +123,28 @@ impl<'a> Object<'a> {
         self.object(field)?.ok_or_else(|| self.fault(field, "an object"))
     }
 
+    /// The objects among its fields, whatever those are called. Their addresses are counted, because such names may be those of hosts.
+    pub(super) fn entries(&self) -> impl Iterator<Item = Object<'a>> + use<'a> {
+        let at = self.at.clone();
+        let objects = self.fields.objects().enumerate();
+        objects.map(move |(index, map)| Object::new(map, format!("{at}[{index}]")))
+    }
+
     /// A list; empty when there is none.
-    pub(super) fn list(&self, field: &str) -> Result<&'a [Value], ReadError> {
+    pub(super) fn list(&self, field: &str) -> Result<&'a [Node], ReadError> {
         match self.value(field) {
             None => Ok(&[]),
-            Some(Value::Array(list)) => Ok(list),
+            Some(Node::List(list)) => Ok(list),
             Some(_) => Err(self.fault(field, "a list")),
         }
     }
 
     /// A list of objects; empty when there is none.
     pub(super) fn objects(&self, field: &str) -> Result<Vec<Object<'a>>, ReadError> {
-        let element = |(index, value): (usize, &'a Value)| {
+        let element = |(index, value): (usize, &'a Node)| {
             let at = format!("{}[{index}]", self.place(field));
             match value {
-                Value::Object(map) => Ok(Object::new(map, at)),
+                Node::Object(fields) => Ok(Object::new(fields, at)),
                 other => Err(ReadError::at(at, format!("expected an object; {}", kind(other)))),
             }
         };
@@ -147,21 +153,22 @@ impl<'a> Object<'a> {
 
     /// The positive numbers of a list, also of lists within: requests that failed stand there with 0.
     pub(super) fn samples(&self, field: &str, factor: f64) -> Vec<f64> {
-        fn gather(value: &Value, factor: f64, samples: &mut Vec<f64>) {
-            match value {
-                Value::Array(list) => list.iter().for_each(|value| gather(value, factor, samples)),
-                Value::Number(number) => samples.extend(
-                    number
-                        .as_f64()
-                        .filter(|&number| number > 0.0 && number <= MAX_NUMBER)
-                        .map(|number| number * factor),
-                ),
+        fn gather(node: &Node, factor: f64, samples: &mut Vec<f64>) {
+            let measured = |number: &f64| *number > 0.0 && *number <= MAX_NUMBER;
+            match node {
+                Node::Numbers(numbers) => {
+                    samples.extend(numbers.iter().filter(|number| measured(number)).map(|number| number * factor));
+                }
+                Node::Number(number) => {
+                    samples.extend(number.as_f64().filter(measured).map(|number| number * factor));
+                }
+                Node::List(list) => list.iter().for_each(|node| gather(node, factor, samples)),
                 _ => {}
             }
         }
         let mut samples = Vec::new();
-        if let Some(value) = self.value(field) {
-            gather(value, factor, &mut samples);
+        if let Some(node) = self.value(field) {
+            gather(node, factor, &mut samples);
         }
         samples
     }
@@ -212,23 +219,23 @@ impl<'a> Object<'a> {
 }
 
 /// What a value is, without saying what is in it.
-fn kind(value: &Value) -> &'static str {
+fn kind(value: &Node) -> &'static str {
     match value {
-        Value::Null => "it is null",
-        Value::Bool(_) => "it is true or false",
-        Value::Number(_) => "it is a number",
-        Value::String(_) => "it is text",
-        Value::Array(_) => "it is a list",
-        Value::Object(_) => "it is an object",
+        Node::Null => "it is null",
+        Node::Bool(_) => "it is true or false",
+        Node::Number(_) => "it is a number",
+        Node::Text(_) => "it is text",
+        Node::List(_) | Node::Numbers(_) => "it is a list",
+        Node::Object(_) => "it is an object",
     }
 }
 
 /// A number, also when it is written as text, as in CSV. Text without any is not a number that could be used.
-fn number_of(value: &Value) -> Option<f64> {
+fn number_of(value: &Node) -> Option<f64> {
     match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(word) if word.trim().is_empty() => Some(f64::NAN),
-        Value::String(word) => word.trim().parse().ok(),
+        Node::Number(number) => number.as_f64(),
+        Node::Text(word) if word.trim().is_empty() => Some(f64::NAN),
+        Node::Text(word) => word.trim().parse().ok(),
         _ => None,
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::document::Format;
 use super::metric::Distribution;
+use crate::dtype::DType;
 use crate::units::{Bytes, BytesPerSecond, Seconds, Unit};
 
 /// One kernel as a profiler saw it, over all of its launches with one grid.
@@ -26,14 +27,36 @@ pub struct Kernel {
     /// Bytes that a launch writes to the device's memory.
     #[serde(default, skip_serializing_if = "Distribution::is_empty")]
     pub memory_written: Distribution,
+    /// Bytes that a launch reads or writes, where the file does not tell them apart.
+    #[serde(default, skip_serializing_if = "Distribution::is_empty")]
+    pub memory_moved: Distribution,
     /// Bytes that pass the last-level cache in a launch.
     #[serde(default, skip_serializing_if = "Distribution::is_empty")]
     pub cache_moved: Distribution,
+    /// Operations of a launch, by what they are multiplied and summed in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<KernelOperations>,
+    /// Clock of the multiprocessors, in Hz.
+    #[serde(default, skip_serializing_if = "Distribution::is_empty")]
+    pub clock: Distribution,
     /// Share of the peak that the multiprocessors reach, 0 to 1.
     #[serde(default, skip_serializing_if = "Distribution::is_empty")]
     pub compute_share: Distribution,
     /// Where its first launch stands.
     pub at: String,
+}
+
+/// Operations of a kernel in one format. A multiply-add counts as two.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct KernelOperations {
+    /// Whether tensor cores did them, and not the vector units.
+    pub tensor: bool,
+    /// Format of the factors.
+    pub input: DType,
+    /// Format of the sums.
+    pub accumulate: DType,
+    /// Operations of a launch.
+    pub count: Distribution,
 }
 
 /// A collective operation.

@@ -1,5 +1,6 @@
 //! Reading a file of any kind: which kind it is, and what it says.
 
+use std::borrow::Cow;
 use std::io::Read;
 
 use super::document::Observation;
@@ -14,7 +15,7 @@ use super::input::Input;
 pub fn from_reader(reader: impl Read, name: &str) -> Result<Vec<Observation>, ReadError> {
     let mut bytes = Vec::new();
     reader.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    from_bytes(&bytes, name)
+    from_input(&Input::new(Cow::Owned(bytes), name)?)
 }
 
 /// Reads a result file of any kind that is known, which its content tells. There is an observation for each measurement in it, and at least one.
@@ -22,9 +23,12 @@ pub fn from_reader(reader: impl Read, name: &str) -> Result<Vec<Observation>, Re
 /// # Errors
 /// When it is of no such kind, or something in it is missing or not what it should be. The error says where, and quotes no text of the file.
 pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Vec<Observation>, ReadError> {
-    let input = Input::new(bytes, name)?;
-    let importer = IMPORTERS.iter().find(|importer| (importer.sniff)(&input)).ok_or(ReadError::Unknown)?;
-    let mut observations = (importer.read)(&input)?;
+    from_input(&Input::new(Cow::Borrowed(bytes), name)?)
+}
+
+fn from_input(input: &Input<'_>) -> Result<Vec<Observation>, ReadError> {
+    let importer = IMPORTERS.iter().find(|importer| (importer.sniff)(input)).ok_or(ReadError::Unknown)?;
+    let mut observations = (importer.read)(input)?;
     for observation in &mut observations {
         observation.derive();
     }
@@ -40,7 +44,7 @@ pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Vec<Observation>, ReadErro
 /// # Errors
 /// When it is no text, or begins as JSON and is not.
 pub fn sniff(bytes: &[u8]) -> Result<Vec<&'static Importer>, ReadError> {
-    let input = Input::new(bytes, "")?;
+    let input = Input::new(Cow::Borrowed(bytes), "")?;
     Ok(IMPORTERS.iter().filter(|importer| (importer.sniff)(&input)).collect())
 }
 

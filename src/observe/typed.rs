@@ -53,6 +53,18 @@ pub struct Typed {
     pub ep: Option<u64>,
     /// Copies of the model.
     pub dp: Option<u64>,
+    /// Tokens that a draft proposed for each step.
+    pub draft_length: Option<u64>,
+    /// Share of drafted tokens that were accepted.
+    pub acceptance: Option<f64>,
+    /// Share of prompt tokens that came from a cache.
+    pub cached_prompts: Option<f64>,
+    /// Threads that computed on the host.
+    pub threads: Option<u64>,
+    /// Share of the weights outside of the device's memory.
+    pub host_weights: Option<f64>,
+    /// Share of the cache outside of the device's memory.
+    pub host_kv: Option<f64>,
 }
 
 /// Why typed numbers are no observation.
@@ -116,6 +128,10 @@ impl Typed {
             pp: self.pp.or(load.pp),
             ep: self.ep.or(load.ep),
             dp: self.dp.or(load.dp),
+            draft_length: tokens(self.draft_length).or(load.draft_length),
+            threads: self.threads.or(load.threads),
+            host_weights: self.host_weights.or(load.host_weights),
+            host_kv: self.host_kv.or(load.host_kv),
             ..load
         };
         for (quantity, time) in
@@ -123,6 +139,13 @@ impl Typed {
         {
             if let Some(time) = time {
                 state(&mut run, quantity, time.get());
+            }
+        }
+        for (quantity, share) in
+            [(Quantity::AcceptanceRate, self.acceptance), (Quantity::CacheHitRate, self.cached_prompts)]
+        {
+            if let Some(share) = share {
+                state(&mut run, quantity, share);
             }
         }
         if let Some(throughput) = self.throughput {
@@ -144,6 +167,17 @@ impl Typed {
         if let Some(value) = self.throughput.filter(|&rate| !(rate > 0.0 && rate <= MOST)) {
             return Err(TypedError::Number { flag: "--throughput", value, expected: "tokens per second, above 0" });
         }
+        let shares = [
+            ("--acceptance", self.acceptance),
+            ("--cached-prompts", self.cached_prompts),
+            ("--offload weights", self.host_weights),
+            ("--offload kv", self.host_kv),
+        ];
+        for (flag, value) in shares.into_iter().filter_map(|(flag, share)| Some((flag, share?))) {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(TypedError::Number { flag, value, expected: "a share from 0 to 1" });
+            }
+        }
         let counts = [
             ("--batch", self.batch),
             ("--concurrency", self.concurrency),
@@ -153,6 +187,8 @@ impl Typed {
             ("--pp", self.pp),
             ("--ep", self.ep),
             ("--dp", self.dp),
+            ("--draft-length", self.draft_length),
+            ("--threads", self.threads),
             // An empty cache is a depth too.
             ("--depth", self.depth.filter(|&depth| depth > 0)),
         ];
@@ -215,6 +251,14 @@ mod tests {
     }
 
     #[test]
+    fn a_step_with_a_draft_yields_what_was_accepted_and_one_more() {
+        let drafted = Typed { draft_length: Some(4), acceptance: Some(0.5), ..qwen() };
+        assert!(apart(typical(&drafted, Quantity::AcceptanceLength), 3.0) < 1e-12);
+        let one = Typed { draft_length: None, acceptance: Some(0.5), ..qwen() };
+        assert_eq!(one.observation().unwrap().0.typical(Quantity::AcceptanceLength), None);
+    }
+
+    #[test]
     fn a_throughput_is_recognised_by_the_other_numbers() {
         for (throughput, expected) in
             [(852.4, Quantity::DecodeRate), (807.4, Quantity::OutputRate), (1615.0, Quantity::TotalRate)]
@@ -268,6 +312,9 @@ mod tests {
         assert!(error(Typed { batch: Some(0), ..qwen() }).contains("`--batch` is 0"));
         assert!(error(Typed { prompt: Some(u64::MAX), ..qwen() }).contains("`--prompt` is 18446744073709552000"));
         assert!(error(Typed { throughput: Some(1e18), ..qwen() }).contains("`--throughput`"));
+        assert!(error(Typed { acceptance: Some(60.0), ..qwen() }).contains("`--acceptance` is 60; expected a share"));
+        assert!(error(Typed { cached_prompts: Some(f64::NAN), ..qwen() }).contains("`--cached-prompts` is NaN"));
+        assert!(error(Typed { draft_length: Some(u64::MAX), ..qwen() }).contains("`--draft-length`"));
         assert_eq!(Typed { batch: Some(1), ..Typed::default() }.observation(), Err(TypedError::Nothing));
     }
 }

@@ -1,9 +1,10 @@
 //! What can be measured: one block each. Help pages, plans and patterns all come from this table.
 
 use crate::dtype::DType;
+use crate::facts::DeviceKind;
 use crate::profile::Effort;
 use crate::resource::{
-    Access, ComputeUnit, Direction, Key, MemoryLevel, Overhead, Phase, Resource, RowwiseOp, Scope, StreamOp,
+    Access, ComputeUnit, Direction, Key, MemoryLevel, Overhead, Phase, Resource, RowwiseOp, Scope, Stores, StreamOp,
 };
 
 /// Something that can be measured.
@@ -131,6 +132,19 @@ impl Probe {
         }
     }
 
+    /// Whether it means something on a kind of device: processors have stores past the caches and a copy within their memory, GPUs a link to the
+    /// host.
+    #[must_use]
+    pub const fn suits(&self, kind: DeviceKind) -> bool {
+        match self.family {
+            Family::Stream(Access { stores: Stores::NonTemporal, .. }) | Family::HostCopy(Direction::Memcpy) => {
+                !kind.is_gpu_like()
+            }
+            Family::HostCopy(_) | Family::Gemm { input: DType::F16, .. } => kind.is_gpu_like(),
+            _ => true,
+        }
+    }
+
     /// Whether it measures an operator rather than a roof.
     #[must_use]
     pub const fn is_operator(&self) -> bool {
@@ -225,13 +239,14 @@ pub static PROBES: &[Probe] = &[
         device: PerEffort::ALWAYS,
         core: PerEffort::NOTHING,
         explain: "Time to hand an empty job to every lane and see it done, with the workers waiting for it. The least that an operator \
-                  can take when an engine keeps its threads spinning.",
+                  can take when an engine keeps its threads spinning. On a GPU: an empty dispatch that follows another one of the same submission.",
     },
     Probe {
         family: Family::Empty(Overhead::Wake),
         device: PerEffort::ALWAYS,
         core: PerEffort::NOTHING,
-        explain: "The same after the workers went to sleep: what an engine pays per operator when its threads sleep between them.",
+        explain: "The same after the workers went to sleep: what an engine pays per operator when its threads sleep between them. \
+                  On a GPU: a submission by itself, until the host knows that it is done.",
     },
     multiply_add(
         ComputeUnit::Vector,
@@ -359,6 +374,13 @@ pub static PROBES: &[Probe] = &[
         "Matrix products of bf16 summed in f32, by dot products or widened to f32, whichever is faster. What prefill of an unquantised model          reaches.",
     ),
     gemm(
+        DType::F16,
+        DType::F32,
+        SHAPES,
+        PerEffort::NOTHING,
+        "Matrix products of f16 summed in f32: what prefill of an unquantised model reaches where there is no bf16.",
+    ),
+    gemm(
         DType::Int8,
         DType::Int32,
         SHAPES,
@@ -433,6 +455,18 @@ pub static PROBES: &[Probe] = &[
         device: PerEffort::new(Grid::Far, Grid::Coarse, Grid::Coarse),
         core: PerEffort::new(Grid::Nothing, Grid::Far, Grid::Coarse),
         explain: "Bytes per second that the platform's own memcpy moves: the host link of a device that is the host.",
+    },
+    Probe {
+        family: Family::HostCopy(Direction::H2d),
+        device: PerEffort::new(Grid::Far, Grid::Coarse, Grid::Coarse),
+        core: PerEffort::NOTHING,
+        explain: "Bytes per second from the host's memory into the device's: what loading weights, and fetching what was offloaded, can reach.",
+    },
+    Probe {
+        family: Family::HostCopy(Direction::D2h),
+        device: PerEffort::new(Grid::Far, Grid::Coarse, Grid::Coarse),
+        core: PerEffort::NOTHING,
+        explain: "Bytes per second from the device's memory into the host's: what offloading a cache can reach.",
     },
 ];
 

@@ -344,15 +344,15 @@ fn steady(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::Backend;
     use crate::backend::mock::{BEHAVIOURS, Behaviour, MockBackend};
+    use crate::backend::{Backend, InPlace};
     use crate::profile::Effort;
     use crate::resource::{Access, StreamOp};
     use crate::workload::{Kind, Workload};
 
     fn measured(behaviour: Behaviour, settings: &Settings) -> Measurement {
         let index = BEHAVIOURS.iter().position(|(other, _)| *other == behaviour).unwrap();
-        let mut device = MockBackend.open(index).unwrap();
+        let mut device = MockBackend.open(index, &InPlace).unwrap();
         let now = device.stopwatch();
         let kind = Kind::Stream { access: Access::plain(StreamOp::Read), elements: 1 << 20, parts: 1 };
         let workload = Workload { kind, lanes: 4 };
@@ -437,7 +437,7 @@ mod tests {
 
     #[test]
     fn an_interrupt_ends_sampling_at_once() {
-        let mut device = MockBackend.open(0).unwrap();
+        let mut device = MockBackend.open(0, &InPlace).unwrap();
         let now = device.stopwatch();
         let kind = Kind::Stream { access: Access::plain(StreamOp::Read), elements: 1 << 20, parts: 1 };
         let mut kernel = device.prepare(&Workload { kind, lanes: 4 }).unwrap();

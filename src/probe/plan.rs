@@ -3,14 +3,14 @@
 use super::catalogue::{Family, Grid, PROBES, Probe};
 use super::effort::Settings;
 use super::select::Selection;
-use super::shapes;
+use super::shapes::{self, Speed};
 use crate::backend::Device;
 use crate::dtype::DType;
-use crate::facts::Identity;
+use crate::facts::DeviceKind;
 use crate::profile::Effort;
 use crate::resource::{Key, MemoryLevel, Overhead, Phase, Scope};
 use crate::units::Seconds;
-use crate::workload::{Kind, ROW, STREAM_GRANULE, Shape, Workload, cache_bytes, matrix_row_bytes};
+use crate::workload::{GPU_STREAM_GRANULE, Kind, ROW, STREAM_GRANULE, Shape, Workload, cache_bytes, matrix_row_bytes};
 
 /// What the user asked for.
 #[derive(Clone, Debug)]
@@ -87,17 +87,27 @@ impl Plan {
 
 /// Smallest working set per lane: five eighths of a power of two, so that no point falls on the edge of a cache.
 const FIRST_WORKING_SET: u64 = 10 << 10;
+/// The same on a GPU, which needs more to be busy at all.
+const FIRST_OF_GPU: u64 = 640 << 10;
 /// Smallest cycle of a pointer chase.
 const FIRST_CHASE: u64 = 16 << 10;
 /// Main memory is only believed beyond this many times the last-level cache…
 const CACHES: u64 = 8;
 /// …and this many bytes.
 const LEAST_FAR: u64 = 512 << 20;
+/// The same on a GPU that does not tell its caches: 8 times the largest there are, but for those of AMD's largest.
+const FAR_OF_GPU: u64 = 1 << 30;
+/// …and where a processor stands in for a GPU: its numbers mean nothing, and shall not take long.
+const FAR_OF_SOFTWARE: u64 = 8 << 20;
 /// Bytes per lane that one iteration of a streaming kernel passes over, in large working sets.
 const PART: u64 = 2 << 20;
 /// Smallest matrix of a matrix–vector product, and smallest working set of a row-wise operator, per lane.
 const FIRST_MATRIX: u64 = 96 << 10;
 const FIRST_ROWS: u64 = 80 << 10;
+/// The same on a GPU: smaller ones are launched rather than computed.
+const FIRST_OPERAND_OF_GPU: u64 = 4 << 20;
+/// Heads of keys and values of one layer: a prompt's attention on a GPU takes them together.
+const HEADS_OF_LAYER: u64 = 8;
 /// Tokens up to which the weights of a matrix product come from memory.
 const FEW_TOKENS: u64 = 64;
 /// Dependent loads per iteration of a chase.
@@ -111,11 +121,15 @@ const OPS_RATE: f64 = 150e9;
 #[must_use]
 pub fn plan(device: &dyn Device, available_memory: Option<u64>, request: Request) -> Plan {
     let settings = Settings::of(request.effort);
-    let sizes = Sizes::of(device.identity(), available_memory);
+    let sizes = Sizes::of(device, available_memory);
     let mut steps = Vec::new();
     let mut left_out = Vec::new();
     for scope in [Scope::Device, Scope::Core] {
-        for probe in PROBES.iter().filter(|probe| probe.scopes().any(|other| other == scope)) {
+        if device.lanes(scope) == 0 {
+            continue;
+        }
+        let suits = |probe: &&Probe| probe.suits(sizes.kind) && probe.scopes().any(|other| other == scope);
+        for probe in PROBES.iter().filter(suits) {
             let keys = request.selection.keys(probe, scope);
             if keys.is_empty() {
                 continue;
@@ -156,6 +170,8 @@ fn reach(probe: &Probe, scope: Scope, keys: &[Key], request: &Request) -> Grid {
 
 /// Sizes that follow from the device.
 struct Sizes {
+    /// What kind of device it is.
+    kind: DeviceKind,
     /// The largest working set, in bytes.
     far: u64,
     /// What it should be.
@@ -163,14 +179,38 @@ struct Sizes {
 }
 
 impl Sizes {
-    fn of(identity: &Identity, available: Option<u64>) -> Self {
-        let wanted = (CACHES * identity.last_level_cache(identity.cores)).max(LEAST_FAR);
+    fn of(device: &dyn Device, available: Option<u64>) -> Self {
+        let identity = device.identity();
+        let least = match identity.kind {
+            DeviceKind::Software => FAR_OF_SOFTWARE,
+            DeviceKind::Gpu if identity.caches.is_empty() => FAR_OF_GPU,
+            _ => LEAST_FAR,
+        };
+        let wanted = (CACHES * identity.last_level_cache(identity.cores)).max(least);
         // Memory is kept between steps: a tenth for all lanes, one for a single lane and half of one for what lanes share make the quarter we allow
         // ourselves.
-        let of_total = if identity.memory > 0 { identity.memory / 10 } else { LEAST_FAR };
+        // Backends of GPUs keep nothing.
+        let share = if identity.kind.is_gpu_like() { 4 } else { 10 };
+        let of_total = if identity.memory > 0 { identity.memory / share } else { LEAST_FAR };
         let of_available = available.map_or(u64::MAX, |available| available / 5);
-        let far = wanted.min(of_total).min(of_available).max(1 << 20);
-        Self { far, wanted }
+        let of_array = device.largest_array().unwrap_or(u64::MAX);
+        let far = wanted.min(of_total).min(of_available).min(of_array).max(1 << 20);
+        Self { kind: identity.kind, far, wanted }
+    }
+
+    /// The first place of a curve, where a processor's begins at some bytes per lane.
+    const fn first(&self, of_processor: u64, lanes: u64, of_gpu: u64) -> u64 {
+        if self.kind.is_gpu_like() { of_gpu } else { of_processor * lanes }
+    }
+
+    /// Iterations that make a pass over some bytes of a lane, in pieces of some bytes. A GPU's dispatch costs too much to be that small.
+    fn parts(&self, bytes: u64, piece: u64) -> u64 {
+        if self.kind.is_gpu_like() { 1 } else { (bytes / piece).max(1) }
+    }
+
+    /// Elements that streaming kernels take at a time.
+    const fn stream_granule(&self) -> u64 {
+        if self.kind.is_gpu_like() { GPU_STREAM_GRANULE } else { STREAM_GRANULE }
     }
 }
 
@@ -178,19 +218,24 @@ fn workloads(family: Family, grid: Grid, lanes: u32, sizes: &Sizes, shapes: &[Sh
     let wide = u64::from(lanes);
     let kinds: Vec<Kind> = match family {
         _ if grid == Grid::Nothing => Vec::new(),
-        Family::Stream(access) => places(grid, FIRST_WORKING_SET * u64::from(lanes), sizes.far)
+        Family::Stream(access) => places(grid, sizes.first(FIRST_WORKING_SET, wide, FIRST_OF_GPU), sizes.far)
             .into_iter()
             .map(|bytes| {
-                let array = bytes / u64::from(lanes) / access.op.arrays() / 4;
-                let parts = (bytes / u64::from(lanes) / PART).max(1);
-                let granule = STREAM_GRANULE * parts;
+                let array = bytes / wide / access.op.arrays() / 4;
+                let parts = sizes.parts(bytes / wide, PART);
+                let granule = sizes.stream_granule() * parts;
                 Kind::Stream { access, elements: (array / granule).max(1) * granule, parts }
             })
             .collect(),
         Family::MultiplyAdd { unit, input, accumulate } => vec![Kind::MultiplyAdd { unit, input, accumulate }],
         Family::Gemm { input, accumulate } => {
+            let speed = match sizes.kind {
+                DeviceKind::Gpu => Speed::Gpu,
+                DeviceKind::Software => Speed::Software,
+                _ => Speed::Lanes(lanes),
+            };
             let chosen =
-                if shapes.is_empty() { shapes::of(grid, lanes, input != DType::F64) } else { in_order(shapes) };
+                if shapes.is_empty() { shapes::of(grid, speed, input != DType::F64) } else { in_order(shapes) };
             let kind = |shape: Shape, copies: u64| Kind::Gemm { input, accumulate, shape, copies };
             let bytes = |shape, copies| Workload { kind: kind(shape, copies), lanes }.footprint();
             let fits = |&shape: &Shape| bytes(shape, 1) <= sizes.far / 2;
@@ -198,15 +243,18 @@ fn workloads(family: Family, grid: Grid, lanes: u32, sizes: &Sizes, shapes: &[Sh
             let cold = |shape: Shape| if shape.m <= FEW_TOKENS { sizes.far / 2 / bytes(shape, 1) } else { 1 };
             chosen.into_iter().filter(fits).map(|shape| kind(shape, cold(shape).max(1))).collect()
         }
-        Family::Gemv { weights, activations } => places(grid, FIRST_MATRIX * wide, sizes.far)
-            .into_iter()
-            .map(|bytes| {
-                let per_lane = bytes / wide;
-                let parts = (per_lane / PART).max(1);
-                let rows = (per_lane / matrix_row_bytes(weights, ROW) / parts / 4).max(1) * 4 * parts;
-                Kind::Gemv { weights, activations, rows, columns: ROW, parts }
-            })
-            .collect(),
+        Family::Gemv { weights, activations } => {
+            places(grid, sizes.first(FIRST_MATRIX, wide, FIRST_OPERAND_OF_GPU), sizes.far)
+                .into_iter()
+                .map(|bytes| {
+                    let per_lane = bytes / wide;
+                    let parts = sizes.parts(per_lane, PART);
+                    let rows = (per_lane / matrix_row_bytes(weights, ROW) / parts / 4).max(1) * 4 * parts;
+                    Kind::Gemv { weights, activations, rows, columns: ROW, parts }
+                })
+                .collect()
+        }
+        Family::Attention { phase, kv } if sizes.kind.is_gpu_like() => return attention_of_gpu(phase, kv, grid, sizes),
         Family::Attention { phase, kv } => contexts(phase, grid)
             .iter()
             .filter(|&&context| {
@@ -221,12 +269,12 @@ fn workloads(family: Family, grid: Grid, lanes: u32, sizes: &Sizes, shapes: &[Sh
                 Kind::Attention { phase, kv, context, caches }
             })
             .collect(),
-        Family::Rowwise { op, dtype } => places(grid, FIRST_ROWS * wide, sizes.far)
+        Family::Rowwise { op, dtype } => places(grid, sizes.first(FIRST_ROWS, wide, FIRST_OPERAND_OF_GPU), sizes.far)
             .into_iter()
             .map(|bytes| {
                 let row = (ROW as f64 * dtype.bytes_per_element()) as u64 * op.arrays();
                 let (per_lane, of_part) = (bytes / wide / row, PART / row);
-                let parts = (per_lane / of_part.max(1)).max(1);
+                let parts = sizes.parts(per_lane, of_part.max(1));
                 Kind::Rowwise { op, dtype, rows: (per_lane / parts).max(1) * parts, parts }
             })
             .collect(),
@@ -246,6 +294,22 @@ fn workloads(family: Family, grid: Grid, lanes: u32, sizes: &Sizes, shapes: &[Sh
         Family::Empty(overhead) => vec![Kind::Empty { overhead }],
     };
     kinds.into_iter().map(|kind| Workload { kind, lanes }).collect()
+}
+
+/// A GPU attends with many heads at once: as many as make the far working set, or those of a layer for a prompt.
+fn attention_of_gpu(phase: Phase, kv: DType, grid: Grid, sizes: &Sizes) -> Vec<Workload> {
+    let workload = |&context: &u64| {
+        let most = match phase {
+            Phase::Decode => sizes.far / cache_bytes(kv, context),
+            Phase::Prefill if sizes.kind == DeviceKind::Software => 1,
+            Phase::Prefill => HEADS_OF_LAYER,
+        };
+        let kind = Kind::Attention { phase, kv, context, caches: 1 };
+        let bytes = Workload { kind, lanes: 1 }.bytes_per_lane();
+        let lanes = most.min(sizes.far / bytes);
+        (lanes > 0).then_some(Workload { kind, lanes: lanes.min(u64::from(u16::MAX)) as u32 })
+    };
+    contexts(phase, grid).iter().filter_map(workload).collect()
 }
 
 fn in_order(shapes: &[Shape]) -> Vec<Shape> {
@@ -337,8 +401,11 @@ fn second_visits(step: &Step, settings: &Settings) -> Seconds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::Backend;
     use crate::backend::mock::MockBackend;
+    use crate::backend::{Backend, InPlace};
+    use crate::backend::{BackendError, Kernel, Stopwatch};
+    use crate::facts::{ClockReading, Conditions, Identity, Observed, Timer, TimerSource};
+    use crate::resource::{Access, Direction};
 
     fn request(patterns: &[&str], effort: Effort) -> Request {
         let patterns: Vec<String> = patterns.iter().map(ToString::to_string).collect();
@@ -352,7 +419,7 @@ mod tests {
     }
 
     fn plan_for(patterns: &[&str], effort: Effort) -> Plan {
-        let device = MockBackend.open(0).unwrap();
+        let device = MockBackend.open(0, &InPlace).unwrap();
         plan(device.as_ref(), None, request(patterns, effort))
     }
 
@@ -393,9 +460,85 @@ mod tests {
         assert!(plan_for(&[], Effort::Quick).left_out.iter().any(|key| key.to_string() == "memory.dram.add_nt"));
     }
 
+    /// A GPU as portable interfaces show it: a name and its memory.
+    struct PlainGpu(Identity);
+
+    impl Device for PlainGpu {
+        fn identity(&self) -> &Identity {
+            &self.0
+        }
+
+        fn conditions(&mut self) -> Conditions {
+            Conditions::default()
+        }
+
+        fn observed(&self) -> Observed {
+            Observed::default()
+        }
+
+        fn timer(&mut self) -> Timer {
+            Timer { source: TimerSource::DeviceEvents, resolution: Seconds(1e-9), cost: Seconds(0.0) }
+        }
+
+        fn clock(&mut self) -> Option<ClockReading> {
+            None
+        }
+
+        fn stopwatch(&self) -> Stopwatch {
+            Box::new(|| Seconds(0.0))
+        }
+
+        fn lanes(&self, scope: Scope) -> u32 {
+            u32::from(scope == Scope::Device)
+        }
+
+        fn largest_array(&self) -> Option<u64> {
+            Some((2 << 30) - 16)
+        }
+
+        fn prepare<'device>(&'device mut self, _: &Workload) -> Result<Box<dyn Kernel + 'device>, BackendError> {
+            Err(BackendError::unsupported("it is only planned for"))
+        }
+    }
+
+    #[test]
+    fn a_gpu_is_planned_for_as_a_whole() {
+        for (kind, memory) in [(DeviceKind::Gpu, 0), (DeviceKind::Gpu, 24 << 30), (DeviceKind::Software, 2 << 30)] {
+            let device = PlainGpu(Identity { memory, ..Identity::named("plain", kind) });
+            for effort in [Effort::Quick, Effort::Normal, Effort::Thorough] {
+                let plan = plan(&device, None, request(&[], effort));
+                assert!(plan.steps.len() > 25 && plan.steps.iter().all(|step| step.scope == Scope::Device));
+                assert!(plan.memory <= if kind == DeviceKind::Software { FAR_OF_SOFTWARE } else { FAR_OF_GPU });
+                for workload in plan.steps.iter().flat_map(|step| &step.workloads) {
+                    match workload.kind {
+                        Kind::Stream { access, elements, parts } => {
+                            assert_eq!((parts, elements % GPU_STREAM_GRANULE), (1, 0));
+                            assert_eq!(access, Access::plain(access.op), "WGSL has no stores past the caches");
+                        }
+                        Kind::Gemv { rows, parts, .. } => assert_eq!((parts, rows % 4), (1, 0)),
+                        Kind::Attention { phase: Phase::Decode, kv, context, caches } => {
+                            assert_eq!(caches, 1);
+                            let bytes = cache_bytes(kv, context) * u64::from(workload.lanes);
+                            assert!(workload.lanes > 0 && bytes <= FAR_OF_GPU, "{workload:?}");
+                        }
+                        Kind::HostCopy { direction, .. } => assert_ne!(direction, Direction::Memcpy),
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_else_is_asked_for_a_link_to_the_host() {
+        let memcpy = |step: &Step| matches!(step.probe.family, Family::HostCopy(Direction::Memcpy));
+        let plan = plan_for(&["link.*"], Effort::Normal);
+        assert!(!plan.steps.is_empty() && plan.steps.iter().all(memcpy));
+    }
+
     #[test]
     fn a_quarter_of_the_memory_is_enough() {
-        let device = MockBackend.open(0).unwrap();
+        let device = MockBackend.open(0, &InPlace).unwrap();
         for available in [None, Some(1 << 30), Some(100 << 20), Some(0)] {
             let plan = plan(device.as_ref(), available, request(&[], Effort::Thorough));
             let limit = (device.identity().memory / 4).min(available.map_or(u64::MAX, |bytes| bytes / 2)).max(2 << 20);

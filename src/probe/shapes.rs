@@ -43,12 +43,43 @@ mod large {
 const NORMAL_OPS: u64 = 20_000_000_000;
 const THOROUGH_OPS: u64 = 80_000_000_000;
 
-/// The shapes of a grid, in ascending order, as far as some lanes can compute one in a fraction of a second. Those of models are left out for
+/// What computes a product, for how large it may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Speed {
+    /// So many of a processor's cores.
+    Lanes(u32),
+    /// A GPU: the slowest must not take so long that its driver is reset.
+    Gpu,
+    /// A processor that stands in for a GPU.
+    Software,
+}
+
+impl Speed {
+    /// The square that stands alone for products.
+    const fn square(self) -> u64 {
+        match self {
+            Self::Lanes(_) => 1024,
+            Self::Gpu => 2048,
+            Self::Software => 256,
+        }
+    }
+
+    /// Operations at most, where a core may have so many.
+    fn most_ops(self, of_core: u64) -> u64 {
+        match self {
+            Self::Lanes(lanes) => of_core * u64::from(lanes),
+            Self::Gpu => of_core * 4,
+            Self::Software => of_core / 40,
+        }
+    }
+}
+
+/// The shapes of a grid, in ascending order, as far as one can be computed in a fraction of a second. Those of models are left out for
 /// formats that no model is kept in.
-pub(super) fn of(grid: Grid, lanes: u32, with_models: bool) -> Vec<Shape> {
+pub(super) fn of(grid: Grid, speed: Speed, with_models: bool) -> Vec<Shape> {
     let (squares, tokens, projections, ops): (&[u64], &[u64], &[Projection], u64) = match grid {
         Grid::Nothing => return Vec::new(),
-        Grid::Far => return vec![Shape::square(1024)],
+        Grid::Far => return vec![Shape::square(speed.square())],
         Grid::Coarse => (&[512, 1024, 2048], &[1, 16, 256], &[small::GATE_UP, medium::OUT, medium::DOWN], NORMAL_OPS),
         Grid::Octaves | Grid::Fine => (
             &[512, 1024, 2048, 4096],
@@ -70,7 +101,7 @@ pub(super) fn of(grid: Grid, lanes: u32, with_models: bool) -> Vec<Shape> {
     let of_projection = |&m: &u64| projections.iter().map(move |&Projection { n, k }| Shape { m, n, k });
     let models = tokens.iter().filter(|_| with_models).flat_map(of_projection);
     let mut shapes: Vec<Shape> = squares.iter().map(|&size| Shape::square(size)).chain(models).collect();
-    shapes.retain(|shape| shape.m * shape.n * shape.k * 2 <= ops * u64::from(lanes));
+    shapes.retain(|shape| shape.m * shape.n * shape.k * 2 <= speed.most_ops(ops));
     shapes.sort();
     shapes.dedup();
     shapes
@@ -83,13 +114,13 @@ mod tests {
     #[test]
     fn every_grid_has_shapes_that_engines_accept_in_order() {
         for grid in [Grid::Far, Grid::Coarse, Grid::Octaves] {
-            for lanes in [1, 2, 64] {
-                let shapes = of(grid, lanes, true);
+            for speed in [Speed::Lanes(1), Speed::Lanes(2), Speed::Lanes(64), Speed::Gpu, Speed::Software] {
+                let shapes = of(grid, speed, true);
                 assert!(!shapes.is_empty() && shapes.is_sorted());
                 assert!(shapes.iter().all(|shape| shape.k.is_multiple_of(64)));
             }
         }
-        assert!(of(Grid::Octaves, 2, true).len() > 30);
-        assert_eq!(of(Grid::Octaves, 2, false).len(), 4);
+        assert!(of(Grid::Octaves, Speed::Lanes(2), true).len() > 30);
+        assert_eq!(of(Grid::Octaves, Speed::Lanes(2), false).len(), 4);
     }
 }

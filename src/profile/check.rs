@@ -34,7 +34,8 @@ pub fn check(profile: &Profile) -> Vec<Problem> {
     if profile.name.trim().is_empty() {
         report("name", "it is empty".to_owned());
     }
-    if profile.device.cores == 0 && !profile.ceilings.is_empty() {
+    // Portable interfaces to GPUs do not tell how many multiprocessors there are.
+    if profile.device.cores == 0 && !profile.device.kind.is_gpu_like() && !profile.ceilings.is_empty() {
         report("device.cores", "a device has at least one core".to_owned());
     }
     match &profile.instrument {

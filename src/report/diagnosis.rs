@@ -3,8 +3,10 @@
 use super::block::{Bar, Block, Cell, Group, Row, Segment, Table, Tone};
 use super::estimate::{load_line, model_line};
 use crate::diagnose::{
-    Cause, Diagnosis, Evidence, EvidenceUnit, Fact, Figures, Finding, Kind, Phase, Rule, Severity, Worth,
+    Absent, Cause, Checked, Diagnosis, Evidence, EvidenceUnit, Fact, Figures, Finding, Kind, Phase, Rule, Severity,
+    Spent, Worth,
 };
+use crate::estimate::cost::Knowledge;
 use crate::units::{Seconds, Unit, human, percent};
 
 /// A diagnosis.
@@ -21,7 +23,7 @@ pub fn diagnosis(document: &Diagnosis) -> Vec<Block> {
         blocks.push(Block::blank());
     }
     for finding in &document.findings {
-        blocks.extend(of_finding(document, finding));
+        blocks.extend(of_finding(&document.phases, finding));
     }
     blocks.push(Block::blank());
     blocks.extend(footer(document));
@@ -60,7 +62,7 @@ fn device(document: &Diagnosis) -> String {
 }
 
 /// The unit in which all times of a phase are written, and how many of it a second is.
-fn scale(measured: Seconds) -> (f64, &'static str) {
+pub(super) fn scale(measured: Seconds) -> (f64, &'static str) {
     match measured.get() {
         time if time >= 10.0 => (1.0, "s"),
         time if time >= 1e-3 => (1e3, "ms"),
@@ -68,61 +70,97 @@ fn scale(measured: Seconds) -> (f64, &'static str) {
     }
 }
 
-fn in_scale(time: Seconds, measured: Seconds) -> String {
+/// A time in the unit of another one.
+pub(super) fn in_scale(time: Seconds, measured: Seconds) -> String {
     let (scale, unit) = scale(measured);
     format!("{:.2} {unit}", visible(time.get() * scale))
 }
 
 /// A number that is shown with two digits, without the sign of a nothing.
-fn visible(number: f64) -> f64 {
+pub(super) fn visible(number: f64) -> f64 {
     if number.abs() < 0.005 { 0.0 } else { number }
+}
+
+/// What the time of a phase is the time of.
+fn per(phase: &Phase) -> String {
+    phase.accepted.map_or_else(|| phase.kind.per().to_owned(), |tokens| format!("per step of {tokens:.2} tokens"))
 }
 
 fn account(phase: &Phase) -> Vec<Block> {
     let at = |time: Seconds| in_scale(time, phase.measured);
     let size = match phase.kind {
         Kind::Prefill => format!("{} × {} tokens", phase.sequences, phase.new_tokens),
-        Kind::Decode => format!("{} × 1 token at {} of context", phase.sequences, phase.context),
+        Kind::Decode => {
+            let plural = if phase.new_tokens == 1 { "" } else { "s" };
+            format!("{} × {} token{plural} at {} of context", phase.sequences, phase.new_tokens, phase.context)
+        }
     };
-    let tokens = (phase.sequences as f64 * phase.new_tokens as f64) / phase.measured.get();
+    // Of the tokens that a draft proposed, those that were accepted.
+    let each = phase.accepted.unwrap_or(if phase.kind == Kind::Decode { 1.0 } else { phase.new_tokens as f64 });
+    let tokens = phase.sequences as f64 * each / phase.measured.get();
     let mut blocks = vec![Block::Line(vec![
         Cell::new(format!("{}  ", phase.kind.word()), Tone::Strong),
-        Cell::new(format!("measured {} {}", at(phase.measured), phase.kind.per()), Tone::Strong),
+        Cell::new(format!("measured {} {}", at(phase.measured), per(phase)), Tone::Strong),
         Cell::plain(format!("  estimate {}  {} reached", at(phase.estimate), percent(phase.reached()))),
         Cell::new(format!("  {size}, {tokens:.0} tok/s"), Tone::Dim),
     ])];
     blocks.extend(phase.floor.map(|floor| figures(phase, &floor)));
-    let bare = |time: Seconds| format!("{:.2}", time.get() * scale(phase.measured).0);
-    let segments = phase.spent.iter().map(|spent| Segment {
+    blocks.push(bar(&phase.spent, phase.measured));
+    let title = format!("{}, from the floor to what was measured", phase.kind.word());
+    blocks.push(waterfall(title, &phase.spent, &phase.absent, phase.measured, |on| explain(phase, on)));
+    blocks
+}
+
+/// What a step is. The floor is that of the maker's figures only where there are any.
+fn explain(phase: &Phase, on: Cause) -> String {
+    let is_makers = phase.floor.is_none_or(|floor| matches!(floor.knowledge(), Knowledge::Datasheet));
+    if is_makers {
+        on.explain().to_owned()
+    } else {
+        on.explain().replace("the datasheet's figures", "its measured peaks")
+    }
+}
+
+/// The steps from the floor to a measured time, each with what is said of it. What is left over stays the last.
+pub(super) fn waterfall(
+    title: String,
+    spent: &[Spent],
+    absent: &[Absent],
+    measured: Seconds,
+    explain: impl Fn(Cause) -> String,
+) -> Block {
+    let rows = spent.iter().map(|spent| {
+        let tone = if spent.on == Cause::Unexplained { Tone::Strong } else { Tone::Plain };
+        Row {
+            label: spent.on.word().to_owned(),
+            cells: vec![
+                Cell::new(in_scale(spent.time, measured), tone),
+                Cell::new(percent(visible(spent.share * 100.0) / 100.0), tone),
+                Cell::new(explain(spent.on), Tone::Dim),
+            ],
+        }
+    });
+    let absent = absent.iter().map(|absent| Row {
+        label: absent.cause.word().to_owned(),
+        cells: vec![Cell::plain("–"), Cell::plain("–"), Cell::new(absent.why.clone(), Tone::Dim)],
+    });
+    let mut rows: Vec<Row> = rows.collect();
+    let rest = rows.pop();
+    let rows = rows.into_iter().chain(absent).chain(rest).collect();
+    let columns = ["time", "share", ""].map(str::to_owned).to_vec();
+    Block::Table(Table { columns, right: vec![true, true, false], groups: vec![Group { title, rows }] })
+}
+
+/// The same steps as a bar.
+pub(super) fn bar(spent: &[Spent], measured: Seconds) -> Block {
+    let bare = |time: Seconds| format!("{:.2}", time.get() * scale(measured).0);
+    let segments = spent.iter().map(|spent| Segment {
         label: spent.on.word().to_owned(),
         value: bare(spent.time),
         size: spent.time.get(),
         is_rest: spent.on == Cause::Unexplained,
     });
-    blocks.push(Block::Bar(Bar { title: at(phase.measured), segments: segments.collect() }));
-    let rows = phase.spent.iter().map(|spent| {
-        let tone = if spent.on == Cause::Unexplained { Tone::Strong } else { Tone::Plain };
-        Row {
-            label: spent.on.word().to_owned(),
-            cells: vec![
-                Cell::new(at(spent.time), tone),
-                Cell::new(percent(visible(spent.share * 100.0) / 100.0), tone),
-                Cell::new(spent.on.explain(), Tone::Dim),
-            ],
-        }
-    });
-    let absent = phase.absent.iter().map(|absent| Row {
-        label: absent.cause.word().to_owned(),
-        cells: vec![Cell::plain("–"), Cell::plain("–"), Cell::new(absent.why.clone(), Tone::Dim)],
-    });
-    // What is left over stays the last.
-    let mut rows: Vec<Row> = rows.collect();
-    let rest = rows.pop();
-    let rows = rows.into_iter().chain(absent).chain(rest).collect();
-    let columns = ["time", "share", ""].map(str::to_owned).to_vec();
-    let title = format!("{}, from the floor to what was measured", phase.kind.word());
-    blocks.push(Block::Table(Table { columns, right: vec![true, true, false], groups: vec![Group { title, rows }] }));
-    blocks
+    Block::Bar(Bar { title: in_scale(measured, measured), segments: segments.collect() })
 }
 
 fn figures(phase: &Phase, floor: &Figures) -> Block {
@@ -140,7 +178,7 @@ fn figures(phase: &Phase, floor: &Figures) -> Block {
 }
 
 /// Four digits that matter.
-fn digits(value: f64) -> String {
+pub(super) fn digits(value: f64) -> String {
     match value.abs() {
         size if size >= 999.95 => format!("{value:.0}"),
         size if size >= 9.995 => format!("{value:.1}"),
@@ -149,7 +187,8 @@ fn digits(value: f64) -> String {
     }
 }
 
-fn of_finding(document: &Diagnosis, finding: &Finding) -> Vec<Block> {
+/// A finding: what is the case, what that rests on, what to try.
+pub(super) fn of_finding(phases: &[Phase], finding: &Finding) -> Vec<Block> {
     let found = &finding.found;
     let tone = match found.severity {
         Severity::Note => Tone::Plain,
@@ -161,7 +200,7 @@ fn of_finding(document: &Diagnosis, finding: &Finding) -> Vec<Block> {
         Cell::new(format!(" {:<8} ", found.severity.word()), tone),
         Cell::plain(found.says.clone()),
     ];
-    head.extend(found.worth.map(|worth| Cell::new(format!("  worth {}", gain(document, worth)), Tone::Strong)));
+    head.extend(found.worth.map(|worth| Cell::new(format!("  worth {}", gain(phases, worth)), Tone::Strong)));
     let mut blocks = vec![Block::Line(head)];
     let evidence: Vec<String> = found.evidence.iter().map(fact).collect();
     let mut line = |title: &str, text: &str| {
@@ -180,12 +219,14 @@ fn of_finding(document: &Diagnosis, finding: &Finding) -> Vec<Block> {
     blocks
 }
 
-fn gain(document: &Diagnosis, worth: Worth) -> String {
+fn gain(phases: &[Phase], worth: Worth) -> String {
     match worth {
         Worth::Time { of, up_to } => {
-            let measured = document.phases.iter().find(|phase| phase.kind == of).map_or(up_to, |phase| phase.measured);
-            format!("up to {} {}", in_scale(up_to, measured), of.per())
+            let phase = phases.iter().find(|phase| phase.kind == of);
+            let measured = phase.map_or(up_to, |phase| phase.measured);
+            format!("up to {} {}", in_scale(up_to, measured), phase.map_or_else(|| of.per().to_owned(), per))
         }
+        Worth::Product { up_to } => format!("up to {} per product", in_scale(up_to, up_to)),
         Worth::Rate { from, to, tpot } => {
             format!("{:.0} tok/s instead of {:.0}, at {} per token", to, from, in_scale(tpot, tpot))
         }
@@ -213,22 +254,32 @@ fn number(value: f64, unit: EvidenceUnit) -> String {
     }
 }
 
+/// Lines below a title; nothing where there are none.
+pub(super) fn list(title: &str, texts: &[String]) -> Vec<Block> {
+    let lines = texts.iter().map(|text| Block::line(format!("  {text}"), Tone::Dim));
+    if texts.is_empty() { Vec::new() } else { std::iter::once(Block::line(title, Tone::Plain)).chain(lines).collect() }
+}
+
+/// What was looked for and not found.
+pub(super) fn not_found(checked: &[Checked]) -> Option<Block> {
+    let names: Vec<String> = checked.iter().map(|rule| format!("{} {}", rule.rule, rule.name)).collect();
+    (!names.is_empty()).then(|| Block::line(format!("checked, not found: {}", names.join(" · ")), Tone::Dim))
+}
+
 fn footer(document: &Diagnosis) -> Vec<Block> {
-    let list = |title: &str, texts: &[String]| -> Vec<Block> {
-        let lines = texts.iter().map(|text| Block::line(format!("  {text}"), Tone::Dim));
-        if texts.is_empty() {
-            Vec::new()
-        } else {
-            std::iter::once(Block::line(title, Tone::Plain)).chain(lines).collect()
-        }
-    };
-    let mut blocks = list("cannot all be true", &document.contradictions);
+    let mut blocks: Vec<Block> = document
+        .link
+        .iter()
+        .map(|link| {
+            let (bandwidth, latency) =
+                (human(link.bandwidth.get(), Unit::BytePerSecond), human(link.latency.get(), Unit::Second));
+            Block::line(format!("link {bandwidth}, {latency}: {}", link.from), Tone::Plain)
+        })
+        .collect();
+    blocks.extend(list("cannot all be true", &document.contradictions));
     blocks.extend(list("speaks against the numbers", &document.caveats));
     blocks.extend(list("the estimates rest on", &document.assumptions));
-    if !document.checked.is_empty() {
-        let checked: Vec<String> = document.checked.iter().map(|rule| format!("{} {}", rule.rule, rule.name)).collect();
-        blocks.push(Block::line(format!("checked, not found: {}", checked.join(" · ")), Tone::Dim));
-    }
+    blocks.extend(not_found(&document.checked));
     let example = document.findings.first().map_or("RL001", |finding| finding.rule);
     blocks.push(Block::line(
         format!(

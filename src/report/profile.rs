@@ -14,9 +14,7 @@ pub fn profile(profile: &Profile) -> Vec<Block> {
     if let Some(instrument) = &profile.instrument {
         blocks.extend([instrument_line(instrument), conditions(profile)]);
     }
-    if profile.device.kind == DeviceKind::Simulated {
-        blocks.push(Block::line("SIMULATED: this is rooflab's test double; its numbers are invented", Tone::Bad));
-    }
+    blocks.extend(not_of_hardware(profile.device.kind).map(|warning| Block::line(warning, Tone::Bad)));
     blocks.extend(ceilings(profile).or_else(|| claims(profile)).map(Block::Table));
     blocks
         .extend([Scope::Device, Scope::Core].into_iter().filter_map(|scope| caches(profile, scope)).map(Block::Table));
@@ -24,6 +22,18 @@ pub fn profile(profile: &Profile) -> Vec<Block> {
     blocks.extend(scopes.into_iter().filter_map(|scope| by_tokens(profile, scope)).map(Block::Table));
     blocks.extend(left_out(profile));
     blocks
+}
+
+/// What is said of a device whose numbers are ceilings of nothing.
+#[must_use]
+pub fn not_of_hardware(kind: DeviceKind) -> Option<&'static str> {
+    match kind {
+        DeviceKind::Simulated => Some("SIMULATED: this is rooflab's test double; its numbers are invented"),
+        DeviceKind::Software => Some(
+            "SOFTWARE: a processor stands in for a GPU here; its numbers are ceilings of neither, and nothing follows from them",
+        ),
+        DeviceKind::Cpu | DeviceKind::Gpu | DeviceKind::Npu => None,
+    }
 }
 
 fn identity(profile: &Profile) -> Block {

@@ -14,13 +14,16 @@ pub use shape::{HEADS, Heads, ParseShapeError, ROW, Shape};
 /// `f32` elements per lane come in multiples of this, so that every unrolled kernel divides them evenly.
 pub const STREAM_GRANULE: u64 = 256;
 
+/// The same on GPUs, which take larger bites.
+pub const GPU_STREAM_GRANULE: u64 = 16_384;
+
 /// Operations per lane and iteration of a multiply-add workload: divided evenly by every chain count and vector width.
 pub const MULTIPLY_ADD_OPS: u64 = 393_216;
 
 /// The length that matrix products sum over comes in multiples of this, so that every kernel divides it evenly.
 pub const PRODUCT_GRANULE: u64 = 64;
 
-/// What to run, on how many lanes (pinned threads on a CPU).
+/// What to run, on how many lanes: pinned threads on a CPU; a GPU is one lane, and heads of attention are lanes of their own there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Workload {
     /// The kernel and its size.
@@ -37,7 +40,7 @@ pub enum Kind {
     Stream {
         /// What is done with each element.
         access: Access,
-        /// Elements per array, a multiple of `parts` times [`STREAM_GRANULE`].
+        /// Elements per array, a multiple of `parts` times [`STREAM_GRANULE`], or [`GPU_STREAM_GRANULE`].
         elements: u64,
         /// Iterations that make a pass over all elements.
         parts: u64,

@@ -1,6 +1,6 @@
 //! The core's clock, observed: a chain of dependent additions retires one per cycle on every core rooflab knows.
 
-use super::time::Instant;
+use crate::backend::time::Instant;
 use crate::units::Hertz;
 
 const ADDS_PER_ROUND: u64 = 64;

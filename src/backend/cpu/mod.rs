@@ -16,7 +16,7 @@ mod time;
 mod timing;
 mod topology;
 
-use super::{Backend, BackendError, Device};
+use super::{Backend, BackendError, Device, Host};
 use crate::facts::Identity;
 
 /// The backend of the processor rooflab runs on: one device, `cpu:0`.
@@ -27,13 +27,13 @@ impl Backend for CpuBackend {
         "cpu"
     }
 
-    fn devices(&self) -> Result<Vec<Identity>, BackendError> {
+    fn devices(&self, _: &dyn Host) -> Result<Vec<Identity>, BackendError> {
         Ok(vec![topology::Topology::read().identity])
     }
 
     /// Opens the processor. The calling thread becomes the first worker and is bound to its core until the device is
     /// dropped.
-    fn open(&self, index: usize) -> Result<Box<dyn Device>, BackendError> {
+    fn open(&self, index: usize, _: &dyn Host) -> Result<Box<dyn Device>, BackendError> {
         if index > 0 {
             return Err(BackendError::NoSuchDevice { backend: "cpu", index, count: 1 });
         }

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::clock::core_clock;
 use super::team::Team;
-use super::time::{Instant, thread_time};
+use super::time::thread_time;
+use crate::backend::time::Instant;
 use crate::backend::{Disturbance, Sample};
 use crate::units::{Hertz, Seconds};
 

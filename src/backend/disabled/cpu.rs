@@ -1,6 +1,6 @@
 //! Stands in for the CPU backend in builds without the feature `cpu`.
 
-use super::{Backend, BackendError, Device};
+use super::{Backend, BackendError, Device, Host};
 use crate::facts::Identity;
 
 /// The CPU backend, not built.
@@ -11,11 +11,11 @@ impl Backend for CpuBackend {
         "cpu"
     }
 
-    fn devices(&self) -> Result<Vec<Identity>, BackendError> {
+    fn devices(&self, _: &dyn Host) -> Result<Vec<Identity>, BackendError> {
         Err(BackendError::unsupported("this rooflab was built without the feature `cpu`"))
     }
 
-    fn open(&self, _: usize) -> Result<Box<dyn Device>, BackendError> {
+    fn open(&self, _: usize, _: &dyn Host) -> Result<Box<dyn Device>, BackendError> {
         Err(BackendError::unsupported("this rooflab was built without the feature `cpu`"))
     }
 }

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use rooflab::diagnose::Severity;
+use rooflab::dtype::DType;
+use rooflab::estimate::offload::Share;
 use rooflab::units::Seconds;
+use rooflab::workload::Shape;
 
 use super::duration;
 use super::estimate::count;
@@ -14,6 +17,7 @@ use super::estimate::count;
 #[command(after_help = "Examples:
   rooflab diagnose bench.json -m llama-3.1-8b -f h200             a file of llama-bench, vLLM, SGLang, …
   rooflab diagnose -m qwen2.5-7b -f npu-64gb --batch 16 --prompt 1024 --generate 1024 --ttft 1088.62ms --tpot 18.77ms
+  rooflab diagnose --product 2048x2048x2048 --dtype f32 --time 95ms    a matrix product of NumPy, PyTorch or a BLAS
   rooflab diagnose bench.json -m llama-3.1-8b --fail-below 70%    a gate for continuous integration
   rooflab explain RL003                                           what a finding means")]
 pub(crate) struct Diagnose {
@@ -40,6 +44,18 @@ pub(crate) struct Diagnose {
     /// Format of cached keys and values, such as `bf16`, `fp8`, `int8`.
     #[arg(long, value_name = "FORMAT")]
     pub(crate) kv: Option<String>,
+
+    /// A matrix product that was timed, in place of a run of a model: m, n and k, such as `2048x2048x2048`.
+    #[arg(long, value_name = "MxNxK", requires_all = ["dtype", "time"], conflicts_with_all = ["files", "model", "ttft", "tpot", "latency", "throughput"])]
+    pub(crate) product: Option<Shape>,
+
+    /// Format of the product's factors, such as `f32`, `bf16`, `int8`.
+    #[arg(long, value_name = "FORMAT", requires = "product")]
+    pub(crate) dtype: Option<DType>,
+
+    /// Time of one product.
+    #[arg(long, value_name = "DURATION", value_parser = duration, requires = "product")]
+    pub(crate) time: Option<Seconds>,
 
     /// Sequences of a batch that began and ended together.
     #[arg(short, long, value_name = "N", value_parser = count)]
@@ -97,9 +113,41 @@ pub(crate) struct Diagnose {
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) dp: Option<u64>,
 
-    /// The link between devices, as bandwidth and latency: `450GB/s,5us`.
+    /// The link between devices, as bandwidth and latency: `450GB/s,5us`. Without it, that of a file of nccl-tests or nvbandwidth beside the run.
     #[arg(long, value_name = "BANDWIDTH,LATENCY")]
     pub(crate) link: Option<String>,
+
+    /// What lay in the host's memory, or on a disk, as a share: `weights=0.3`, `kv=0.5`, or both with a comma between. Without it, what the files say.
+    #[arg(long, value_name = "WHAT=SHARE", value_delimiter = ',')]
+    pub(crate) offload: Vec<Share>,
+
+    /// The link that offloaded bytes come over, as bandwidth and latency: `25GB/s,10us`. Of layers that the host computes, the bandwidth of its memory.
+    #[arg(long, value_name = "BANDWIDTH,LATENCY")]
+    pub(crate) host_link: Option<String>,
+
+    /// Count transfers of offloaded bytes as done between computing. Without it, they overlap with it.
+    #[arg(long, requires = "offload")]
+    pub(crate) offload_serial: bool,
+
+    /// Tokens that a draft proposed for each step of speculative decoding.
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) draft_length: Option<u64>,
+
+    /// Share of those tokens that were accepted, such as `60%`.
+    #[arg(long, value_name = "PERCENT", value_parser = percentage)]
+    pub(crate) acceptance: Option<f64>,
+
+    /// The model that proposed them. Without it, its own time is in what is unexplained.
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) draft: Option<String>,
+
+    /// Share of the prompts' tokens that came from a cache, such as `40%`.
+    #[arg(long, value_name = "PERCENT", value_parser = percentage)]
+    pub(crate) cached_prompts: Option<f64>,
+
+    /// Threads that the run used, on a processor.
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) threads: Option<u64>,
 
     /// Share of the device's memory that the engine could use, as vLLM and SGLang count it.
     #[arg(long, default_value_t = 0.9, value_name = "SHARE", conflicts_with = "free_memory")]

@@ -41,7 +41,7 @@ pub(crate) struct Estimate {
     pub(crate) kv: Option<String>,
 
     /// Sequences that are decoded together.
-    #[arg(short, long, default_value_t = 1, value_name = "N", value_parser = count)]
+    #[arg(short, long, default_value_t = 1, value_name = "N", value_parser = count, conflicts_with_all = ["concurrency", "rate"])]
     pub(crate) batch: u64,
 
     /// Tokens that a decode step attends to. Without it, the mean over the generated tokens.
@@ -126,7 +126,7 @@ pub(crate) struct Estimate {
     pub(crate) speculate: Option<String>,
 
     /// What must hold, such as `ttft<500ms,tpot<25ms`; the best batch for which it does is found. Exits with 1 when there is none.
-    #[arg(long, value_name = "LIST")]
+    #[arg(long, value_name = "LIST", conflicts_with_all = ["speculate", "frontier", "power", "price", "against"])]
     pub(crate) require: Option<String>,
 
     /// Show throughput against latency for every number of requests in flight that pays.
@@ -154,7 +154,7 @@ pub(crate) struct Estimate {
     pub(crate) price: Option<f64>,
 
     /// Run a number over a list or a range: `batch=1,2,4`, `batch=1-256*2`, `context=1k-32k+1k`. Repeatable.
-    #[arg(long, value_name = "NAME=VALUES", conflicts_with_all = ["against", "speculate", "require", "frontier", "power", "price"])]
+    #[arg(long, value_name = "NAME=VALUES", conflicts_with_all = ["against", "speculate", "frontier", "power", "price"])]
     pub(crate) sweep: Vec<Sweep>,
 
     /// What the rows of the account are.

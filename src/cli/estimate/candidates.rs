@@ -1,7 +1,7 @@
 //! `rooflab estimate --require …`: the best way to serve that meets what is required.
 
 use rooflab::estimate::cost::Costing;
-use rooflab::estimate::search::{Found, Rejection, search as choose};
+use rooflab::estimate::search::{Found, Rejection, last, search as choose};
 use rooflab::estimate::serving::{Metrics, concurrencies};
 use rooflab::estimate::{Dimension, Estimator, Limit, Load, Scenario, Served, combinations};
 use rooflab::profile::Profile;
@@ -34,20 +34,10 @@ pub(super) fn search(
     format: Format,
 ) -> Result<Answer, CliError> {
     let memory = Bytes(profile.device.memory as f64);
-    let points = combinations(&request.sweeps).map_err(|error| CliError::new(error.to_string()))?;
-    let mut ways: Vec<Way> = Vec::new();
-    for (index, (_, precision)) in request.formats.iter().enumerate() {
-        let estimator = Estimator { subject: request.subject_in(precision), costing, memory };
-        for point in &points {
-            let scenario = point.iter().fold(request.scenario, |scenario, &(name, value)| scenario.with(name, value));
-            for load in loads(&estimator, &scenario, point) {
-                ways.push(Way { format: index, at: point.clone(), scenario: Scenario { load, ..scenario } });
-            }
-        }
-    }
+    let estimator =
+        |format: usize| Estimator { subject: request.subject_in(&request.formats[format].1), costing, memory };
     let evaluate = |Way { format, scenario, .. }: &Way| -> Result<Metrics, String> {
-        let subject = request.subject_in(&request.formats[*format].1);
-        let estimator = Estimator { subject, costing, memory };
+        let estimator = estimator(*format);
         let placed = estimator.place(scenario).map_err(|error| error.to_string())?;
         let (_, engine) = estimator.admit(scenario).map_err(|error| error.to_string())?;
         match estimator.serve(scenario, &placed, &engine).map_err(|error| error.to_string())? {
@@ -61,6 +51,19 @@ pub(super) fn search(
             }
         }
     };
+    let meets =
+        |way: &Way| evaluate(way).is_ok_and(|metrics| request.requirements.iter().all(|one| one.is_met(&metrics)));
+    let points = combinations(&request.sweeps).map_err(|error| CliError::new(error.to_string()))?;
+    let mut ways: Vec<Way> = Vec::new();
+    for format in 0..request.formats.len() {
+        for point in &points {
+            let scenario = point.iter().fold(request.scenario, |scenario, &(name, value)| scenario.with(name, value));
+            let way = |load| Way { format, at: point.clone(), scenario: Scenario { load, ..scenario } };
+            let loads = loads(&estimator(format), &scenario, point);
+            let edge = edge(&loads, |load| meets(&way(load)));
+            ways.extend(loads.into_iter().chain(edge).map(way));
+        }
+    }
     let found: Found<_, String> = choose(ways, &request.requirements, evaluate);
     let describe = |way: Way, verdict| {
         let requests = match way.scenario.load {
@@ -88,6 +91,17 @@ pub(super) fn search(
         Format::Csv => return Err(CliError::new("`--require` has no `--format csv`").with_hint("use `--format json`")),
     }
     Ok(if has_one { Answer::Yes } else { Answer::No })
+}
+
+/// The most requests in flight that meet what is required, between two of those that are tried.
+fn edge(loads: &[Load], meets: impl Fn(Load) -> bool) -> Option<Load> {
+    let (Load::Closed(does), Load::Closed(does_not)) =
+        loads.windows(2).map(|pair| (pair[0], pair[1])).rev().find(|&(few, many)| !meets(many) && meets(few))?
+    else {
+        return None;
+    };
+    let edge = last(does, does_not, |requests| meets(Load::Closed(requests)));
+    (edge > does).then_some(Load::Closed(edge))
 }
 
 /// The loads to try: the one that was given, or as many requests in flight as may pay.

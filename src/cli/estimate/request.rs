@@ -6,7 +6,7 @@ use rooflab::estimate::link::Link;
 use rooflab::estimate::memory::{Allocation, Budget};
 use rooflab::estimate::offload::Offload;
 use rooflab::estimate::search::{Requirement, parse_requirements};
-use rooflab::estimate::{Load, Scenario, Subject, Sweep, serving};
+use rooflab::estimate::{Dimension, Load, Scenario, Subject, Sweep, serving};
 use rooflab::graph::{Layout, Routing};
 use rooflab::model::{KvFormat, Model, Precision};
 use rooflab::units::{Bytes, BytesPerSecond, Seconds, parse_duration, parse_size};
@@ -42,11 +42,12 @@ pub(super) struct Draft {
 }
 
 impl Request {
-    pub(super) fn read(context: &Context, arguments: &args::Estimate) -> Result<Self, CliError> {
+    pub(super) fn read(context: &mut Context, arguments: &args::Estimate) -> Result<Self, CliError> {
+        agree(arguments)?;
         let model = load_model(context, &arguments.model, arguments.download)?;
         let formats = formats(&model, arguments.weights.as_deref())?;
         let (kv_name, kv) = cache_of(&formats[0].1, arguments.kv.as_deref())?;
-        let draft = arguments.speculate.as_deref().map(|text| draft(context, text, arguments)).transpose()?;
+        let draft = arguments.speculate.as_deref().map(|text| draft(context, text, &model, arguments)).transpose()?;
         let routing = Routing::skewed(arguments.skew).map_err(|error| CliError::new(error.to_string()))?;
         let requirements = arguments.require.as_deref().map(parse_requirements).transpose();
         let requirements = requirements.map_err(|error| CliError::new(error.to_string()))?.unwrap_or_default();
@@ -92,6 +93,30 @@ impl Draft {
     }
 }
 
+/// Refuses arguments of which one would silently win.
+fn agree(arguments: &args::Estimate) -> Result<(), CliError> {
+    let swept = |dimension: Dimension| arguments.sweep.iter().any(|sweep| sweep.dimension == dimension);
+    let loads = [
+        (arguments.rate.is_some(), "`--rate`"),
+        (arguments.concurrency.is_some() && swept(Dimension::Batch), "`--concurrency`"),
+        (swept(Dimension::Batch), "`--sweep batch=…`"),
+        (swept(Dimension::Concurrency), "`--sweep concurrency=…`"),
+    ];
+    let loads: Vec<&str> = loads.into_iter().filter_map(|(is_given, flag)| is_given.then_some(flag)).collect();
+    if let [first, second, ..] = loads.as_slice() {
+        return Err(CliError::new(format!(
+            "{first} and {second} cannot be used together: each says how requests come"
+        )));
+    }
+    match arguments.weights.as_deref() {
+        Some(list) if list.contains(',') && arguments.require.is_none() => {
+            Err(CliError::new(format!("`--weights {list}` has several formats"))
+                .with_hint("name one, or let `--require ttft<500ms` find the best of them"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The formats of the weights: those that are named, or what the model is stored in.
 fn formats(model: &Model, names: Option<&str>) -> Result<Vec<(String, Precision)>, CliError> {
     match names {
@@ -100,16 +125,36 @@ fn formats(model: &Model, names: Option<&str>) -> Result<Vec<(String, Precision)
     }
 }
 
+/// Rows that a table of tokens may have more than another of the same tokens: tables are filled up for the hardware. As many as llama.cpp allows.
+const UNUSED_TOKENS: u64 = 128;
+
+/// Refuses a draft of other tokens than those of the model that checks them.
+pub(in crate::cli) fn has_tokens_of(draft: &Model, model: &Model) -> Result<(), CliError> {
+    if draft.vocab.abs_diff(model.vocab) <= UNUSED_TOKENS {
+        return Ok(());
+    }
+    let message = format!("`{}` has {} tokens and `{}` {}", draft.name, draft.vocab, model.name, model.vocab);
+    Err(CliError::new(message).with_hint("a draft must know the tokens of the model that checks it"))
+}
+
 /// `model:share`, a draft in the format it is stored in.
-fn draft(context: &Context, text: &str, arguments: &args::Estimate) -> Result<Draft, CliError> {
+fn draft(context: &mut Context, text: &str, model: &Model, arguments: &args::Estimate) -> Result<Draft, CliError> {
     let error =
         || CliError::new(format!("`--speculate {text}` is not a model and a share, such as `llama-3.2-1b:0.7`"));
     let (name, share) = text.rsplit_once(':').ok_or_else(error)?;
     let acceptance = share.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(error)?;
-    let model = load_model(context, name, arguments.download)?;
-    let (_, precision) = weights_of(&model, None)?;
+    let draft = load_model(context, name, arguments.download)?;
+    has_tokens_of(&draft, model)?;
+    let context = arguments.context.unwrap_or_else(|| arguments.prompt.saturating_add(arguments.generate));
+    if let Some(longest) = draft.max_context.filter(|&longest| longest < context) {
+        return Err(CliError::new(format!(
+            "the draft `{}` ends at {longest} tokens, and {context} are asked of it",
+            draft.name
+        )));
+    }
+    let (_, precision) = weights_of(&draft, None)?;
     let kv = KvFormat::plain(precision.activations);
-    Ok(Draft { model, precision, kv, acceptance })
+    Ok(Draft { model: draft, precision, kv, acceptance })
 }
 
 /// What the profile does not say.

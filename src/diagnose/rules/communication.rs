@@ -46,7 +46,7 @@ fn exchanged(case: &Case<'_>, phase: &Phase) -> Option<Found> {
             let severity = if spent.share >= GRAVE { Severity::Warning } else { Severity::Note };
             Found::new(severity, format!("{word} spends {:.0} % of its time on exchanges between devices", spent.share * 100.0))
                 .number("exchanges of a step", exchanges, EvidenceUnit::Count, "operator graph")
-                .number("their time", spent.time.get(), EvidenceUnit::Seconds, "estimate over `--link`")
+                .number("their time", spent.time.get(), EvidenceUnit::Seconds, format!("estimate over {}", case.inputs.link_from()))
                 .worth(phase.kind, spent.time)
                 .attempt("fewer devices for each layer and more replicas, where the model fits; custom all-reduce kernels for small messages")
         }

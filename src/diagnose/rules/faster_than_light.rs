@@ -4,8 +4,14 @@ use super::Rule;
 use crate::diagnose::case::Case;
 use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::diagnose::phase::{Figures, Kind, Phase};
+use crate::diagnose::product;
 use crate::diagnose::waterfall::Cause;
+use crate::diagnose::what_if::value;
+use crate::dtype::{DType, Kind as Format};
+use crate::facts::DeviceKind;
+use crate::graph::Kind as Work;
 use crate::observe::{Caveat, Quantity};
+use crate::resource::{ComputeUnit, Resource, Scope};
 use crate::units::Seconds;
 
 pub(super) const RULE: Rule = Rule {
@@ -30,6 +36,9 @@ fn check(case: &Case<'_>) -> Option<Found> {
 
 fn doubt(case: &Case<'_>, phase: &Phase) -> Option<Found> {
     let floor = phase.floor.as_ref()?;
+    if is_integer_arithmetic(case, phase) {
+        return None;
+    }
     let word = phase.kind.word();
     let (name, share) = if floor.is_memory_bound() { ("MBU", floor.mbu) } else { ("MFU", floor.mfu) };
     let peaks = measured_floor(phase).filter(|&peaks| peaks > phase.measured);
@@ -60,6 +69,28 @@ fn doubt(case: &Case<'_>, phase: &Phase) -> Option<Found> {
         return None;
     };
     Some(with_evidence(case, phase, floor, found))
+}
+
+/// Whether a phase on a processor is faster than its floor allows because it may have multiplied integers: engines round activations to 8 bits for weights of integers,
+/// and those multiply several times as fast as the floats of the floor.
+fn is_integer_arithmetic(case: &Case<'_>, phase: &Phase) -> bool {
+    let Some(floor) = phase.floor.filter(|floor| !floor.is_memory_bound()) else { return false };
+    let peak = |unit| {
+        let resource = Resource::Compute { unit, input: DType::Int8, accumulate: DType::Int32 };
+        value(case.inputs.profile, resource, Scope::Device)
+    };
+    let peaks = [ComputeUnit::Matrix, ComputeUnit::Vector].into_iter().filter_map(peak);
+    let step = case.placed.lower(&phase.step());
+    let integers = step.graphs.iter().flat_map(|graph| &graph.operators).any(|operator| match operator.kind {
+        Work::Product { weights, .. } | Work::Experts { weights, .. } => {
+            weights.element.format().kind == Format::Integer
+        }
+        _ => false,
+    });
+    let highest = peaks.fold(0.0, f64::max);
+    case.inputs.profile.device.kind == DeviceKind::Cpu
+        && integers
+        && floor.flops.get() / phase.measured.get() <= highest
 }
 
 /// The floor by measured peaks, where there is one.
@@ -97,6 +128,41 @@ fn with_evidence(case: &Case<'_>, phase: &Phase, floor: &Figures, found: Found) 
     } else {
         found.decide("the tokens, the batch and the formats that the engine's own log gives")
     }
+}
+
+/// How much faster than a limit at the measured clock a product may be: clocks move.
+const CLOCKS_MOVE: f64 = 1.1;
+
+/// How much faster than a measured ceiling: as far as a second visit of it may be off.
+const COMES_BACK: f64 = 1.03;
+
+/// The same of a matrix product.
+pub(super) fn of_product(case: &product::Case<'_>) -> Option<Found> {
+    let references = &case.references;
+    let share = |rate: &product::Rate| case.rate / rate.value;
+    let beyond = |rate: Option<&product::Rate>, by: f64| rate.filter(|&rate| share(rate) > by).cloned();
+    let margin = if references.is_limit { CLOCKS_MOVE } else { 1.0 };
+    let impossible = beyond(references.maker.as_ref().ok(), margin);
+    let (severity, rate, says) = if let Some(rate) = impossible {
+        let percent = share(&rate) * 100.0;
+        let says =
+            format!("the product is faster than light: {percent:.1} % of the maker's peak. An input is overstated");
+        (Severity::Error, rate, says)
+    } else {
+        let rate = beyond(references.peak.as_ref().ok(), COMES_BACK)?;
+        (Severity::Warning, rate, "the product is faster than what was measured on this device allows".to_owned())
+    };
+    let found = Found::new(severity, says)
+        .number("measured", case.rate, EvidenceUnit::FlopsPerSecond, "operations over `--time`")
+        .number(format!("`{}`", rate.resource), rate.value, EvidenceUnit::FlopsPerSecond, rate.from.clone())
+        .attempt("check the unit of the time, that it is that of one product, the shape and the format");
+    Some(if severity == Severity::Warning {
+        found.attempt("measure the device again, with nothing else running: `rooflab probe`")
+    } else {
+        found.attempt(
+            "check the threads, and that the product was waited for: libraries for GPUs return before it is done",
+        )
+    })
 }
 
 #[cfg(test)]

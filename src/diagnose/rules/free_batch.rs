@@ -6,6 +6,7 @@ use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::diagnose::phase::Kind;
 use crate::estimate::cost::{CostError, ridge_batch};
 use crate::graph::Step;
+use crate::units::Seconds;
 
 pub(super) const RULE: Rule = Rule {
     id: "RL005",
@@ -38,7 +39,8 @@ fn check(case: &Case<'_>) -> Option<Found> {
         return None;
     }
     let (now, then) = (case.decode_of(phase.sequences)?, case.decode_of(batch)?);
-    let rate = |batch: u64, time: crate::units::Seconds| batch as f64 / time.get();
+    let yields = phase.accepted.unwrap_or(1.0);
+    let rate = |batch: u64, time: Seconds| batch as f64 * yields / time.get();
     let limit = if ridge.is_some_and(|ridge| ridge <= admitted) { "the ridge" } else { "what fits into memory" };
     let found = Found::new(
         Severity::Note,
@@ -48,7 +50,7 @@ fn check(case: &Case<'_>) -> Option<Found> {
     .number("fit into memory", admitted as f64, EvidenceUnit::Count, "admission")
     .number("time per token by the estimate", now.get(), EvidenceUnit::Seconds, "estimate at this batch")
     .number("the same of the larger batch", then.get(), EvidenceUnit::Seconds, "estimate at that batch")
-    .worth_rate(rate(phase.sequences, now), rate(batch, then), then);
+    .worth_rate(rate(phase.sequences, now), rate(batch, then), then * (1.0 / yields));
     let found = match ridge {
         Some(ridge) => found.number("ridge", ridge as f64, EvidenceUnit::Count, "floor at growing batches"),
         None => found,

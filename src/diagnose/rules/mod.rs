@@ -1,21 +1,36 @@
 //! The rules: one file each, one line each in [`RULES`].
 
 mod admission;
+mod cached_prompts;
+mod chunks;
 mod communication;
+mod dequantisation;
+mod experts;
 mod faster_than_light;
 mod free_batch;
+mod host_link;
 mod interference;
 mod kv_format;
 mod launches;
+mod memory_channels;
+mod narrow_vectors;
 mod other_device;
+mod pages;
+mod pipeline;
 mod queueing;
+mod repetitions;
+mod slow_format;
 mod small_matrices;
+mod speculation;
+mod threads;
+mod throttled;
 mod which_bound;
 mod windows;
 
 use super::case::Case;
 use super::finding::Found;
 use super::phase::Phase;
+use super::product;
 use super::waterfall::Cause;
 use crate::units::Seconds;
 
@@ -46,6 +61,37 @@ pub static RULES: &[Rule] = &[
     queueing::RULE,          // RL010
     admission::RULE,         // RL011
     windows::RULE,           // RL012
+    experts::RULE,           // RL013
+    dequantisation::RULE,    // RL014
+    throttled::RULE,         // RL015
+    host_link::RULE,         // RL016
+    speculation::RULE,       // RL017
+    memory_channels::RULE,   // RL018
+    pages::RULE,             // RL019
+    narrow_vectors::RULE,    // RL020
+    threads::RULE,           // RL021
+    cached_prompts::RULE,    // RL022
+    chunks::RULE,            // RL023
+    pipeline::RULE,          // RL024
+    repetitions::RULE,       // RL025
+    slow_format::RULE,       // RL030
+];
+
+/// What a rule looks for in a matrix product.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ProductRule {
+    /// The rule.
+    pub(super) rule: &'static Rule,
+    /// Looks for it.
+    pub(super) check: fn(&product::Case<'_>) -> Option<Found>,
+}
+
+/// The rules that are asked of a matrix product.
+pub(super) static PRODUCT_RULES: &[ProductRule] = &[
+    ProductRule { rule: &faster_than_light::RULE, check: faster_than_light::of_product },
+    ProductRule { rule: &narrow_vectors::RULE, check: narrow_vectors::of_product },
+    ProductRule { rule: &threads::RULE, check: threads::of_product },
+    ProductRule { rule: &slow_format::RULE, check: slow_format::of_product },
 ];
 
 /// The rule of an id, in capitals or not.

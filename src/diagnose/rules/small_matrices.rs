@@ -28,7 +28,12 @@ fn small(case: &Case<'_>, phase: &Phase) -> Option<Found> {
     if !case.is_measured() {
         return None;
     }
-    let lost = phase.spent_on(Cause::Shapes).filter(|spent| spent.share >= MATTERS)?;
+    // What the run was faster than its estimate, it did not lose.
+    let faster = phase.spent_on(Cause::Unexplained).map_or(0.0, |spent| spent.time.get().min(0.0));
+    let lost = Seconds(phase.spent_on(Cause::Shapes)?.time.get() + faster);
+    if lost / phase.measured < MATTERS {
+        return None;
+    }
     let step = case.placed.lower(&phase.step());
     let costing = case.estimator.costing;
     let streamed = step
@@ -56,11 +61,25 @@ fn small(case: &Case<'_>, phase: &Phase) -> Option<Found> {
         Severity::Note,
         format!("{} loses time to the shapes of its matrices, the most in `{}`", phase.kind.word(), worst.part),
     )
-    .number("lost to shapes", lost.time.get(), EvidenceUnit::Seconds, "waterfall")
+    .number("lost to shapes", lost.get(), EvidenceUnit::Seconds, "waterfall")
     .number("lost in that product", excess, EvidenceUnit::Seconds, format!("profile `{}`", case.inputs.profile.name))
-    .number("its weights", worst.weights.get(), EvidenceUnit::Bytes, "operator graph")
-    .number("it reads at", worst.weights.get() / cost.time.get(), EvidenceUnit::BytesPerSecond, "estimate")
-    .worth(phase.kind, lost.time);
+    .worth(phase.kind, lost);
+    let is_memory_bound = phase.floor.is_none_or(|floor| floor.is_memory_bound());
+    let found = if is_memory_bound {
+        found.number("its weights", worst.weights.get(), EvidenceUnit::Bytes, "operator graph").number(
+            "it reads at",
+            worst.weights.get() / cost.time.get(),
+            EvidenceUnit::BytesPerSecond,
+            "estimate",
+        )
+    } else {
+        found.number("its operations", worst.flops.get(), EvidenceUnit::Flops, "operator graph").number(
+            "it multiplies at",
+            worst.flops.get() / cost.time.get(),
+            EvidenceUnit::FlopsPerSecond,
+            "estimate",
+        )
+    };
     let found = found.attempt("fused projections (queries, keys and values in one matrix, gate and up in one)");
     Some(if case.inputs.scenario.layout.tensor > 1 {
         found.attempt("fewer devices for each layer: `--tp` makes matrices smaller")
@@ -75,10 +94,15 @@ mod tests {
 
     #[test]
     fn a_small_model_loses_time_to_its_shapes() {
-        let mut run = Run::measured().with(|typed| typed.tpot = Some(ms(1.0)));
+        let mut run = Run::measured();
         run.model = "qwen2.5-0.5b";
-        let found = run.finds("RL006").unwrap();
+        let estimate = run.diagnose().phases[0].estimate;
+        let as_estimated = run.clone().with(|typed| typed.tpot = Some(estimate));
+        let found = as_estimated.finds("RL006").unwrap();
         assert!(found.says.starts_with("decode loses time"), "{}", found.says);
+        // What was faster than its estimate did not lose all of that.
+        let faster = run.with(|typed| typed.tpot = Some(estimate * 0.5));
+        assert_eq!(faster.finds("RL006"), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::diagnose::case::Case;
 use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::diagnose::phase::Kind;
 use crate::estimate::cost::Knowledge;
+use crate::graph::Kind as Work;
 
 pub(super) const RULE: Rule = Rule {
     id: "RL003",
@@ -47,7 +48,21 @@ fn bound(case: &Case<'_>, kind: Kind) -> Option<Found> {
         .number("operations per byte", floor.intensity, EvidenceUnit::Intensity, "operator graph")
         .number("ridge of the device", floor.ridge, EvidenceUnit::Intensity, figures(floor.peak.max(floor.bandwidth)))
         .worth(kind, phase.measured - floor.time);
-    Some(found.attempt("fewer bytes: narrower weights (`--weights fp8`), a narrower cache (`--kv fp8`); `rooflab estimate` says what they give"))
+    let narrower = if is_narrow(case, kind) { "`--weights w4a16-g128`" } else { "`--weights fp8`" };
+    Some(found.attempt(format!(
+        "fewer bytes: narrower weights ({narrower}), a narrower cache (`--kv fp8`); `rooflab estimate` says what they give"
+    )))
+}
+
+/// Whether the weights are of 8 bits or fewer already.
+fn is_narrow(case: &Case<'_>, kind: Kind) -> bool {
+    let Some(phase) = case.phase(kind) else { return false };
+    let step = case.placed.lower(&phase.step());
+    let widest = step.graphs.iter().flat_map(|graph| &graph.operators).filter_map(|operator| match operator.kind {
+        Work::Product { weights, .. } | Work::Experts { weights, .. } => Some(weights.element.format().bits),
+        _ => None,
+    });
+    widest.max().is_some_and(|bits| bits <= 8)
 }
 
 #[cfg(test)]

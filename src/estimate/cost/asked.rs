@@ -110,13 +110,18 @@ impl<'a> Asked<'a> {
     }
 
     /// A resource's rate, or that of the first of some others that has one; the lack is that of the resource itself.
-    pub(super) fn first(&self, best: Resource, others: &[Resource], at: Place) -> Result<Rate, Lack> {
+    pub(super) fn first(
+        &self,
+        best: Resource,
+        others: impl IntoIterator<Item = Resource>,
+        at: Place,
+    ) -> Result<Rate, Lack> {
         let own = self.rate(best, at);
         if own.is_ok() {
             return own;
         }
         let stands_in = |rate: Rate| Rate { stands_for: Some(best), ..rate };
-        others.iter().find_map(|&other| self.rate(other, at).ok()).map_or(own, |rate| Ok(stands_in(rate)))
+        others.into_iter().find_map(|other| self.rate(other, at).ok()).map_or(own, |rate| Ok(stands_in(rate)))
     }
 
     /// How fast pure loads go in a working set: what no reading of weights or caches may beat.

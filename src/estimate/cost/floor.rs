@@ -137,10 +137,10 @@ impl SpeedOfLight {
             others.push(of(vector, format.dtype));
             others.extend(other.map(|other| of(vector, other)));
             // Whatever holds the format exactly can multiply it: processors widen 16-bit floats where that is the faster way.
-            let wider = other.map(|_| of(vector, DType::F32));
-            figure(asked, sheets, of(matrix, format.dtype), &others, wider)
+            let wider: Vec<Resource> = other.map(|_| of(vector, DType::F32)).into_iter().collect();
+            figure(asked, sheets, of(matrix, format.dtype), &others, &wider)
         });
-        Self { read: figure(asked, sheets, reads, &[], None), peaks: peaks.collect() }
+        Self { read: figure(asked, sheets, reads, &[], &[]), peaks: peaks.collect() }
     }
 
     /// The floor of a step.
@@ -179,16 +179,16 @@ impl SpeedOfLight {
     }
 }
 
-/// The first claim about any of some resources; else the highest measured rate of a resource and what is wider; else the first that has a rate.
+/// The first claim about a resource, about another, or about a wider one; else the highest measured rate of a resource and what is wider; else the first that has a rate.
 fn figure(
     asked: &Asked<'_>,
     sheets: &[&Profile],
     best: Resource,
     others: &[Resource],
-    wider: Option<Resource>,
+    wider: &[Resource],
 ) -> Result<Figure, Lack> {
     let usable = |value: f64| value.is_finite() && value > 0.0;
-    let claimed = std::iter::once(&best).chain(others).find_map(|&resource| {
+    let claimed = std::iter::once(&best).chain(others).chain(wider).find_map(|&resource| {
         let claims = sheets.iter().filter_map(|sheet| sheet.claim(resource));
         claims.map(|claim| claim.value).find(|&value| usable(value))
     });
@@ -197,10 +197,12 @@ fn figure(
     }
     let own = |resource: Resource| asked.rate(resource, Place::Anywhere).ok().filter(|rate| rate.knowledge.is_own());
     let able = std::iter::once(best).chain(others.iter().copied()).find_map(own);
-    if let Some(rate) = able.into_iter().chain(wider.and_then(own)).max_by(|a, b| a.value.total_cmp(&b.value)) {
+    if let Some(rate) =
+        able.into_iter().chain(wider.iter().copied().find_map(own)).max_by(|a, b| a.value.total_cmp(&b.value))
+    {
         return Ok(Figure { value: rate.value, knowledge: rate.knowledge });
     }
-    let rate = asked.first(best, others, Place::Anywhere)?;
+    let rate = asked.first(best, others.iter().copied(), Place::Anywhere)?;
     Ok(Figure { value: rate.value, knowledge: rate.need(Bound::Compute, 0.0).knowledge })
 }
 

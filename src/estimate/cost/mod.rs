@@ -74,7 +74,7 @@ impl<'a> Costing<'a> {
         let launch = launch.map(|rate| Need { time: Seconds(rate.value), ..rate.need(Bound::Overhead, 1.0) });
         let launching = options.launching.unwrap_or(match profile.device.kind {
             DeviceKind::Cpu => Launching::Barrier,
-            DeviceKind::Gpu | DeviceKind::Npu | DeviceKind::Simulated => Launching::Eager,
+            DeviceKind::Gpu | DeviceKind::Npu | DeviceKind::Software | DeviceKind::Simulated => Launching::Eager,
         });
         let host = match options.host_link {
             Some(link) => Host::Given(link),

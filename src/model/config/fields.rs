@@ -118,6 +118,14 @@ pub(super) fn whole(field: &str, value: &Value) -> Result<u64> {
     value.as_u64().ok_or_else(|| wrong(field, value, "a whole number"))
 }
 
+/// The number above zero that a value is.
+pub(super) fn above_zero(field: &str, value: &Value) -> Result<u64> {
+    match whole(field, value)? {
+        0 => Err(wrong(field, value, "a whole number above 0")),
+        number => Ok(number),
+    }
+}
+
 /// The text that a value is.
 pub(super) fn text<'a>(field: &str, value: &'a Value) -> Result<&'a str> {
     value.as_str().ok_or_else(|| wrong(field, value, "a text"))

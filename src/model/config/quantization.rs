@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::error::ConfigError;
-use super::fields::{Fields, boolean, not_understood, text, whole, wrong};
+use super::fields::{Fields, above_zero, boolean, not_understood, text, whole, wrong};
 use crate::dtype::DType;
 use crate::model::exceptions::Exceptions;
 use crate::model::layer::Block;
@@ -136,7 +136,7 @@ impl<'a> Section<'a> {
     fn group(&self, names: &[&str], default: u64) -> Result<Granularity> {
         match self.get(names) {
             Some((_, value)) if value.as_i64() == Some(-1) => Ok(Granularity::Row),
-            Some((field, value)) => Ok(Granularity::Group(whole(&field, value)?)),
+            Some((field, value)) => Ok(Granularity::Group(above_zero(&field, value)?)),
             None => Ok(Granularity::Group(default)),
         }
     }
@@ -216,7 +216,7 @@ fn fp8(section: &Section<'_>, _: DType) -> Result<Quantised> {
         None => Granularity::Tensor,
         Some((field, value)) => match value.as_array().map(Vec::as_slice) {
             Some([outputs, inputs]) => {
-                Granularity::Block { outputs: whole(&field, outputs)?, inputs: whole(&field, inputs)? }
+                Granularity::Block { outputs: above_zero(&field, outputs)?, inputs: above_zero(&field, inputs)? }
             }
             _ => return Err(wrong(&field, value, "a list of two numbers")),
         },
@@ -344,9 +344,10 @@ fn granularity(scheme: &Section<'_>) -> Result<Granularity> {
         Some((_, "group")) => scheme.group(&["group_size"], 128),
         Some((_, "block")) => match scheme.get(&["block_structure"]) {
             Some((field, value)) => match value.as_array().map(Vec::as_slice) {
-                Some([outputs, inputs]) => {
-                    Ok(Granularity::Block { outputs: whole(&field, outputs)?, inputs: whole(&field, inputs)? })
-                }
+                Some([outputs, inputs]) => Ok(Granularity::Block {
+                    outputs: above_zero(&field, outputs)?,
+                    inputs: above_zero(&field, inputs)?,
+                }),
                 _ => Err(wrong(&field, value, "a list of two numbers")),
             },
             None => Err(ConfigError::Missing { field: format!("{}.block_structure", scheme.field) }),

@@ -179,6 +179,14 @@ fn quantisation_that_is_not_known_is_not_guessed() {
             .starts_with("not understood: field `quantization_config.quant_method`: `hqq`")
     );
     assert!(error(json!({"quant_method": "gptq", "bits": 5})).contains("`quantization_config.bits`: `5`"));
+    assert_eq!(
+        error(json!({"quant_method": "awq", "group_size": 0})),
+        "field `quantization_config.group_size`: `0` is not a whole number above 0"
+    );
+    assert_eq!(
+        error(json!({"quant_method": "fp8", "weight_block_size": [128, 0]})),
+        "field `quantization_config.weight_block_size`: `0` is not a whole number above 0"
+    );
     assert_eq!(error(json!({})), "field `quantization_config.quant_method` is missing");
     assert_eq!(error(json!([])), "field `quantization_config`: `[]` is not an object");
     let mixed = json!({"quant_method": "compressed-tensors", "config_groups": {"a": {}, "b": {}}});

@@ -126,22 +126,26 @@ pub(super) fn model(header: &Header, name: &str) -> Result<Model> {
     };
     let keys = Keys { metadata: &header.metadata, architecture };
     let hidden = keys.number("embedding_length", 0)?;
-    // Layers at the end that predict further tokens are not part of a step.
-    let count = keys.number("block_count", 0)?.saturating_sub(keys.optional("nextn_predict_layers", 0)?.unwrap_or(0));
-    if count > MAX_LAYERS {
-        return Err(GgufError::TooLarge { what: "number of layers", value: count, limit: MAX_LAYERS });
+    let all = keys.number("block_count", 0)?;
+    if all > MAX_LAYERS {
+        return Err(GgufError::TooLarge { what: "number of layers", value: all, limit: MAX_LAYERS });
     }
+    // Layers at the end that predict further tokens are not part of a step.
+    let count = all.saturating_sub(keys.optional("nextn_predict_layers", 0)?.unwrap_or(0));
     let mut layers: Vec<Layer<'_>> = (0..count).map(|_| Layer::default()).collect();
     let mut outside = Layer::default();
     let mut elements = 0_u64;
     for tensor in &header.tensors {
-        let (layer, name) = place(tensor, count)?;
+        let (layer, name) = place(tensor, count, all)?;
         if NOT_WEIGHTS.contains(&name.split('.').next().unwrap_or_default()) || layer == Some(None) {
             continue;
         }
         elements = elements.saturating_add(tensor.elements);
         let owner = layer.flatten().and_then(|layer| layers.get_mut(layer)).unwrap_or(&mut outside);
         owner.tensors.insert(name, tensor);
+    }
+    if let Some(empty) = layers.iter().position(|layer| layer.tensors.is_empty()) {
+        return Err(missing_tensor(&format!("blk.{empty}")));
     }
     let table = outside.weight("token_embd").ok_or_else(|| missing_tensor("token_embd.weight"))?;
     let output = outside.weight("output");
@@ -178,11 +182,14 @@ fn missing_tensor(name: &str) -> GgufError {
     GgufError::Missing { key: name.to_owned() }
 }
 
-/// Where a tensor belongs: outside of layers (`None`), to one of them, or to one behind them (`Some(None)`), and its name there.
-fn place(tensor: &Tensor, layers: u64) -> Result<(Option<Option<usize>>, &str)> {
+/// Where a tensor belongs: outside of layers (`None`), to one of them, or to one of those behind them up to `all` (`Some(None)`), and its name there.
+fn place(tensor: &Tensor, layers: u64, all: u64) -> Result<(Option<Option<usize>>, &str)> {
     let Some(rest) = tensor.name.strip_prefix("blk.") else { return Ok((None, &tensor.name)) };
     let parts = rest.split_once('.').and_then(|(number, name)| Some((number.parse::<u64>().ok()?, name)));
     let (layer, name) = parts.ok_or_else(|| not_understood("tensor", &tensor.name, "it is in no layer"))?;
+    if layer >= all {
+        return Err(not_understood("tensor", &tensor.name, &format!("`block_count` says {all}")));
+    }
     Ok((Some(usize::try_from(layer).ok().filter(|_| layer < layers)), name))
 }
 

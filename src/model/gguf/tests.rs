@@ -125,6 +125,9 @@ fn what_is_not_known_is_named() {
         error(small().tensor("blk.1.ssm_in.weight", &[256, 512], Q4_K)),
         "not understood: tensor: `blk.1.ssm_in.weight` (layers with such a tensor are not known)"
     );
+    let further = error(small().tensor("blk.2.attn_norm.weight", &[256], F32));
+    assert_eq!(further, "not understood: tensor: `blk.2.attn_norm.weight` (`block_count` says 2)");
+    assert_eq!(error(small().number("llama.block_count", 3)), "metadata `blk.2` is missing");
     assert!(error(small().tensor("v.blk", &[256, 2], F32)).starts_with("not understood: elements of all tensors: `"));
     assert!(
         error(small().number("llama.attention.sliding_window", 128)).contains("which layers of `llama` have a window")

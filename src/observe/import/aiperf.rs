@@ -1,6 +1,6 @@
 //! AIPerf: `profile_export_aiperf.json`.
 
-use super::{Importer, each, observation, perf};
+use super::{Importer, each, observation, perf, telemetry};
 use crate::observe::caveat::Caveat;
 use crate::observe::document::{Observation, Tool};
 use crate::observe::error::ReadError;
@@ -16,6 +16,7 @@ pub(super) const IMPORTER: Importer = Importer {
 fn run(object: &Object<'_>) -> Result<Observation, ReadError> {
     let mut observation = observation(Tool::AiPerf, object.word("aiperf_version"), object.at());
     perf::fill(&mut observation, object)?;
+    telemetry::fill(&mut observation, object);
     if object.flag("was_cancelled") || (object.has("is_complete") && !object.flag("is_complete")) {
         observation.note(Caveat::Incomplete);
     }

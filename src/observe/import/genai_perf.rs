@@ -1,6 +1,6 @@
 //! GenAI-Perf: `profile_export_genai_perf.json`. AIPerf took its shape over and added versions, by whose absence it is recognised.
 
-use super::{Importer, each, observation, perf};
+use super::{Importer, each, observation, perf, telemetry};
 use crate::observe::document::{Observation, Tool};
 use crate::observe::error::ReadError;
 use crate::observe::object::Object;
@@ -20,5 +20,6 @@ pub(super) const IMPORTER: Importer = Importer {
 fn run(object: &Object<'_>) -> Result<Observation, ReadError> {
     let mut observation = observation(Tool::GenaiPerf, None, object.at());
     perf::fill(&mut observation, object)?;
+    telemetry::fill(&mut observation, object);
     Ok(observation)
 }

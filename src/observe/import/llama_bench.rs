@@ -2,14 +2,13 @@
 //!
 //! A row is one test at batch 1: `n_prompt` tokens processed (`pp`), `n_gen` generated one after the other (`tg`), or both, with `n_depth` tokens in the cache.
 
-use serde_json::{Map, Value};
-
 use super::{Importer, NANO, each, observation};
 use crate::observe::caveat::Caveat;
 use crate::observe::document::{Format, Load, Observation, Subject, Tool};
 use crate::observe::error::ReadError;
 use crate::observe::input::Input;
 use crate::observe::metric::{Distribution, Quantity};
+use crate::observe::node::{Fields, Node};
 use crate::observe::object::Object;
 use crate::observe::text;
 use crate::units::Bytes;
@@ -51,8 +50,8 @@ fn from_csv(input: &Input<'_>, header: usize) -> Result<Vec<Observation>, ReadEr
             let problem = format!("expected {} columns; there are {}", names.len(), record.len());
             return Err(ReadError::at(input.line(number), problem));
         }
-        let fields: Map<String, Value> =
-            names.iter().zip(&record).map(|(name, value)| (name.to_owned(), Value::from(value))).collect();
+        let fields: Fields =
+            names.iter().zip(&record).map(|(name, value)| (name.to_owned(), Node::from(value))).collect();
         observations.push(row(&Object::new(&fields, input.line(number)))?);
     }
     Ok(observations)
@@ -89,7 +88,7 @@ fn measure(observation: &mut Observation, object: &Object<'_>, prompt: f64, gene
         [(rate, "avg_ts", "stddev_ts", "samples_ts", 1.0), (time, "avg_ns", "stddev_ns", "samples_ns", NANO / steps)]
     {
         let mut values = object.mean_and_std(mean, std, factor)?;
-        values.fill_from(&Distribution::of_samples(&object.samples(samples, factor)));
+        values.fill_from(&Distribution::of_samples(object.samples(samples, factor)));
         observation.put(quantity, values, object.place(mean));
     }
     Ok(())
@@ -155,8 +154,22 @@ fn load(object: &Object<'_>, prompt: f64, generated: f64) -> Result<Load, ReadEr
         // Versions without the field began with an empty cache.
         depth: Some(object.count("n_depth")?.unwrap_or(0) as f64),
         prefill_chunk: chunk,
+        threads: object.some("n_threads")?,
+        mapped: mapped(object),
+        // A negative number is all of them; none is a run on the host, whose memory is the device's then.
+        device_layers: object.number("n_gpu_layers")?.filter(|&layers| layers >= 1.0).map(|layers| layers as u64),
+        host_expert_layers: object.some("n_cpu_moe")?,
+        host_kv: object.flag("no_kv_offload").then_some(1.0),
         ..Load::default()
     })
+}
+
+/// Whether the weights are a mapping of their file: a flag in older versions, a mode of loading in later ones.
+fn mapped(object: &Object<'_>) -> Option<bool> {
+    match object.raw("load_mode") {
+        Some(mode) => Some(mode == "mmap"),
+        None => object.has("use_mmap").then(|| object.flag("use_mmap")),
+    }
 }
 
 #[cfg(test)]

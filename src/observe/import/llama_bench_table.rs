@@ -26,7 +26,7 @@ fn cells(line: &str) -> Option<Vec<&str>> {
 }
 
 /// The line of the names of the columns.
-fn header<'a>(input: &Input<'a>) -> Option<(usize, Vec<&'a str>)> {
+fn header<'a>(input: &'a Input<'_>) -> Option<(usize, Vec<&'a str>)> {
     input.lines().find_map(|(number, line)| {
         let names = cells(line)?;
         (names.ends_with(&["test", "t/s"]) && names.first() == Some(&"model")).then_some((number, names))
@@ -93,7 +93,15 @@ impl Row<'_> {
             (Some(_), Some(_)) => Quantity::TotalRate,
         };
         observation.put(quantity, Distribution { mean, std, ..Distribution::default() }, self.at.clone());
-        observation.load = test;
+        let count = |column: &str| self.get(column)?.parse::<u32>().ok().filter(|&count| count > 0).map(u64::from);
+        observation.load = Load {
+            threads: count("threads"),
+            mapped: self.get("mmap").map(|word| word == "1"),
+            device_layers: count("ngl"),
+            host_expert_layers: count("n_cpu_moe"),
+            host_kv: (self.get("nkvo") == Some("1")).then_some(1.0),
+            ..test
+        };
         let kind = self.get("model").map(text::clean);
         let (k, v) = (self.get("type_k"), self.get("type_v"));
         observation.subject = Subject {

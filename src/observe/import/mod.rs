@@ -12,6 +12,7 @@ mod own;
 mod perf;
 mod sglang_one_batch;
 mod sglang_serving;
+mod telemetry;
 mod trtllm_bench;
 mod vllm_latency;
 mod vllm_serve;

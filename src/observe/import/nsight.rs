@@ -3,6 +3,8 @@
 //! Numbers have thousands separators, units vary by version. Names of processes and hosts are not looked at. The profiler replays each kernel, so that its bytes hold
 //! and its times do not.
 
+mod metric;
+
 use std::collections::BTreeMap;
 
 use csv::StringRecord;
@@ -13,9 +15,9 @@ use crate::observe::document::{Observation, Tool};
 use crate::observe::error::ReadError;
 use crate::observe::input::Input;
 use crate::observe::metric::Distribution;
-use crate::observe::object::within;
-use crate::observe::part::Kernel;
+use crate::observe::part::{Kernel, KernelOperations};
 use crate::observe::text;
+use metric::{FORMATS, Item, item, number};
 
 pub(super) const IMPORTER: Importer = Importer {
     name: "Nsight Compute (CSV)",
@@ -23,52 +25,6 @@ pub(super) const IMPORTER: Importer = Importer {
     sniff: |input| header(input).is_some(),
     read,
 };
-
-/// A number of a kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Item {
-    Time,
-    Read,
-    Written,
-    Cache,
-    Compute,
-}
-
-/// The metrics that are read, by the names of both pages.
-const METRICS: [(&str, Item); 7] = [
-    ("gpu__time_duration.sum", Item::Time),
-    ("gpu__time_duration.avg", Item::Time),
-    ("Duration", Item::Time),
-    ("dram__bytes_read.sum", Item::Read),
-    ("dram__bytes_write.sum", Item::Written),
-    ("lts__t_bytes.sum", Item::Cache),
-    ("sm__throughput.avg.pct_of_peak_sustained_elapsed", Item::Compute),
-];
-
-/// Units and what they are in base units.
-const UNITS: [(&str, f64); 17] = [
-    ("ns", 1e-9),
-    ("nsecond", 1e-9),
-    ("us", 1e-6),
-    ("usecond", 1e-6),
-    ("ms", 1e-3),
-    ("msecond", 1e-3),
-    ("s", 1.0),
-    ("second", 1.0),
-    ("byte", 1.0),
-    ("Kbyte", 1e3),
-    ("Mbyte", 1e6),
-    ("Gbyte", 1e9),
-    ("KB", 1e3),
-    ("MB", 1e6),
-    ("GB", 1e9),
-    ("B", 1.0),
-    ("%", 0.01),
-];
-
-fn item(name: &str) -> Option<Item> {
-    METRICS.iter().find(|(metric, _)| *metric == name).map(|(_, item)| *item)
-}
 
 /// The line of the names of the columns. The profiler's own messages may stand before it.
 fn header(input: &Input<'_>) -> Option<usize> {
@@ -115,6 +71,33 @@ struct Launch {
     grid: Option<String>,
     at: String,
     items: BTreeMap<Item, f64>,
+    /// Metrics of operations that were counted: the same one may stand in several sections.
+    counted: Vec<String>,
+}
+
+impl Launch {
+    /// Takes a number, the first of each kind; operations of one format add up over their instructions.
+    fn add(&mut self, item: Item, metric: &str, number: f64) {
+        if !matches!(item, Item::Operations(_)) {
+            self.items.entry(item).or_insert(number);
+            return;
+        }
+        // Newer versions count the same instructions for the multiprocessor and for its parts.
+        let name = metric.strip_prefix("smsp__").or_else(|| metric.strip_prefix("sm__")).unwrap_or(metric);
+        if !self.counted.iter().any(|counted| counted == name) {
+            self.counted.push(name.to_owned());
+            *self.items.entry(item).or_insert(0.0) += number;
+        }
+    }
+
+    /// Bytes of main memory that are not told apart: themselves, or their rate over the time.
+    fn moved(&self) -> Option<f64> {
+        let of = |item| self.items.get(&item).copied();
+        if of(Item::Read).is_some() || of(Item::Written).is_some() {
+            return None;
+        }
+        of(Item::Moved).or_else(|| Some(of(Item::MovedRate)? * of(Item::Time)?))
+    }
 }
 
 fn read(input: &Input<'_>) -> Result<Vec<Observation>, ReadError> {
@@ -143,9 +126,9 @@ fn long(table: &Table) -> Result<Vec<Launch>, ReadError> {
             launches.push(launch(row, name, grid, at));
             launches.len() - 1
         });
-        let Some(item) = item(&row[metric]) else { continue };
-        if let (Some(number), Some(launch)) = (number(&row[value], &row[unit], at)?, launches.get_mut(place)) {
-            launch.items.entry(item).or_insert(number);
+        let Some((item, counts)) = item(&row[metric], &row[unit]) else { continue };
+        if let (Some(number), Some(launch)) = (number(item, &row[value], &row[unit], at)?, launches.get_mut(place)) {
+            launch.add(item, &row[metric], number * counts);
         }
     }
     Ok(launches)
@@ -157,15 +140,16 @@ fn wide(table: &Table) -> Result<Vec<Launch>, ReadError> {
         .column("Kernel Name")
         .ok_or_else(|| ReadError::at("the names of the columns", "expected `Kernel Name`"))?;
     let grid = table.column("Grid Size");
-    let metrics: Vec<(usize, Item)> =
-        table.names.iter().enumerate().filter_map(|(column, name)| item(name).map(|item| (column, item))).collect();
     let Some(((_, units), rows)) = table.rows.split_first() else { return Ok(Vec::new()) };
+    let columns = table.names.iter().zip(units).enumerate();
+    let metrics: Vec<(usize, &str, (Item, f64))> =
+        columns.filter_map(|(column, (name, unit))| Some((column, name, item(name, unit)?))).collect();
     rows.iter()
         .map(|(at, row)| {
             let mut launch = launch(row, name, grid, at);
-            for &(column, item) in &metrics {
-                if let Some(number) = number(&row[column], &units[column], at)? {
-                    launch.items.entry(item).or_insert(number);
+            for &(column, metric, (item, counts)) in &metrics {
+                if let Some(number) = number(item, &row[column], &units[column], at)? {
+                    launch.add(item, metric, number * counts);
                 }
             }
             Ok(launch)
@@ -175,32 +159,7 @@ fn wide(table: &Table) -> Result<Vec<Launch>, ReadError> {
 
 fn launch(row: &StringRecord, name: usize, grid: Option<usize>, at: &str) -> Launch {
     let grid = grid.and_then(|column| row.get(column)).map(text::clean).filter(|grid| !grid.is_empty());
-    Launch { name: text::clean(&row[name]), grid, at: at.to_owned(), items: BTreeMap::new() }
-}
-
-/// `1,205.00` with its unit in base units; none for `n/a`. Without a unit the value is taken to be in the base unit, as `--print-units base` writes it.
-fn number(word: &str, unit: &str, at: &str) -> Result<Option<f64>, ReadError> {
-    let word = word.trim();
-    if word.is_empty() || word.eq_ignore_ascii_case("n/a") || word.eq_ignore_ascii_case("nan") {
-        return Ok(None);
-    }
-    let number = ungrouped(word).and_then(|word| word.parse::<f64>().ok()).filter(|number| number.is_finite());
-    let number = number.ok_or_else(|| ReadError::at(at, "expected a number such as `1,205.00`"))?;
-    let known = UNITS.iter().find(|(name, _)| *name == unit.trim());
-    let (_, factor) =
-        known.ok_or_else(|| ReadError::at(at, "expected a unit of time, bytes or `%` beside the value"))?;
-    let number = within(number, || at.to_owned())?;
-    Ok(Some(number * factor).filter(|&number| number >= 0.0))
-}
-
-/// A number without its thousands separators. A comma that separates anything but three digits is a decimal comma, which could be mistaken for one.
-fn ungrouped(word: &str) -> Option<String> {
-    let (whole, part) = word.split_once('.').map_or((word, None), |(whole, part)| (whole, Some(part)));
-    let groups_fit = whole.split(',').skip(1).all(|group| group.len() == 3);
-    if !groups_fit || part.is_some_and(|part| part.contains(',')) {
-        return None;
-    }
-    Some(word.replace(',', ""))
+    Launch { name: text::clean(&row[name]), grid, at: at.to_owned(), items: BTreeMap::new(), counted: Vec::new() }
 }
 
 /// Launches of one kernel with one grid together, in the order of their first ones.
@@ -219,9 +178,16 @@ fn kernels(launches: Vec<Launch>) -> Vec<Kernel> {
         .filter_map(|group| {
             let values = |item| {
                 let samples: Vec<f64> = group.iter().filter_map(|launch| launch.items.get(&item).copied()).collect();
-                Distribution::of_samples(&samples)
+                Distribution::of_samples(samples)
             };
             let first = group.first()?;
+            let moved: Vec<f64> = group.iter().filter_map(Launch::moved).collect();
+            let operations = FORMATS.iter().enumerate().map(|(index, &(tensor, input, accumulate))| KernelOperations {
+                tensor,
+                input,
+                accumulate,
+                count: values(Item::Operations(index)),
+            });
             Some(Kernel {
                 name: first.name.clone(),
                 grid: first.grid.clone(),
@@ -229,7 +195,10 @@ fn kernels(launches: Vec<Launch>) -> Vec<Kernel> {
                 time: values(Item::Time),
                 memory_read: values(Item::Read),
                 memory_written: values(Item::Written),
+                memory_moved: Distribution::of_samples(moved),
                 cache_moved: values(Item::Cache),
+                operations: operations.filter(|operations| !operations.count.is_empty()).collect(),
+                clock: values(Item::Clock),
                 compute_share: values(Item::Compute),
                 at: first.at.clone(),
             })
@@ -242,12 +211,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_separators_and_units() {
-        assert_eq!(number("1,205.00", "us", "x").unwrap(), Some(1205.0e-6));
-        assert_eq!(number("117,571,584", "byte", "x").unwrap(), Some(117_571_584.0));
-        assert_eq!(number("n/a", "", "x").unwrap(), None);
-        for (word, unit) in [("1205,00", "us"), ("1.205,00", "us"), ("x", "us"), ("1", "furlong"), ("1e300", "us")] {
-            assert!(number(word, unit, "x").is_err(), "{word} {unit}");
+    fn what_stands_twice_counts_once_and_a_rate_is_bytes_over_the_time() {
+        let mut launch =
+            Launch { name: String::new(), grid: None, at: String::new(), items: BTreeMap::new(), counted: Vec::new() };
+        for (metric, number) in [
+            ("sm__sass_thread_inst_executed_op_ffma_pred_on.sum", 10.0),
+            ("smsp__sass_thread_inst_executed_op_ffma_pred_on.sum", 10.0),
+            ("sm__sass_thread_inst_executed_op_fadd_pred_on.sum", 1.0),
+        ] {
+            launch.add(Item::Operations(1), metric, number);
         }
+        assert_eq!(launch.items[&Item::Operations(1)], 11.0);
+        launch.add(Item::MovedRate, "Memory Throughput", 2e12);
+        launch.add(Item::Time, "Duration", 1e-6);
+        assert_eq!(launch.moved(), Some(2e6));
+        launch.add(Item::Read, "dram__bytes_read.sum", 5.0);
+        assert_eq!(launch.moved(), None);
     }
 }

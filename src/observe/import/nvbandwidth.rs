@@ -3,13 +3,12 @@
 //! Values are text, `N/A` where a pair was not measured; GB are 1e9 bytes, latencies are in nanoseconds and their description says so. The sums count missing values
 //! as 0 and are not taken. A fatal error may print the document twice, of which the last one counts.
 
-use serde_json::Value;
-
 use super::{GIGA, Importer, NANO, observation};
 use crate::observe::caveat::Caveat;
 use crate::observe::document::{Observation, Tool};
 use crate::observe::error::ReadError;
 use crate::observe::input::Input;
+use crate::observe::node::Node;
 use crate::observe::object::{Object, within};
 use crate::observe::part::{Copy, Direction, End};
 use crate::observe::text;
@@ -27,7 +26,7 @@ fn read(input: &Input<'_>) -> Result<Vec<Observation>, ReadError> {
     let Some(last) = objects.last() else { return Ok(Vec::new()) };
     let root = last.needed_object("nvbandwidth")?;
     let mut observation = observation(Tool::Nvbandwidth, root.word("version"), last.at());
-    let names: Vec<String> = root.list("GPU Device list")?.iter().filter_map(Value::as_str).map(device).collect();
+    let names: Vec<String> = root.list("GPU Device list")?.iter().filter_map(Node::as_str).map(device).collect();
     observation.subject.devices = Some(names.len() as u64).filter(|&count| count > 0);
     observation.subject.device = names.into_iter().next().filter(|name| !name.is_empty());
     let mut not_run = 0;
@@ -57,7 +56,7 @@ fn copy(case: &Object<'_>) -> Result<Copy, ReadError> {
     let mut values = Vec::new();
     for (index, row) in case.list("bandwidth_matrix")?.iter().enumerate() {
         let at = || format!("{}[{index}]", case.place("bandwidth_matrix"));
-        let row = row.as_array().ok_or_else(|| ReadError::at(at(), "expected a list"))?;
+        let Node::List(row) = row else { return Err(ReadError::at(at(), "expected a list of texts")) };
         values.push(row.iter().map(|value| cell(value, factor, &at)).collect::<Result<Vec<_>, _>>()?);
     }
     let name = case.word("name").ok_or_else(|| ReadError::at(case.place("name"), "expected a test case's name"))?;
@@ -70,11 +69,12 @@ fn copy(case: &Object<'_>) -> Result<Copy, ReadError> {
     Ok(Copy { name, rows, columns, direction: direction(description), unit, values, at: case.at().to_owned() })
 }
 
-fn cell(value: &Value, factor: f64, at: &impl Fn() -> String) -> Result<Option<f64>, ReadError> {
+fn cell(value: &Node, factor: f64, at: &impl Fn() -> String) -> Result<Option<f64>, ReadError> {
     let number = match value {
-        Value::String(word) if word == "N/A" => return Ok(None),
-        Value::String(word) => word.trim().parse().ok(),
-        other => other.as_f64(),
+        Node::Text(word) if word == "N/A" => return Ok(None),
+        Node::Text(word) => word.trim().parse().ok(),
+        Node::Number(number) => number.as_f64(),
+        _ => None,
     };
     let number = number.filter(|number: &f64| number.is_finite());
     let number = number.ok_or_else(|| ReadError::at(at(), "expected numbers, or `N/A`"))?;

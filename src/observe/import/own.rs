@@ -29,8 +29,8 @@ fn read(input: &Input<'_>) -> Result<Vec<Observation>, ReadError> {
     }
     input
         .documents()
-        .map(|(at, document): (&str, &Value)| {
-            let mut document = document.clone();
+        .map(|(at, document)| {
+            let mut document = document.to_value();
             leave_out_unknown(&mut document);
             tame(&mut document);
             serde_path_to_error::deserialize(document).map_err(|error| {

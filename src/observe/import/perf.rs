@@ -27,7 +27,7 @@ const METRICS: [(Quantity, &str); 8] = [
 
 /// Whether a file has a metric with its unit.
 pub(super) fn has_metrics(input: &Input<'_>) -> bool {
-    input.first().and_then(|object| object.get("request_throughput")).is_some_and(|metric| metric.get("unit").is_some())
+    input.first().and_then(|fields| fields.get("request_throughput")).is_some_and(|metric| metric.get("unit").is_some())
 }
 
 /// Fills an observation with what both tools write.

@@ -74,6 +74,11 @@ fn load(object: &Object<'_>, server: Option<&Object<'_>>) -> Result<Load, ReadEr
         pp: size("pp_size")?,
         ep: size("ep_size")?,
         dp: size("dp_size")?,
+        // With one branch, a step of the draft is a token.
+        draft_length: server
+            .filter(|server| server.count("speculative_eagle_topk").ok().flatten() == Some(1))
+            .and_then(|server| server.some("speculative_num_steps").ok().flatten())
+            .map(|steps| steps as f64),
         ..Load::default()
     })
 }

@@ -24,7 +24,7 @@ fn run(object: &Object<'_>) -> Result<Observation, ReadError> {
         let fields = [(Stat::Median, "50"), (Stat::P90, "90"), (Stat::P99, "99")];
         values.fill_from(&percentiles.distribution(&fields, 1.0)?);
     }
-    values.fill_from(&Distribution::of_samples(&object.samples("latencies", 1.0)));
+    values.fill_from(&Distribution::of_samples(object.samples("latencies", 1.0)));
     // All requests of a batch end together, so that the batch's time is each request's.
     observation.put(Quantity::RequestLatency, values, object.place("avg_latency"));
     Ok(observation)

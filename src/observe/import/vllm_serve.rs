@@ -35,6 +35,8 @@ fn run(object: &Object<'_>) -> Result<Observation, ReadError> {
     observation.take(object, Quantity::AcceptanceLength, "spec_decode_acceptance_length", 1.0)?;
     // In percent.
     observation.take(object, Quantity::AcceptanceRate, "spec_decode_acceptance_rate", 0.01)?;
+    let drafted = object.positive("spec_decode_draft_tokens")?.zip(object.positive("spec_decode_num_drafts")?);
+    observation.load.draft_length = drafted.map(|(tokens, drafts)| tokens / drafts);
     if let Some(failed) = object.some("failed")? {
         observation.note(Caveat::FailedRequests { failed });
     }
@@ -61,7 +63,7 @@ fn load(object: &Object<'_>) -> Result<Load, ReadError> {
 /// `--save-detailed` keeps every request's times, in seconds: percentiles that the summary leaves out are found in them.
 pub(super) fn detail(observation: &mut Observation, object: &Object<'_>) {
     for (quantity, field) in [(Quantity::Ttft, "ttfts"), (Quantity::Itl, "itls")] {
-        let values = Distribution::of_samples(&object.samples(field, 1.0));
+        let values = Distribution::of_samples(object.samples(field, 1.0));
         match observation.metrics.get_mut(&quantity) {
             Some(measured) => measured.values.fill_from(&values),
             None => observation.put(quantity, values, object.place(field)),

@@ -25,7 +25,12 @@ pub(super) fn served(answers: &[&Answer]) -> Vec<Block> {
             }
         }
         blocks.extend(frontier(answer));
-        blocks.extend(drafts(answer));
+        if let Some(table) = drafts(answer) {
+            blocks.extend([
+                table,
+                Block::line("the draft's own weights and cache are not in the memory above", Tone::Dim),
+            ]);
+        }
         blocks.extend(cost(answer));
     }
     blocks

@@ -7,8 +7,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::backend::cpu::team::Team;
-use crate::backend::cpu::time::{Instant, thread_time};
+use crate::backend::cpu::time::thread_time;
 use crate::backend::cpu::timing::ON_CORE;
+use crate::backend::time::Instant;
 use crate::backend::{BackendError, CycleLimit, Disturbance, Kernel, Sample};
 use crate::resource::Overhead;
 use crate::units::Seconds;

@@ -4,7 +4,6 @@ pub(super) mod attention;
 pub(super) mod chase;
 pub(super) mod copy;
 mod dot;
-mod element;
 pub(super) mod empty;
 pub(super) mod gemm;
 pub(super) mod gemv;
@@ -14,6 +13,7 @@ pub(super) mod stream;
 
 use super::team::Team;
 use super::timing::timed;
+use crate::backend::reference::element;
 use crate::backend::{BackendError, CycleLimit, Kernel, Sample};
 
 /// Asks for the data at an address, which need not exist.

@@ -12,6 +12,7 @@ use super::dot::wide::{Bf16, F32, Widen};
 use super::element::{Element, PERIOD, fill_rows, near};
 use crate::backend::cpu::arena::Lanes;
 use crate::backend::cpu::isa::{Compiled, Vector, best, exp, for_every_isa};
+use crate::backend::reference::rowwise::{self as reference, EPSILON};
 use crate::backend::{BackendError, CycleLimit};
 use crate::data::Seed;
 use crate::dtype::DType;
@@ -20,7 +21,6 @@ use crate::workload::{HEADS, ROW};
 
 const LENGTH: usize = ROW as usize;
 const HEAD: usize = HEADS.dim as usize;
-const EPSILON: f32 = 1e-6;
 /// Bytes between arrays, so that they do not compete for the same cache sets.
 const STAGGER: usize = 1344;
 
@@ -267,16 +267,7 @@ impl Rowwise {
     /// Bytes a lane needs.
     pub(in crate::backend::cpu) fn bytes(op: RowwiseOp, dtype: DType, rows: u64) -> u64 {
         let array = rows * ROW * u64::from(dtype.format().bits / 8) + STAGGER as u64;
-        op.arrays() * array + 4 * Self::table(op) as u64 + STAGGER as u64
-    }
-
-    /// Elements of the table that an operator needs beside its rows.
-    const fn table(op: RowwiseOp) -> usize {
-        match op {
-            RowwiseOp::RmsNorm => LENGTH,
-            RowwiseOp::Rope => PERIOD * HEAD,
-            _ => 0,
-        }
+        op.arrays() * array + 4 * reference::table(op) as u64 + STAGGER as u64
     }
 
     pub(in crate::backend::cpu) fn new(
@@ -301,7 +292,7 @@ impl Rowwise {
             format,
             rows: rows as usize,
             parts: parts as usize,
-            jump: coprime_near_golden_section(rows as usize),
+            jump: reference::coprime_near_golden_section(rows as usize),
             next: (0..lanes.count()).map(|_| AtomicU64::new(0)).collect(),
             lanes,
             operate: compiled.function,
@@ -356,61 +347,6 @@ impl Rowwise {
             std::slice::from_raw_parts_mut(start, self.rows * LENGTH * self.format.bytes)
         }
     }
-
-    fn table_of(op: RowwiseOp, index: usize) -> f32 {
-        match op {
-            RowwiseOp::RmsNorm => 0.5 + f32::random(Seed(940), index as u32) / 4.0,
-            _ => {
-                let (position, within) = (index / HEAD, index % HEAD);
-                let angle = position as f64 * 10_000_f64.powf(-((within % (HEAD / 2)) as f64) / (HEAD / 2) as f64);
-                if within < HEAD / 2 { angle.cos() as f32 } else { angle.sin() as f32 }
-            }
-        }
-    }
-
-    /// The exact results of a row, from copies of its inputs.
-    fn reference(&self, row: usize, inputs: &[Vec<u8>]) -> Vec<f64> {
-        let x = |array: usize, index: usize| (self.format.value)(&inputs[array], index);
-        let values = || (0..LENGTH).map(|index| x(0, index));
-        match self.op {
-            RowwiseOp::Softmax => {
-                let largest = values().fold(f64::NEG_INFINITY, f64::max);
-                let sum: f64 = values().map(|value| (value - largest).exp()).sum();
-                values().map(|value| (value - largest).exp() / sum).collect()
-            }
-            RowwiseOp::RmsNorm => {
-                let mean = values().map(|value| value * value).sum::<f64>() / LENGTH as f64;
-                let factor = 1.0 / (mean + f64::from(EPSILON)).sqrt();
-                values().enumerate().map(|(i, value)| value * factor * f64::from(Self::table_of(self.op, i))).collect()
-            }
-            RowwiseOp::SiluMul => {
-                values().enumerate().map(|(i, gate)| gate / (1.0 + (-gate).exp()) * x(1, i)).collect()
-            }
-            RowwiseOp::Rope => (0..LENGTH)
-                .map(|index| {
-                    let (within, half) = (index % HEAD, HEAD / 2);
-                    let angle =
-                        |part: usize| f64::from(Self::table_of(self.op, row * HEAD + part * half + within % half));
-                    let partner = x(0, if within < half { index + half } else { index - half });
-                    x(0, index) * angle(0) + if within < half { -partner } else { partner } * angle(1)
-                })
-                .collect(),
-            RowwiseOp::Add => values().enumerate().map(|(i, value)| value + x(1, i)).collect(),
-            RowwiseOp::Gather => values().collect(),
-        }
-    }
-}
-
-/// A step through all rows that visits each once, far from the last.
-fn coprime_near_golden_section(rows: usize) -> usize {
-    let divisor = |mut a: usize, mut b: usize| {
-        while b > 0 {
-            (a, b) = (b, a % b);
-        }
-        a
-    };
-    let near = (rows as f64 * 0.618) as usize;
-    (near.max(1)..=rows.max(1)).find(|&jump| divisor(jump, rows) == 1).unwrap_or(1)
 }
 
 impl Program for Rowwise {
@@ -425,9 +361,9 @@ impl Program for Rowwise {
         // SAFETY: the table lies within the lane's memory.
         let table = unsafe {
             let start = self.lanes.start(lane).add(self.offset(self.arrays())).cast::<f32>();
-            std::slice::from_raw_parts_mut(start, Self::table(self.op))
+            std::slice::from_raw_parts_mut(start, reference::table(self.op))
         };
-        table.iter_mut().enumerate().for_each(|(index, entry)| *entry = Self::table_of(self.op, index));
+        table.iter_mut().enumerate().for_each(|(index, entry)| *entry = reference::table_of(self.op, index));
     }
 
     fn run(&self, _: usize, lane: usize, iterations: u64) {
@@ -456,8 +392,6 @@ impl Program for Rowwise {
         }
         (0..self.parts).for_each(|part| self.operate(lane, part));
         let results = self.array(lane, output);
-        // Results are rounded to their format, once or twice, and what is computed in f32 on the way a little too.
-        let tolerance = 4.0 * self.format.rounding + 2e-5;
         for row in 0..self.rows {
             let found = &results[row * row_bytes..][..row_bytes];
             let source = if self.op == RowwiseOp::Gather { row * self.jump % self.rows } else { row };
@@ -473,12 +407,11 @@ impl Program for Rowwise {
                 }
                 continue;
             }
-            let of_row = |input: &Vec<u8>| input[row * row_bytes..][..row_bytes].to_vec();
-            let expected = self.reference(row, &inputs.iter().map(of_row).collect::<Vec<_>>());
+            let x = |array: usize, index: usize| (self.format.value)(&inputs[array][row * row_bytes..], index);
+            let expected = reference::row(self.op, row, &x);
             for (index, expected) in expected.into_iter().enumerate() {
                 let found = (self.format.value)(found, index);
-                let size = (expected.abs() + 1e-2 / LENGTH as f64).max(floor(self.op));
-                if !near(found, expected, tolerance * size) {
+                if !near(found, expected, reference::tolerance(self.op, self.format.rounding, expected)) {
                     return Err(format!("row {row}, element {index} is {found}, the reference says {expected}"));
                 }
             }
@@ -488,14 +421,6 @@ impl Program for Rowwise {
 
     fn limit(&self, _: usize) -> Option<CycleLimit> {
         None
-    }
-}
-
-/// Size of the numbers that results are differences of: where those cancel, what remains is not more exact.
-const fn floor(op: RowwiseOp) -> f64 {
-    match op {
-        RowwiseOp::Rope | RowwiseOp::Add => 1.0,
-        _ => 0.0,
     }
 }
 
@@ -523,7 +448,7 @@ mod tests {
     #[test]
     fn every_row_is_gathered_once() {
         for rows in [1, 2, 6, 100, 509, 1024] {
-            let jump = coprime_near_golden_section(rows);
+            let jump = reference::coprime_near_golden_section(rows);
             let places: std::collections::BTreeSet<usize> = (0..rows).map(|row| row * jump % rows).collect();
             assert_eq!(places.len(), rows);
         }

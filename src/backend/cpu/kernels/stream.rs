@@ -10,8 +10,9 @@ use crate::backend::cpu::arena::Lanes;
 use crate::backend::cpu::isa::{Vector, portable::Portable};
 use crate::backend::cpu::kernels::{Program, prefetch, prefetch_stream};
 use crate::backend::cpu::microarch::Microarchitecture;
+use crate::backend::reference::stream::{self as reference, FACTOR, expected};
 use crate::backend::{BackendError, CycleLimit};
-use crate::data::{Seed, unit_f32};
+use crate::data::Seed;
 use crate::resource::{Access, Stores, StreamOp};
 
 /// How a pass walks its arrays: at how many places at once (some memory controllers and prefetchers prefer several), by how many vectors at
@@ -56,9 +57,6 @@ const LAG: usize = 5;
 
 /// Bytes between arrays beyond their length, so that they do not compete for the same cache sets and store-buffer entries.
 const STAGGER: usize = 768;
-
-/// The factor of scale and triad.
-const FACTOR: f32 = 0.5;
 
 /// One lane's arrays, and which of some equal parts of them a pass goes over. Every part takes its share at each of the walk's places, so
 /// that these lie far apart however small the parts are: two places 64 MiB apart read 7 % faster than two places 1 MiB apart.
@@ -150,58 +148,10 @@ unsafe fn passes<V: Vector, const OP: u8, const NT: bool, const WALK: usize>(arr
 #[repr(align(64))]
 struct Aligned([f32; 16]);
 
-/// Fills an array with its seeded data.
-#[inline(always)]
-fn fill(array: &mut [f32], seed: Seed) {
-    for (index, element) in array.iter_mut().enumerate() {
-        *element = unit_f32(seed, index as u32);
-    }
-}
-
 /// Fills an array with a value no kernel produces.
 #[inline(always)]
 fn poison(array: &mut [f32]) {
     array.fill(f32::NAN);
-}
-
-/// The reference: recomputes the inputs from their seeds. Gives the index of the first difference in the output.
-#[inline(always)]
-fn first_difference(op: StreamOp, output: &[f32], seeds: [Seed; 2]) -> Option<usize> {
-    let differs = |index: usize, result: f32| expected(op, index, seeds).to_bits() != result.to_bits();
-    // Counting has no early exit and is vectorised; the search that follows a failure need not be fast.
-    let differences = match op {
-        StreamOp::Read => 0,
-        StreamOp::Write => count(output, |_| FACTOR),
-        StreamOp::Copy => count(output, |i| expected(StreamOp::Copy, i, seeds)),
-        StreamOp::Scale => count(output, |i| expected(StreamOp::Scale, i, seeds)),
-        StreamOp::Add => count(output, |i| expected(StreamOp::Add, i, seeds)),
-        StreamOp::Triad => count(output, |i| expected(StreamOp::Triad, i, seeds)),
-    };
-    if differences == 0 { None } else { output.iter().enumerate().position(|(index, &result)| differs(index, result)) }
-}
-
-#[inline(always)]
-fn count(output: &[f32], expected: impl Fn(usize) -> f32) -> u64 {
-    output.iter().enumerate().map(|(i, result)| u64::from(expected(i).to_bits() != result.to_bits())).sum()
-}
-
-#[inline(always)]
-fn expected(op: StreamOp, index: usize, [first, second]: [Seed; 2]) -> f32 {
-    let a = unit_f32(first, index as u32);
-    let b = unit_f32(second, index as u32);
-    match op {
-        StreamOp::Read | StreamOp::Copy => a,
-        StreamOp::Write => FACTOR,
-        StreamOp::Scale => a * FACTOR,
-        StreamOp::Add => a + b,
-        StreamOp::Triad => a * FACTOR + b,
-    }
-}
-
-/// The reference of a read: the checksum of the seeded data.
-#[inline(always)]
-fn checksum(elements: usize, seed: Seed) -> u32 {
-    (0..elements).fold(0, |sum, index| sum.wrapping_add(unit_f32(seed, index as u32).to_bits()))
 }
 
 /// The kernels of one instruction set, and its data routines compiled for it.
@@ -269,7 +219,7 @@ macro_rules! kernels {
 
             $(#[$feature])*
             fn fill(array: &mut [f32], seed: Seed) {
-                super::fill(array, seed);
+                reference::fill(0, array, seed);
             }
 
             $(#[$feature])*
@@ -279,12 +229,12 @@ macro_rules! kernels {
 
             $(#[$feature])*
             fn first_difference(op: StreamOp, output: &[f32], seeds: [Seed; 2]) -> Option<usize> {
-                super::first_difference(op, output, seeds)
+                reference::first_difference(op, 0, output, seeds)
             }
 
             $(#[$feature])*
             fn checksum(elements: usize, seed: Seed) -> u32 {
-                super::checksum(elements, seed)
+                reference::checksum(elements, seed)
             }
         }
     };
@@ -539,16 +489,16 @@ mod tests {
             for index in [0, 17, 511] {
                 let kept = output[index];
                 output[index] = f32::from_bits(kept.to_bits() ^ 1);
-                assert_eq!(first_difference(op, output, seeds), Some(index));
+                assert_eq!(reference::first_difference(op, 0, output, seeds), Some(index));
                 output[index] = kept;
             }
-            assert_eq!(first_difference(op, output, seeds), None);
+            assert_eq!(reference::first_difference(op, 0, output, seeds), None);
         }
     }
 
     #[test]
     fn reading_too_little_changes_the_checksum() {
         let seeds = Stream::seeds(0);
-        assert_ne!(checksum(512, seeds[0]), checksum(511, seeds[0]));
+        assert_ne!(reference::checksum(512, seeds[0]), reference::checksum(511, seeds[0]));
     }
 }

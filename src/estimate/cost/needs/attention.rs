@@ -3,7 +3,7 @@
 use super::super::asked::{Asked, Rate};
 use super::super::error::Lack;
 use super::super::knowledge::{Bound, Need};
-use super::{alike, arithmetic};
+use super::{arithmetic, stand_ins};
 use crate::dtype::DType;
 use crate::graph::Operator;
 use crate::model::KvFormat;
@@ -54,5 +54,5 @@ pub(super) fn prefill(
 
 fn prompt_rate(asked: &Asked<'_>, format: DType, context: u64) -> Result<Rate, Lack> {
     let of = |kv| Resource::Attention { phase: Phase::Prefill, kv };
-    asked.first(of(format), alike(format).map(of).as_slice(), Place::Tokens(context.max(1) as f64))
+    asked.first(of(format), stand_ins(format).map(of), Place::Tokens(context.max(1) as f64))
 }

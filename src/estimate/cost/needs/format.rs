@@ -20,6 +20,12 @@ pub(in crate::estimate::cost) const fn alike(format: DType) -> Option<DType> {
     }
 }
 
+/// Formats whose rate stands for that of a format, in the order of preference: the other one of 16 bits; then f32, as which a device without units for 16 bits
+/// multiplies both.
+pub(in crate::estimate::cost) fn stand_ins(format: DType) -> impl Iterator<Item = DType> {
+    alike(format).into_iter().flat_map(|other| [other, DType::F32])
+}
+
 /// The format that attention computes in, by the format of keys and values: narrower ones are widened.
 pub(in crate::estimate::cost) const fn arithmetic(kv: DType) -> DType {
     match kv {

@@ -5,7 +5,7 @@ mod format;
 mod pass;
 mod product;
 
-pub(super) use format::{alike, arithmetic, summed_in};
+pub(super) use format::{alike, arithmetic, stand_ins, summed_in};
 
 use super::asked::Asked;
 use super::error::{CostError, Lack};

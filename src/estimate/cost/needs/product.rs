@@ -3,7 +3,7 @@
 use super::super::asked::{Asked, Rate};
 use super::super::error::Lack;
 use super::super::knowledge::{Bound, Knowledge, Need};
-use super::{alike, summed_in};
+use super::{stand_ins, summed_in};
 use crate::dtype::DType;
 use crate::graph::Operator;
 use crate::model::{Granularity, Scales, WeightFormat};
@@ -125,7 +125,7 @@ fn products(asked: &Asked<'_>, input: DType, Sizes { m, n, k }: Sizes) -> Result
 
 fn products_at(asked: &Asked<'_>, input: DType, at: Place) -> Result<Rate, Lack> {
     let of = |input| Resource::Gemm { input, accumulate: summed_in(input) };
-    asked.first(of(input), alike(input).map(of).as_slice(), at)
+    asked.first(of(input), stand_ins(input).map(of), at)
 }
 
 /// Whether a product with a matrix of this format is what the products of the activations' format measure: the same elements, no zeros left out, and no

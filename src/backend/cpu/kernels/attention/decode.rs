@@ -11,11 +11,12 @@ use half::{bf16, f16};
 use super::super::dot::wide::{self, Widen};
 use super::super::element::{Element, PERIOD, near};
 use super::super::{Program, prefetch_stream};
-use super::{DIM, GROUP, dot, weights};
+use super::{DIM, GROUP};
 use crate::backend::cpu::arena::Lanes;
 use crate::backend::cpu::isa::{Compiled, Vector, best, exp, for_every_isa};
+use crate::backend::reference::attention::{KEYS, QUERIES, VALUES, repeated, scale};
 use crate::backend::{BackendError, CycleLimit};
-use crate::data::{Seed, bits};
+use crate::data::Seed;
 use crate::dtype::DType;
 use crate::workload::cache_bytes;
 
@@ -187,39 +188,19 @@ impl<T: Element> Of<T> {
         (0..DIM).map(|index| unsafe { bytes.as_ptr().cast::<T>().add(index).read_unaligned() }).collect()
     }
 
-    /// The exact results. Every distinct row is computed with once, and counts as often as it appears.
+    /// The exact results.
     fn reference(of: &Reference<'_>, queries: &[f32]) -> Vec<f64> {
         let integers = T::DTYPE == DType::Int8;
-        let scale = |seed: Seed, row: usize| if integers { f64::from(scale(seed, row)) } else { 1.0 };
-        let mut results = Vec::with_capacity(GROUP * DIM);
-        let rows: Vec<usize> = (0..of.context.min(PERIOD)).map(|position| (of.first + position) % PERIOD).collect();
-        let times = |index: usize| ((of.context - index).div_ceil(PERIOD)) as f64;
-        for query in queries.chunks_exact(DIM) {
-            // Queries are divided by √dim already.
-            let unscaled = (DIM as f64).sqrt();
-            let scores = rows.iter().map(|&row| dot(&Self::row(of.keys, row), query) * scale(KEYS, row) * unscaled);
-            let (weights, _) = weights(scores.collect::<Vec<_>>().iter().copied());
-            let sum: f64 = weights.iter().enumerate().map(|(index, weight)| weight * times(index)).sum();
-            let mut result = vec![0.0; DIM];
-            for (index, (&row, weight)) in rows.iter().zip(&weights).enumerate() {
-                let share = weight * times(index) * scale(VALUES, row) / sum;
-                for (result, value) in result.iter_mut().zip(Self::row(of.values, row)) {
-                    *result += share * value.value();
-                }
-            }
-            results.extend(result);
-        }
-        results
+        let exact = |rows: &[u8], seed: Seed| -> Vec<Vec<f64>> {
+            let of_row = |row| {
+                let scale = if integers { f64::from(scale(seed, row)) } else { 1.0 };
+                Self::row(rows, row).into_iter().map(|element| element.value() * scale).collect()
+            };
+            (0..PERIOD).map(of_row).collect()
+        };
+        let (keys, values) = (exact(of.keys, KEYS), exact(of.values, VALUES));
+        repeated(of.first, of.context, queries, |row| &keys[row], |row| &values[row])
     }
-}
-
-const KEYS: Seed = Seed(960);
-const VALUES: Seed = Seed(961);
-const QUERIES: Seed = Seed(962);
-
-/// The scale of a token's keys or values, for integers.
-fn scale(seed: Seed, row: usize) -> f32 {
-    (1.0 + (bits(seed, row as u32) >> 9) as f32 / 8_388_608.0) / 256.0
 }
 
 macro_rules! cache_format {

@@ -1,13 +1,12 @@
-//! Verification of matrix products: every element takes part in a weighted sum of its row that is known another way (Freivalds' check), and some are
-//! computed anew one by one.
+//! Filling and verifying matrix products on the lanes' memory.
 
 use std::marker::PhantomData;
 
 use half::bf16;
 
-use super::super::element::near;
 use super::{Element, Gemm, fill_rows};
-use crate::data::{Seed, bits};
+use crate::backend::reference::product::{Sizes, check};
+use crate::data::Seed;
 use crate::dtype::DType;
 
 /// What depends on the formats of a product.
@@ -36,10 +35,8 @@ impl Verifier {
 
 struct Formats<T, S>(PhantomData<(T, S)>);
 
-/// Seeds of A, of B and of the weights of a sum.
-const SEEDS: (Seed, Seed, Seed) = (Seed(101), Seed(102), Seed(103));
-/// Elements of a block that are computed anew.
-const SPOTS: u32 = 64;
+/// Seeds of A and of B.
+const SEEDS: (Seed, Seed) = (Seed(101), Seed(102));
 
 impl<T: Element, S: Element> Formats<T, S> {
     const VERIFIER: Verifier = Verifier {
@@ -90,33 +87,13 @@ impl<T: Element, S: Element> Formats<T, S> {
         let b_row = |row: usize| unsafe { std::slice::from_raw_parts(block.b.cast::<T>().add(row * k), k) };
         // SAFETY: as above.
         let c_row = |row: usize| unsafe { std::slice::from_raw_parts(block.c.cast::<S>().add(row * stride), n) };
-        let sign = |column: usize| if bits(SEEDS.2, column as u32) & 1 == 0 { 1.0 } else { -1.0 };
-        let mut weighted = vec![0.0_f64; k];
-        for column in 0..n {
-            let sign = sign(column);
-            for (sum, element) in weighted.iter_mut().zip(b_row(column)) {
-                *sum += sign * element.value();
-            }
-        }
-        // A sum of k products of numbers below 1 is rounded about k times by half a unit, in random directions, and so are n such sums. A kernel that
-        // leaves out or mistakes a part of a row is off by many products; a single mistaken product is found among the spots, or where rows are short.
-        let (depth, width) = (k as f64, n as f64);
-        let scale = if S::ROUNDING == 0.0 { 0.0 } else { S::ROUNDING * depth.sqrt() * (depth / 9.0).sqrt() };
-        for row in 0..m {
-            let expected: f64 = a_row(row).iter().zip(&weighted).map(|(a, b)| a.value() * b).sum();
-            let found: f64 = c_row(row).iter().enumerate().map(|(column, c)| sign(column) * c.value()).sum();
-            if !near(found, expected, 6.0 * scale * width.sqrt()) {
-                return Err(format!("row {row}: its signed sum is {found}, the reference says {expected}"));
-            }
-        }
-        for spot in 0..SPOTS {
-            let (row, column) = (bits(Seed(7), spot) as usize % m, bits(Seed(8), spot) as usize % n);
-            let expected: f64 = a_row(row).iter().zip(b_row(column)).map(|(a, b)| a.value() * b.value()).sum();
-            let found = c_row(row)[column].value();
-            if !near(found, expected, 6.0 * scale) {
-                return Err(format!("row {row}, column {column}: {found}, the reference says {expected}"));
-            }
-        }
-        Ok(())
+        let sizes = Sizes { m, n, k };
+        check(
+            sizes,
+            S::ROUNDING,
+            |row| a_row(row).iter().map(|element| element.value()),
+            |row| b_row(row).iter().map(|element| element.value()),
+            |row| c_row(row).iter().map(|element| element.value()),
+        )
     }
 }

@@ -6,7 +6,7 @@ use crate::data::{Seed, bits};
 use crate::dtype::DType;
 
 /// An element in memory.
-pub(super) trait Element: Copy + PartialEq + Send + Sync + 'static {
+pub(in crate::backend) trait Element: Copy + PartialEq + Send + Sync + 'static {
     /// Its format.
     const DTYPE: DType;
     /// Half of the distance to the next value, relative to it; 0 for integers.
@@ -130,16 +130,16 @@ impl Element for i32 {
 }
 
 /// Whether a result is as near to its reference as a tolerance allows. NaN is near to nothing.
-pub(super) fn near(found: f64, expected: f64, tolerance: f64) -> bool {
+pub(in crate::backend) fn near(found: f64, expected: f64, tolerance: f64) -> bool {
     (found - expected).abs() <= tolerance
 }
 
 /// Rows of large matrices repeat after this many, a prime: filling is copying, and a reference need not recompute gigabytes. A kernel that takes
 /// a wrong row, or a wrong part of one, is still found out.
-pub(super) const PERIOD: usize = 509;
+pub(in crate::backend) const PERIOD: usize = 509;
 
 /// Fills the rows of a matrix, some elements each, with seeded data that repeats after [`PERIOD`] rows.
-pub(super) fn fill_rows<T: Element>(matrix: &mut [T], row: usize, seed: Seed) {
+pub(in crate::backend) fn fill_rows<T: Element>(matrix: &mut [T], row: usize, seed: Seed) {
     let (first, rest) = matrix.split_at_mut(matrix.len().min(PERIOD * row));
     for (index, element) in first.iter_mut().enumerate() {
         *element = T::random(seed, index as u32);

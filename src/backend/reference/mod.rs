@@ -1,0 +1,10 @@
+//! What kernels must compute, told once for all backends: seeded inputs, exact results, and how near a result has to be.
+
+#![allow(dead_code, reason = "processors compute in more formats than shaders, and a build may be without them")]
+
+pub(super) mod attention;
+pub(super) mod cycle;
+pub(super) mod element;
+pub(super) mod product;
+pub(super) mod rowwise;
+pub(super) mod stream;

@@ -1,0 +1,210 @@
+//! The open GPU: ready to run any workload.
+
+use std::mem::ManuallyDrop;
+
+use super::adapters::Adapter;
+use super::gpu::Gpu;
+use super::kernels::chase::Chase;
+use super::kernels::copy::Copy;
+use super::kernels::decode::Decode;
+use super::kernels::empty::{Alone, Empty};
+use super::kernels::gemm::Gemm;
+use super::kernels::gemv::Gemv;
+use super::kernels::multiply_add::MultiplyAdd;
+use super::kernels::prefill::Prefill;
+use super::kernels::rowwise::Rowwise;
+use super::kernels::stream::Stream;
+use super::timing::{Bench, Clock, Timed};
+use crate::backend::time::Instant;
+use crate::backend::{BackendError, Device, Kernel, Stopwatch};
+use crate::facts::{ClockReading, Conditions, Identity, Observed, Timer};
+use crate::resource::{Access, Overhead, Phase, Scope, StreamOp};
+use crate::workload::{GPU_STREAM_GRANULE, Kind, Workload};
+
+/// More than any device has; below it, sizes can be computed with without a thought of overflow.
+const MOST_BYTES: u64 = 1 << 48;
+
+pub(super) struct WgpuDevice {
+    identity: Identity,
+    gpu: ManuallyDrop<Gpu>,
+    clock: ManuallyDrop<Clock>,
+}
+
+impl WgpuDevice {
+    pub(super) fn open(adapter: &Adapter, index: usize, checks: bool) -> Result<Self, BackendError> {
+        Self::of(adapter.identity(index), Gpu::open(adapter, checks)?)
+    }
+
+    fn of(identity: Identity, gpu: Gpu) -> Result<Self, BackendError> {
+        let clock = Clock::new(&gpu)?;
+        let device = Self { identity, gpu: ManuallyDrop::new(gpu), clock: ManuallyDrop::new(clock) };
+        let trial = Stream::new(&device.gpu, Access::plain(StreamOp::Copy), 16 * GPU_STREAM_GRANULE, 1)?;
+        device.clock.learn(&device.gpu, |pass| trial.pass_over(0, 0, 1, pass))?;
+        drop(trial);
+        Ok(device)
+    }
+
+    /// Makes a program ready to be timed.
+    fn timed<'device, P: super::timing::Program + 'device>(
+        &'device self,
+        program: impl FnOnce(&Gpu) -> Result<P, BackendError>,
+    ) -> Result<Box<dyn Kernel + 'device>, BackendError> {
+        let bench = Bench { gpu: &self.gpu, clock: &self.clock };
+        Ok(Box::new(Timed::new(bench, program(bench.gpu)?)))
+    }
+}
+
+impl Drop for WgpuDevice {
+    /// A device that does not answer is left as it is: wgpu would wait for it.
+    fn drop(&mut self) {
+        if self.gpu.is_lost() {
+            return;
+        }
+        // SAFETY: both are dropped here and nowhere else, and not used afterwards.
+        unsafe {
+            ManuallyDrop::drop(&mut self.clock);
+            ManuallyDrop::drop(&mut self.gpu);
+        }
+    }
+}
+
+impl Device for WgpuDevice {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn conditions(&mut self) -> Conditions {
+        Conditions::default()
+    }
+
+    fn observed(&self) -> Observed {
+        Observed { memory_allocated: self.gpu.account.most.get(), ..Observed::default() }
+    }
+
+    fn timer(&mut self) -> Timer {
+        self.clock.timer()
+    }
+
+    /// No portable interface tells a GPU's clock.
+    fn clock(&mut self) -> Option<ClockReading> {
+        None
+    }
+
+    fn stopwatch(&self) -> Stopwatch {
+        let opened = Instant::now();
+        Box::new(move || opened.elapsed())
+    }
+
+    /// A GPU is one lane: WGSL cannot bind work to a multiprocessor.
+    fn lanes(&self, scope: Scope) -> u32 {
+        match scope {
+            Scope::Device => 1,
+            Scope::Core => 0,
+        }
+    }
+
+    fn largest_array(&self) -> Option<u64> {
+        Some(self.gpu.most_bytes())
+    }
+
+    fn prepare<'device>(&'device mut self, workload: &Workload) -> Result<Box<dyn Kernel + 'device>, BackendError> {
+        let bytes = workload.bytes_per_lane().saturating_mul(u64::from(workload.lanes));
+        if bytes > MOST_BYTES {
+            return Err(BackendError::OutOfMemory { bytes, cause: "no device has as much".to_owned() });
+        }
+        match workload.kind {
+            Kind::Stream { access, elements, parts } => self.timed(|gpu| Stream::new(gpu, access, elements, parts)),
+            Kind::MultiplyAdd { unit, input, accumulate } => {
+                self.timed(|gpu| MultiplyAdd::new(gpu, unit, input, accumulate))
+            }
+            Kind::Gemv { weights, activations, rows, columns, parts } => {
+                self.timed(|gpu| Gemv::new(gpu, (weights, activations), (rows, columns, parts)))
+            }
+            Kind::Gemm { input, accumulate, shape, copies } => {
+                self.timed(|gpu| Gemm::new(gpu, (input, accumulate), shape, copies))
+            }
+            Kind::Attention { phase: Phase::Decode, kv, context, caches } => {
+                if caches != 1 {
+                    return Err(BackendError::unsupported(
+                        "a GPU attends with many heads at once, not to caches in turn",
+                    ));
+                }
+                self.timed(|gpu| Decode::new(gpu, kv, context, workload.lanes.into()))
+            }
+            Kind::Attention { phase: Phase::Prefill, kv, context, .. } => {
+                self.timed(|gpu| Prefill::new(gpu, kv, context, workload.lanes.into()))
+            }
+            Kind::Rowwise { op, dtype, rows, parts } => self.timed(|gpu| Rowwise::new(gpu, (op, dtype), (rows, parts))),
+            Kind::Chase { bytes, hops } => self.timed(|gpu| Chase::new(gpu, bytes, hops)),
+            Kind::HostCopy { direction, bytes, buffers } => {
+                Ok(Box::new(Copy::new(&self.gpu, direction, bytes, buffers)?))
+            }
+            Kind::Empty { overhead: Overhead::Launch } => self.timed(Empty::new),
+            Kind::Empty { overhead: Overhead::Wake } => {
+                Ok(Box::new(Alone::new(Bench { gpu: &self.gpu, clock: &self.clock })?))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::wgpu::adapters::Survey;
+    use crate::backend::wgpu::shaders::Shader;
+
+    /// The last device there is, which is a software one where one is installed.
+    fn device() -> Option<WgpuDevice> {
+        let adapters = Survey::take().adapters().ok()?;
+        Some(WgpuDevice::open(adapters.last()?, 0, false).unwrap())
+    }
+
+    #[test]
+    fn a_lost_device_is_an_error_from_then_on() {
+        let Some(mut device) = device() else { return };
+        let workload = Workload {
+            kind: Kind::Stream { access: Access::plain(StreamOp::Copy), elements: GPU_STREAM_GRANULE, parts: 1 },
+            lanes: 1,
+        };
+        {
+            let mut kernel = device.prepare(&workload).unwrap();
+            kernel.verify(0).unwrap();
+            kernel.run(0, 3).unwrap();
+        }
+        device.gpu.device.destroy();
+        for _ in 0..2 {
+            let result = device.prepare(&workload).and_then(|mut kernel| kernel.run(0, 1));
+            assert!(matches!(result, Err(BackendError::Lost(_))), "{result:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_driver_refuses_is_an_error() {
+        let Some(device) = device() else { return };
+        let wrong =
+            device.gpu.pipeline(&Shader::new(("wrong", "@compute @workgroup_size(1) fn main() { no(); }"), "main"));
+        assert!(matches!(wrong.map(|_| ()), Err(BackendError::System(text)) if text.contains("no definition")));
+        let many = device.gpu.pipeline(&Shader::new(("many", "@compute @workgroup_size(65536) fn main() {}"), "main"));
+        assert!(matches!(many.map(|_| ()), Err(BackendError::System(_))));
+        let large = device.gpu.buffer(u64::MAX / 2);
+        assert!(matches!(large.map(|_| ()), Err(BackendError::OutOfMemory { .. })));
+    }
+
+    #[test]
+    fn memory_is_counted_and_given_back() {
+        let Some(device) = device() else { return };
+        let before = device.gpu.account.most.get();
+        let first = device.gpu.buffer(before + 1024).unwrap();
+        assert_eq!(device.gpu.account.most.get(), before + 1024 + device.standing());
+        drop(first);
+        drop(device.gpu.buffer(before + 1024).unwrap());
+        assert_eq!(device.gpu.account.most.get(), before + 1024 + device.standing());
+    }
+
+    impl WgpuDevice {
+        /// Bytes of the clock's own buffers.
+        fn standing(&self) -> u64 {
+            if self.gpu.features.contains(wgpu::Features::TIMESTAMP_QUERY) { 256 + 16 } else { 0 }
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! Multiply-adds in registers: `shaders/multiply_add.wgsl`.
+
+use super::{Dispatch, Immediates};
+use crate::backend::BackendError;
+use crate::backend::wgpu::gpu::{Buffer, Gpu, Pipeline};
+use crate::backend::wgpu::shaders::{Shader, source};
+use crate::backend::wgpu::timing::{Bench, Program};
+use crate::dtype::DType;
+use crate::resource::ComputeUnit;
+use crate::workload::MULTIPLY_ADD_OPS;
+
+/// A pair of formats, and how WGSL computes with it.
+struct Format {
+    input: DType,
+    accumulate: DType,
+    /// What the device must have, and its name.
+    needs: Option<(wgpu::Features, &'static str)>,
+    enable: &'static str,
+    scalar: &'static str,
+    /// Of immediates and results.
+    word: &'static str,
+    /// What sums are converted to before they are added up.
+    wide: &'static str,
+    /// Factors: the first invocation's x, how much less the next one's is, and y.
+    factors: [f32; 3],
+    /// What first sums are multiplied by.
+    scale: f32,
+    /// Rounding of one step, relative.
+    rounding: f64,
+    /// Operations of a step per element of a chain.
+    ops: u64,
+    /// Vectors of chains that make sense.
+    shapes: &'static [Shape],
+}
+
+/// Elements to a vector, and chains of vectors that do not depend on one another.
+#[derive(Clone, Copy)]
+struct Shape {
+    width: u32,
+    chains: u32,
+}
+
+const fn shape(width: u32, chains: u32) -> Shape {
+    Shape { width, chains }
+}
+
+/// Latency is hidden by chains or by threads; what is best differs between makers, and too many chains spill.
+const FLOATS: [Shape; 5] = [shape(1, 8), shape(2, 4), shape(4, 2), shape(4, 3), shape(4, 1)];
+const WORDS: [Shape; 4] = [shape(1, 8), shape(1, 4), shape(1, 12), shape(1, 2)];
+
+const FORMATS: [Format; 4] = [
+    Format {
+        input: DType::F32,
+        accumulate: DType::F32,
+        needs: None,
+        enable: "",
+        scalar: "f32",
+        word: "f32",
+        wide: "f32",
+        factors: [1.0 - 1.0 / 1024.0, 1.0 / 4096.0, 0.719_726_56],
+        scale: 0.125,
+        rounding: HANDING_OVER,
+        ops: 2,
+        shapes: &FLOATS,
+    },
+    Format {
+        input: DType::F64,
+        accumulate: DType::F64,
+        needs: Some((wgpu::Features::SHADER_F64, "SHADER_F64")),
+        enable: "",
+        scalar: "f64",
+        word: "f32",
+        wide: "f64",
+        factors: [1.0 - 1.0 / 1024.0, 1.0 / 4096.0, 0.719_726_56],
+        scale: 0.125,
+        rounding: f64::EPSILON / 2.0,
+        ops: 2,
+        shapes: &FLOATS,
+    },
+    Format {
+        input: DType::F16,
+        accumulate: DType::F16,
+        needs: Some((wgpu::Features::SHADER_F16, "SHADER_F16")),
+        enable: "enable f16;",
+        scalar: "f16",
+        word: "f32",
+        wide: "f32",
+        // Further from 1, so that rounding errors die out.
+        factors: [0.875, 1.0 / 128.0, 0.719_726_56],
+        scale: 0.125,
+        rounding: 1.0 / 2048.0,
+        ops: 2,
+        shapes: &FLOATS,
+    },
+    Format {
+        input: DType::Int8,
+        accumulate: DType::Int32,
+        needs: None,
+        enable: "",
+        scalar: "u32",
+        word: "u32",
+        wide: "u32",
+        factors: [0.0; 3],
+        scale: 1.0,
+        rounding: 0.0,
+        ops: 8,
+        shapes: &WORDS,
+    },
+];
+
+/// Words of 8-bit integers: x, what it differs by, y.
+const INTEGERS: [u32; 3] = [0x5AC3_917F, 0x0101_0107, 0x7D83_2FB5];
+/// Rounding of an f32: in these, sums are added up and handed over.
+const HANDING_OVER: f64 = 1.0 / 16_777_216.0;
+const LANES: [u32; 2] = [64, 256];
+/// Rounds to a turn of the loop: its own cost is nothing beside them.
+const UNROLL: u32 = 4;
+/// Threads at most: enough for every device. Each has so many turns at least, and at most in one dispatch.
+const MOST_THREADS: u64 = 1 << 18;
+const LEAST_TURNS: u64 = 64;
+const MOST_TURNS: u64 = 16_384;
+
+impl Format {
+    fn is_integer(&self) -> bool {
+        self.input == DType::Int8
+    }
+
+    fn shader(&self, Shape { width, chains }: Shape, lanes: u32) -> Shader {
+        let vector = |scalar: &str| if width == 1 { scalar.to_owned() } else { format!("vec{width}<{scalar}>") };
+        let fused = |factor: &str| format!("fma(sum$c, x, {factor})");
+        let dot = |factor: &str| format!("x + bitcast<u32>(dot4I8Packed(sum$c, {factor}))");
+        let (second, first, then) = if self.is_integer() {
+            ("y ^ 0x10325476u".to_owned(), dot("y"), dot("z"))
+        } else {
+            (format!("y * {}(-0.5)", self.scalar), fused("y"), fused("z"))
+        };
+        let reduce = ["total", "total.x + total.y", "", "total.x + total.y + total.z + total.w"][width as usize - 1];
+        let scale = if self.is_integer() { String::new() } else { format!("* {}({})", self.scalar, self.scale) };
+        Shader::new(source!("multiply_add"), "k_multiply_add")
+            .with("FIRST_STEP", first)
+            .with("SECOND_STEP", then)
+            .with("SECOND", second)
+            .with("ENABLE", self.enable)
+            .with("CHAIN", vector(self.scalar))
+            .with("SCALAR", self.scalar)
+            .with("WORD", self.word)
+            .with("WIDE", vector(self.wide))
+            .with("REDUCE", reduce)
+            .with("SCALE", scale)
+            .with("CHAINS", chains)
+            .with("UNROLL", UNROLL)
+            .constant("LANES", lanes)
+    }
+
+    /// What an invocation must arrive at.
+    fn expected(&self, Shape { width, chains }: Shape, thread: u64, turns: u64) -> f64 {
+        let start = |chain: u32| (thread + 37 * u64::from(chain)) % 61;
+        let rounds = turns * u64::from(UNROLL);
+        // The first chain is counted twice.
+        let all = std::iter::once(0).chain(0..chains);
+        if self.is_integer() {
+            let [x, step, y] = INTEGERS;
+            let x = x.wrapping_sub((thread as u32 & 7).wrapping_mul(step));
+            let chain = |chain: u32| {
+                let steps = (0..rounds).flat_map(|_| [y, y ^ 0x1032_5476]);
+                steps.fold(start(chain) as u32, |sum, factor| x.wrapping_add(dot(sum, factor) as u32))
+            };
+            return f64::from(all.map(chain).fold(0, u32::wrapping_add));
+        }
+        let [x, step, y] = self.factors.map(f64::from);
+        let x = x - (thread & 7) as f64 * step;
+        let chain = |chain: u32| {
+            let steps = (0..rounds).flat_map(|_| [y, -y / 2.0]);
+            steps.fold(start(chain) as f64 * f64::from(self.scale), |sum, factor| sum.mul_add(x, factor))
+        };
+        f64::from(width) * all.map(chain).sum::<f64>()
+    }
+
+    /// How far rounding can take a result from that: errors of every step, as far as later steps do not make them smaller.
+    fn tolerance(&self, shape: Shape, turns: u64) -> f64 {
+        let [x, ..] = self.factors.map(f64::from);
+        let lasting = (2.0 * (turns * u64::from(UNROLL)) as f64).min(1.0 / (1.0 - x));
+        let sums = f64::from(shape.width * (shape.chains + 1));
+        let largest = 61.0 * f64::from(self.scale) + 0.2 * lasting;
+        largest * sums * (self.rounding * lasting + HANDING_OVER * sums)
+    }
+}
+
+/// The product of four pairs of signed bytes.
+fn dot(a: u32, b: u32) -> i32 {
+    a.to_le_bytes()
+        .into_iter()
+        .zip(b.to_le_bytes())
+        .map(|(a, b)| i32::from(a.cast_signed()) * i32::from(b.cast_signed()))
+        .sum()
+}
+
+/// The shaders of every specialisation.
+#[cfg(test)]
+pub(super) fn shaders() -> Vec<Shader> {
+    let of_format = |format: &Format| -> Vec<Shader> {
+        format.shapes.iter().flat_map(|&shape| LANES.map(|lanes| format.shader(shape, lanes))).collect()
+    };
+    FORMATS.iter().flat_map(of_format).collect()
+}
+
+struct Variant {
+    pipeline: Pipeline,
+    bindings: wgpu::BindGroup,
+    shape: Shape,
+    lanes: u64,
+    /// Turns of one thread that make an iteration.
+    turns: u64,
+}
+
+/// Multiply-adds of a pair of formats.
+pub(in crate::backend::wgpu) struct MultiplyAdd {
+    format: &'static Format,
+    results: Buffer,
+    variants: Vec<Variant>,
+    names: Vec<String>,
+}
+
+impl MultiplyAdd {
+    pub(in crate::backend::wgpu) fn new(
+        gpu: &Gpu,
+        unit: ComputeUnit,
+        input: DType,
+        accumulate: DType,
+    ) -> Result<Self, BackendError> {
+        if unit == ComputeUnit::Matrix {
+            return Err(BackendError::unsupported(format!(
+                "WGSL reaches matrix units for f16 and f32 only, as an experiment (EXPERIMENTAL_COOPERATIVE_MATRIX), not for {input}"
+            )));
+        }
+        let wanted = |format: &&Format| (format.input, format.accumulate) == (input, accumulate);
+        let Some(format) = FORMATS.iter().find(wanted) else {
+            return Err(BackendError::unsupported(format!("WGSL has no {input} multiply-adds summed in {accumulate}")));
+        };
+        if let Some((feature, name)) = format.needs {
+            gpu.needs(feature, name)?;
+        }
+        let results = gpu.buffer(4 * MOST_THREADS)?;
+        let (mut variants, mut names) = (Vec::new(), Vec::new());
+        for &shape in format.shapes {
+            for lanes in LANES.into_iter().filter(|&lanes| lanes <= gpu.limits.max_compute_invocations_per_workgroup) {
+                let pipeline = gpu.pipeline(&format.shader(shape, lanes))?;
+                let bindings = gpu.bind(&pipeline, &[(0, &results)])?;
+                let of_turn = format.ops * 2 * u64::from(shape.width * shape.chains * UNROLL);
+                names.push(format!("{} chains of {}, {lanes} lanes", shape.chains, shape.width));
+                let turns = MULTIPLY_ADD_OPS / of_turn;
+                variants.push(Variant { pipeline, bindings, shape, lanes: lanes.into(), turns });
+            }
+        }
+        Ok(Self { format, results, variants, names })
+    }
+
+    /// Deals the turns of some iterations out to threads, as evenly as can be.
+    fn deal(variant: &Variant, iterations: u64) -> (u64, u64, u64) {
+        let turns = iterations * variant.turns;
+        let threads = (turns / LEAST_TURNS / variant.lanes * variant.lanes).clamp(variant.lanes, MOST_THREADS);
+        (threads, turns / threads, turns % threads)
+    }
+
+    fn put(&self, variant: &Variant, iterations: u64, pass: &mut wgpu::ComputePass<'_>) {
+        let (threads, turns, longer) = Self::deal(variant, iterations);
+        let factors = if self.format.is_integer() { INTEGERS } else { self.format.factors.map(f32::to_bits) };
+        let sizes = [turns, longer, threads].into_iter().chain(factors.map(u64::from));
+        Dispatch {
+            pipeline: &variant.pipeline,
+            bindings: &variant.bindings,
+            immediates: Immediates::of(&sizes.collect::<Vec<_>>()),
+            groups: threads / variant.lanes,
+        }
+        .put(pass);
+    }
+}
+
+impl Program for MultiplyAdd {
+    fn variants(&self) -> &[String] {
+        &self.names
+    }
+
+    fn most_at_once(&self, variant: usize) -> u64 {
+        (MOST_THREADS * (MOST_TURNS - 1) / self.variants[variant].turns).max(1)
+    }
+
+    fn dispatch(&mut self, variant: usize, iterations: u64, pass: &mut wgpu::ComputePass<'_>) {
+        self.put(&self.variants[variant], iterations, pass);
+    }
+
+    /// One iteration and several, on threads that are alike and on threads with a turn more.
+    fn verify(&mut self, variant: usize, bench: &Bench<'_>) -> Result<(), BackendError> {
+        let variant = &self.variants[variant];
+        for iterations in [1, 3] {
+            bench.gpu.poison(&self.results)?;
+            bench.run(|pass| self.put(variant, iterations, pass))?;
+            let results = bench.gpu.contents(&self.results)?;
+            let (threads, turns, longer) = Self::deal(variant, iterations);
+            // Threads are alike but for eight factors and 61 first sums.
+            let step = (threads / 97).max(1) as usize;
+            for thread in (0..threads).step_by(step).chain([threads - 1]) {
+                let turns = turns + u64::from(thread < longer);
+                let word = bytemuck::pod_read_unaligned::<u32>(&results[4 * thread as usize..][..4]);
+                let integer = self.format.is_integer();
+                let found = if integer { f64::from(word) } else { f64::from(f32::from_bits(word)) };
+                let expected = self.format.expected(variant.shape, thread, turns);
+                let tolerance = self.format.tolerance(variant.shape, turns);
+                let near = (found - expected).abs() <= tolerance;
+                if !near {
+                    let text =
+                        format!("thread {thread} has {found} after {turns} turns, the reference says {expected}");
+                    return Err(BackendError::WrongResult(text));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_divides_evenly_and_is_dealt_out_whole() {
+        for format in &FORMATS {
+            for shape in format.shapes {
+                let of_turn = format.ops * 2 * u64::from(shape.width * shape.chains * UNROLL);
+                assert_eq!(MULTIPLY_ADD_OPS % of_turn, 0, "{} {}x{}", format.input, shape.chains, shape.width);
+            }
+        }
+    }
+
+    #[test]
+    fn a_turn_too_few_is_told_from_rounding() {
+        // Sums of f16 forget how many turns there were: its loop is that of the others.
+        for format in FORMATS.iter().filter(|format| format.input != DType::F16) {
+            for &shape in format.shapes {
+                let turns = LEAST_TURNS;
+                for thread in [0, 5, 60] {
+                    let right = format.expected(shape, thread, turns);
+                    let short = format.expected(shape, thread, turns - 1);
+                    let tolerance = format.tolerance(shape, turns);
+                    assert!(
+                        (right - short).abs() > tolerance,
+                        "{} {thread}: {right} {short} ±{tolerance}",
+                        format.input
+                    );
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Submissions and what times them: timestamps of the device around a pass where they are valid, else the host's clock around a submission, less what an
+//! empty one takes.
+
+use std::cell::Cell;
+
+use super::gpu::{Buffer, Gpu};
+use crate::backend::time::{Instant, resolution_and_cost};
+use crate::backend::{BackendError, CycleLimit, Disturbance, Kernel, Sample};
+use crate::facts::{Timer, TimerSource};
+use crate::units::Seconds;
+
+/// What a submission should take, and the shortest from which the next can be sized. Systems reset a device that does not answer for two seconds.
+const SUBMISSION: f64 = 50e-3;
+const TELLING: f64 = 2e-3;
+/// Growth from one submission to the next while it is not known how long an iteration takes.
+const GROWTH: u64 = 16;
+/// Dispatches in a submission: each takes memory until it is done.
+const MOST_DISPATCHES: u64 = 2048;
+/// A device's time may exceed the host's by this, because their clocks differ.
+const CLOCKS_DIFFER: f64 = 1.05;
+
+/// Two timestamps, and where they are read.
+struct Stamps {
+    set: wgpu::QuerySet,
+    resolved: Buffer,
+    readable: Buffer,
+    period: f64,
+}
+
+/// Times submissions.
+pub(super) struct Clock {
+    stamps: Option<Stamps>,
+    /// Whether timestamps are believed.
+    valid: Cell<bool>,
+    /// What the host waits for a submission with next to nothing in it.
+    empty: Cell<f64>,
+}
+
+/// The time of a pass, and whether it is what the clock usually gives.
+#[derive(Clone, Copy)]
+pub(super) struct Elapsed {
+    pub(super) seconds: f64,
+    valid: bool,
+}
+
+impl Clock {
+    pub(super) fn new(gpu: &Gpu) -> Result<Self, BackendError> {
+        let stamps = if gpu.features.contains(wgpu::Features::TIMESTAMP_QUERY) {
+            use wgpu::BufferUsages as Usage;
+            let describe = wgpu::QuerySetDescriptor { label: None, ty: wgpu::QueryType::Timestamp, count: 2 };
+            Some(Stamps {
+                set: gpu.scoped(|| gpu.device.create_query_set(&describe))?,
+                resolved: gpu.buffer_for(256, Usage::QUERY_RESOLVE | Usage::COPY_SRC)?,
+                readable: gpu.buffer_for(16, Usage::COPY_DST | Usage::MAP_READ)?,
+                period: f64::from(gpu.queue.get_timestamp_period()) * 1e-9,
+            })
+        } else {
+            None
+        };
+        let valid = Cell::new(stamps.is_some());
+        Ok(Self { stamps, valid, empty: Cell::new(0.0) })
+    }
+
+    /// Learns from passes of some dispatches whether timestamps are valid, and what an empty submission takes.
+    pub(super) fn learn(&self, gpu: &Gpu, dispatches: impl Fn(&mut wgpu::ComputePass<'_>)) -> Result<(), BackendError> {
+        const TRIES: usize = 5;
+        let mut least = f64::INFINITY;
+        for attempt in 0..TRIES {
+            let elapsed = self.time(gpu, &dispatches)?;
+            // The first pass compiles and touches memory.
+            if attempt > 0 && self.valid.get() && !elapsed.valid {
+                self.valid.set(false);
+            }
+            let start = Instant::now();
+            let submission = gpu.scoped(|| gpu.queue.submit([]))?;
+            gpu.wait(Some(submission))?;
+            least = least.min(start.elapsed().get());
+        }
+        self.empty.set(least);
+        Ok(())
+    }
+
+    /// What times the samples.
+    pub(super) fn timer(&self) -> Timer {
+        let (resolution, cost) = resolution_and_cost();
+        match &self.stamps {
+            Some(stamps) if self.valid.get() => {
+                // A timestamp costs the pass nothing that is seen from outside of it.
+                Timer { source: TimerSource::DeviceEvents, resolution: Seconds(stamps.period), cost: Seconds(0.0) }
+            }
+            _ => Timer { source: TimerSource::HostClock, resolution, cost },
+        }
+    }
+
+    /// Runs a pass and says how long it took.
+    pub(super) fn time(
+        &self,
+        gpu: &Gpu,
+        dispatches: impl FnOnce(&mut wgpu::ComputePass<'_>),
+    ) -> Result<Elapsed, BackendError> {
+        let stamps = self.stamps.as_ref().filter(|_| self.valid.get());
+        let (start, submission) = gpu.scoped(|| {
+            let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            let timestamp_writes = stamps.map(|stamps| wgpu::ComputePassTimestampWrites {
+                query_set: &stamps.set,
+                beginning_of_pass_write_index: Some(0),
+                end_of_pass_write_index: Some(1),
+            });
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes });
+            dispatches(&mut pass);
+            drop(pass);
+            if let Some(Stamps { set, resolved, readable, .. }) = stamps {
+                encoder.resolve_query_set(set, 0..2, &resolved.raw, 0);
+                encoder.copy_buffer_to_buffer(&resolved.raw, 0, &readable.raw, 0, 16);
+            }
+            let commands = encoder.finish();
+            let start = Instant::now();
+            (start, gpu.queue.submit([commands]))
+        })?;
+        gpu.wait(Some(submission))?;
+        let wall = start.elapsed().get();
+        let Some(stamps) = stamps else {
+            return Ok(Elapsed { seconds: (wall - self.empty.get()).max(0.0), valid: true });
+        };
+        let ticks: Vec<u64> = gpu.mapped(&stamps.readable, 16, bytemuck::pod_collect_to_vec)?;
+        let (begin, end) = (ticks[0], ticks[1]);
+        let seconds = end.saturating_sub(begin) as f64 * stamps.period;
+        // Some drivers give zeros, or the clock of another unit.
+        if begin > 0 && seconds > 0.0 && seconds <= CLOCKS_DIFFER * wall {
+            return Ok(Elapsed { seconds, valid: true });
+        }
+        Ok(Elapsed { seconds: wall, valid: false })
+    }
+}
+
+/// A kernel that runs in dispatches.
+pub(super) trait Program {
+    /// The implementations, described.
+    fn variants(&self) -> &[String];
+
+    /// Iterations that one dispatch can make at most: its loops are kept short.
+    fn most_at_once(&self, _variant: usize) -> u64 {
+        1
+    }
+
+    /// Puts some iterations into a pass, no more than [`Program::most_at_once`], going on where the last ones ended.
+    fn dispatch(&mut self, variant: usize, iterations: u64, pass: &mut wgpu::ComputePass<'_>);
+
+    /// Runs with poisoned outputs and checks the results.
+    fn verify(&mut self, variant: usize, bench: &Bench<'_>) -> Result<(), BackendError>;
+}
+
+/// A device with its clock.
+#[derive(Clone, Copy)]
+pub(super) struct Bench<'device> {
+    pub(super) gpu: &'device Gpu,
+    pub(super) clock: &'device Clock,
+}
+
+impl Bench<'_> {
+    /// Runs a pass whose time nobody wants.
+    pub(super) fn run(&self, dispatches: impl FnOnce(&mut wgpu::ComputePass<'_>)) -> Result<(), BackendError> {
+        self.clock.time(self.gpu, dispatches).map(|_| ())
+    }
+}
+
+/// A program with the device that runs it, in submissions that no watchdog minds.
+pub(super) struct Timed<'device, P> {
+    bench: Bench<'device>,
+    program: P,
+    /// Of each variant: seconds of an iteration as they were seen last, and the iterations of that submission.
+    pace: Vec<Option<(f64, u64)>>,
+}
+
+impl<'device, P: Program> Timed<'device, P> {
+    pub(super) fn new(bench: Bench<'device>, program: P) -> Self {
+        let pace = vec![None; program.variants().len()];
+        Self { bench, program, pace }
+    }
+
+    /// Iterations that the next submission may have.
+    fn affordable(&self, variant: usize) -> u64 {
+        let most = self.program.most_at_once(variant).saturating_mul(MOST_DISPATCHES);
+        match self.pace[variant] {
+            None => 1,
+            Some((pace, count)) if pace * (count as f64) < TELLING => count.saturating_mul(GROWTH).min(most),
+            Some((pace, _)) => ((SUBMISSION / pace) as u64).clamp(1, most),
+        }
+    }
+
+    fn known(&self, variant: usize) -> Result<usize, BackendError> {
+        let count = self.program.variants().len();
+        if variant < count {
+            return Ok(variant);
+        }
+        Err(BackendError::unsupported(format!("there is no variant {variant}; there are {count}")))
+    }
+}
+
+impl<P: Program> Kernel for Timed<'_, P> {
+    fn variants(&self) -> &[String] {
+        self.program.variants()
+    }
+
+    fn verify(&mut self, variant: usize) -> Result<(), BackendError> {
+        let variant = self.known(variant)?;
+        let result = self.program.verify(variant, &self.bench);
+        let name = &self.program.variants()[variant];
+        result.map_err(|error| match error {
+            BackendError::WrongResult(difference) => BackendError::WrongResult(format!("{name}: {difference}")),
+            other => other,
+        })
+    }
+
+    fn run(&mut self, variant: usize, iterations: u64) -> Result<Sample, BackendError> {
+        let variant = self.known(variant)?;
+        let (mut left, mut elapsed, mut valid) = (iterations, 0.0, true);
+        while left > 0 {
+            let count = left.min(self.affordable(variant));
+            let most = self.program.most_at_once(variant).max(1);
+            let program = &mut self.program;
+            let time = self.bench.clock.time(self.bench.gpu, |pass| {
+                let mut rest = count;
+                while rest > 0 {
+                    let now = rest.min(most);
+                    program.dispatch(variant, now, pass);
+                    rest -= now;
+                }
+            })?;
+            // A short remainder at the end of a run tells less than what came before it.
+            if self.pace[variant].is_none_or(|(_, before)| count >= before) || time.seconds >= TELLING {
+                self.pace[variant] = Some((time.seconds / count as f64, count));
+            }
+            elapsed += time.seconds;
+            valid &= time.valid;
+            left -= count;
+        }
+        let disturbance = (!valid).then_some(Disturbance::Untimed);
+        Ok(Sample { elapsed: Seconds(elapsed), clock: None, disturbance })
+    }
+
+    fn limit(&self, _: usize) -> Option<CycleLimit> {
+        None
+    }
+}

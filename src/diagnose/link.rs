@@ -1,0 +1,236 @@
+//! The link between devices as it was measured: from collective operations of nccl-tests, or from copies between devices of nvbandwidth.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::estimate::link::Link;
+use crate::graph;
+use crate::observe::{Collective, CollectivePoint, Copy, Direction, End, Observation, Operation};
+use crate::units::{Bytes, BytesPerSecond, Seconds, Unit, human};
+
+/// A link that was measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MeasuredLink {
+    /// Its latency and its bandwidth.
+    pub link: Link,
+    /// The devices that it was measured between, where that is known.
+    pub devices: Option<u64>,
+    /// Where it comes from, and how well the model fits.
+    pub from: String,
+}
+
+/// The link of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct LinkFacts {
+    /// Time of the smallest message.
+    pub latency: Seconds,
+    /// Bytes that a device sends per second.
+    pub bandwidth: BytesPerSecond,
+    /// Where it comes from.
+    pub from: String,
+}
+
+/// Steps of each number that are tried for the model.
+const STEPS: u32 = 24;
+
+/// The link that files of parts tell of: from collective operations, which hold all that an exchange takes; or else from copies.
+#[must_use]
+pub fn measured_link(parts: &[Observation]) -> Option<MeasuredLink> {
+    let preferred = [
+        Operation::AllReduce,
+        Operation::AllGather,
+        Operation::ReduceScatter,
+        Operation::AllToAll,
+        Operation::SendReceive,
+    ];
+    let curve = preferred.iter().find_map(|&operation| {
+        parts.iter().find_map(|part| {
+            let curve = part.collectives.iter().find(|curve| curve.operation == Some(operation))?;
+            of_collective(part, curve, operation)
+        })
+    });
+    curve.or_else(|| parts.iter().find_map(of_copies))
+}
+
+/// The exchange that an operation of nccl-tests is, for a message as it counts it: of what all get, the whole.
+fn exchange(operation: Operation, devices: u64, bytes: Bytes) -> Option<graph::Collective> {
+    Some(match operation {
+        Operation::AllReduce => graph::Collective::AllReduce { devices, bytes },
+        Operation::AllGather | Operation::ReduceScatter => graph::Collective::AllGather { devices, bytes },
+        Operation::AllToAll => graph::Collective::AllToAll { devices, bytes },
+        Operation::SendReceive => graph::Collective::Send { bytes },
+        Operation::Broadcast | Operation::Reduce | Operation::Gather | Operation::Scatter => return None,
+    })
+}
+
+fn time(point: &CollectivePoint) -> Option<f64> {
+    let timing = point.out_of_place.or(point.in_place)?;
+    Some(timing.time.get()).filter(|time| *time > 0.0 && time.is_finite())
+}
+
+/// Latency and bandwidth whose model comes nearest to the measured times.
+fn of_collective(part: &Observation, curve: &Collective, operation: Operation) -> Option<MeasuredLink> {
+    let devices = curve.ranks.filter(|&ranks| ranks > 1)?;
+    let points: Vec<(f64, f64)> = curve
+        .points
+        .iter()
+        .filter_map(|point| Some((point.size.get(), time(point)?)))
+        .filter(|(size, _)| *size > 0.0 && size.is_finite())
+        .collect();
+    let quickest = points.iter().map(|(_, time)| *time).reduce(f64::min)?;
+    let bus = operation.bus_factor(devices);
+    let fastest = points.iter().map(|(size, time)| bus * size / time).reduce(f64::max)?;
+    let error = |link: &Link| {
+        let sum: f64 = points
+            .iter()
+            .filter_map(|&(size, time)| Some((size, time, exchange(operation, devices, Bytes(size))?)))
+            .map(|(_, time, exchange)| (link.time(&exchange).get() / time).ln().abs())
+            .sum();
+        sum / points.len() as f64
+    };
+    // The smallest message may take several steps of the link, and the largest one may be too small to fill it.
+    let step = |from: f64, to: f64, index: u32| from * (to / from).powf(f64::from(index) / f64::from(STEPS));
+    let candidates = (0..=STEPS).flat_map(|latency| (0..=STEPS).map(move |bandwidth| (latency, bandwidth)));
+    let links = candidates.filter_map(|(latency, bandwidth)| {
+        let latency = Seconds(quickest * step(0.1, 1.2, latency));
+        Link::new(latency, BytesPerSecond(fastest * step(1.0, 4.0, bandwidth))).ok()
+    });
+    let (link, error) = links
+        .map(|link| (link, error(&link)))
+        .filter(|(_, error)| error.is_finite())
+        .reduce(|a, b| if b.1 < a.1 { b } else { a })?;
+    let (smallest, largest) =
+        points.iter().fold((f64::INFINITY, 0.0_f64), |(a, b), (size, _)| (a.min(*size), b.max(*size)));
+    let from = format!(
+        "{}: `{}` between {devices} devices at {} sizes from {} to {}, which the model meets within {:.0} % on average",
+        file(part),
+        word(operation),
+        points.len(),
+        human(smallest, Unit::Byte),
+        human(largest, Unit::Byte),
+        error.exp_m1() * 100.0
+    );
+    Some(MeasuredLink { link, devices: Some(devices), from })
+}
+
+/// The slowest pair's bandwidth in one direction, and the mean latency between devices.
+fn of_copies(part: &Observation) -> Option<MeasuredLink> {
+    let between = |copy: &&Copy| copy.rows == Some(End::Device) && copy.columns == Some(End::Device);
+    let values = |copy: &Copy| -> Vec<f64> {
+        copy.values
+            .iter()
+            .flatten()
+            .filter_map(|value| *value)
+            .filter(|value| *value > 0.0 && value.is_finite())
+            .collect()
+    };
+    let mut pairs = part.copies.iter().filter(between);
+    let rates = pairs.find(|copy| copy.unit == Unit::BytePerSecond && copy.direction != Some(Direction::Both))?;
+    let bandwidth = values(rates).into_iter().reduce(f64::min)?;
+    let times = part.copies.iter().filter(between).find(|copy| copy.unit == Unit::Second).map(values);
+    let latency = times.filter(|times| !times.is_empty()).map(|times| times.iter().sum::<f64>() / times.len() as f64);
+    let link = Link::new(Seconds(latency.unwrap_or(0.0)), BytesPerSecond(bandwidth)).ok()?;
+    let without = if latency.is_none() { "; it says nothing of latency, which is taken as 0" } else { "" };
+    let from = format!("{}: the slowest pair of `{}`{without}", file(part), rates.name);
+    let devices = rates.values.first().map(|row| row.len() as u64);
+    Some(MeasuredLink { link, devices, from })
+}
+
+fn file(part: &Observation) -> String {
+    let file = part.sources.first().and_then(|source| source.file.as_deref());
+    file.map_or_else(|| "a measured link".to_owned(), |file| format!("`{file}`"))
+}
+
+const fn word(operation: Operation) -> &'static str {
+    match operation {
+        Operation::AllReduce => "all_reduce",
+        Operation::AllGather => "all_gather",
+        Operation::ReduceScatter => "reduce_scatter",
+        Operation::AllToAll => "alltoall",
+        Operation::Broadcast => "broadcast",
+        Operation::Reduce => "reduce",
+        Operation::Gather => "gather",
+        Operation::Scatter => "scatter",
+        Operation::SendReceive => "sendrecv",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::CollectiveTiming;
+    use proptest::prelude::*;
+
+    fn curve(operation: Operation, ranks: u64, times: &[(f64, f64)]) -> Observation {
+        let mut part = Observation::new(Vec::new());
+        let point = |&(size, time): &(f64, f64)| CollectivePoint {
+            size: Bytes(size),
+            out_of_place: Some(CollectiveTiming { time: Seconds(time), algorithm_rate: None, bus_rate: None }),
+            in_place: None,
+            at: String::new(),
+        };
+        let points = times.iter().map(point).collect();
+        let (format, reduction) = (None, None);
+        part.collectives.push(Collective { operation: Some(operation), ranks: Some(ranks), format, reduction, points });
+        part
+    }
+
+    fn copies(name: &str, unit: Unit, values: &[&[Option<f64>]]) -> Copy {
+        Copy {
+            name: name.to_owned(),
+            rows: Some(End::Device),
+            columns: Some(End::Device),
+            direction: Some(Direction::RowToColumn),
+            unit,
+            values: values.iter().map(|row| row.to_vec()).collect(),
+            at: String::new(),
+        }
+    }
+
+    #[test]
+    fn sums_count_before_other_operations_and_copies() {
+        let gather = curve(Operation::AllGather, 4, &[(1e3, 1e-5), (1e8, 1e-3)]);
+        let sum = curve(Operation::AllReduce, 8, &[(1e3, 1e-5), (1e8, 1e-3)]);
+        let mut pairs = Observation::new(Vec::new());
+        pairs.copies.push(copies("read", Unit::BytePerSecond, &[&[None, Some(4e11)], &[Some(3.9e11), None]]));
+        let of = |parts: &[Observation]| measured_link(parts).map(|link| link.devices);
+        assert_eq!(of(&[pairs.clone(), gather.clone(), sum]), Some(Some(8)));
+        assert_eq!(of(&[pairs.clone(), gather]), Some(Some(4)));
+        let link = measured_link(&[pairs]).unwrap();
+        assert_eq!(link.link, Link::new(Seconds(0.0), BytesPerSecond(3.9e11)).unwrap());
+        assert!(link.from.contains("latency"), "{}", link.from);
+        assert_eq!(of(&[Observation::new(Vec::new())]), None);
+    }
+
+    #[test]
+    fn latencies_of_copies_are_taken_along() {
+        let mut pairs = Observation::new(Vec::new());
+        pairs.copies.push(copies("read", Unit::BytePerSecond, &[&[None, Some(4e11)], &[Some(4e11), None]]));
+        pairs.copies.push(copies("latency", Unit::Second, &[&[None, Some(1e-6)], &[Some(3e-6), None]]));
+        let link = measured_link(&[pairs]).unwrap().link;
+        assert_eq!(link, Link::new(Seconds(2e-6), BytesPerSecond(4e11)).unwrap());
+    }
+
+    #[test]
+    fn one_device_and_no_times_are_no_link() {
+        assert_eq!(measured_link(&[curve(Operation::AllReduce, 1, &[(1e3, 1e-5)])]), None);
+        assert_eq!(measured_link(&[curve(Operation::AllReduce, 8, &[(0.0, 1e-5), (1e3, f64::NAN)])]), None);
+        assert_eq!(measured_link(&[curve(Operation::Broadcast, 8, &[(1e3, 1e-5)])]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_link_is_found_again_in_its_own_times(latency in 1e-6..1e-4_f64, bandwidth in 1e10..1e12_f64, devices in 2_u64..16) {
+            let link = Link::new(Seconds(latency), BytesPerSecond(bandwidth)).unwrap();
+            let sizes = (10..31).map(|power| f64::from(1_u32 << power.min(31)));
+            let times: Vec<(f64, f64)> = sizes
+                .map(|size| (size, link.time(&graph::Collective::AllReduce { devices, bytes: Bytes(size) }).get()))
+                .collect();
+            let found = measured_link(&[curve(Operation::AllReduce, devices, &times)]).unwrap();
+            for (size, time) in times {
+                let again = found.link.time(&graph::Collective::AllReduce { devices, bytes: Bytes(size) }).get();
+                prop_assert!((again / time).ln().abs() < 0.15, "{size}: {again} instead of {time}");
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Drives the real command on software drivers for Vulkan: every kernel against its reference, with and without run-time checks, at several subgroup widths; and the days on
+//! which there is no driver, or a broken one. A driver that is not installed is said on standard error (`cargo test -- --nocapture`); `scripts/test` installs both.
+
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails the test")]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::{Home, finish};
+use rooflab::facts::{DeviceKind, TimerSource};
+use rooflab::profile::{Outcome, Profile, from_json};
+use serde_json::Value;
+
+/// A software driver for Vulkan.
+struct Driver {
+    manifest: PathBuf,
+}
+
+impl Driver {
+    /// Mesa's, where Debian and Fedora put it.
+    fn lavapipe() -> Option<Self> {
+        let folder = std::fs::read_dir("/usr/share/vulkan/icd.d").ok();
+        let manifests = folder.into_iter().flatten().filter_map(|file| Some(file.ok()?.path()));
+        let is_it = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("lvp_icd"));
+        Self::there("lavapipe", manifests.into_iter().find(is_it))
+    }
+
+    /// Chromium's, where the test command unpacks it.
+    fn swiftshader() -> Option<Self> {
+        let manifest = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../drivers/vk_swiftshader_icd.json");
+        Self::there("SwiftShader", Some(manifest).filter(|path| path.is_file()))
+    }
+
+    #[expect(clippy::print_stderr, reason = "a test that does not run says so")]
+    fn there(name: &str, manifest: Option<PathBuf>) -> Option<Self> {
+        if manifest.is_none() {
+            eprintln!("NOT RUN  {name} is not installed");
+        }
+        manifest.map(|manifest| Self { manifest })
+    }
+
+    /// Runs the command with this driver alone.
+    fn run(&self, home: &Home, arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String, String) {
+        with_driver(home, &self.manifest, arguments, environment)
+    }
+
+    /// What `probe --check` says of each kernel, as (ceiling, variant, verdict).
+    fn verdicts(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Vec<(String, String, Verdict)> {
+        let home = Home::new();
+        let mut all = vec!["probe", "-d", "wgpu:0", "--check", "--effort", "quick", "--json"];
+        // A pattern has also measured what the effort would leave out.
+        if !arguments.contains(&"-p") {
+            all.extend(["-p", "*"]);
+        }
+        all.extend(arguments);
+        let (code, out, err) = self.run(&home, &all, environment);
+        assert_eq!(code, 0, "{out}{err}");
+        let rows: Vec<Value> = serde_json::from_str(&out).unwrap();
+        let text = |row: &Value, field: &str| row[field].as_str().unwrap_or_default().to_owned();
+        let verdict =
+            |row: &Value| if row["ok"] == true { Verdict::Right } else { Verdict::Unsupported(text(row, "reason")) };
+        rows.iter().map(|row| (text(row, "ceiling"), text(row, "variant"), verdict(row))).collect()
+    }
+}
+
+/// Failures end the command with another code, so that only these two are left.
+#[derive(Debug, PartialEq)]
+enum Verdict {
+    Right,
+    Unsupported(String),
+}
+
+/// Runs the command with one manifest of a driver in place of the installed ones, and without OpenGL.
+fn with_driver(
+    home: &Home,
+    manifest: &Path,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> (i32, String, String) {
+    let mut command = home.rooflab(arguments);
+    command
+        .env("VK_DRIVER_FILES", manifest)
+        .env("__EGL_VENDOR_LIBRARY_DIRS", "/nonexistent")
+        // A layer of Mesa's that prints where there is no desktop.
+        .env("NODEVICE_SELECT", "1")
+        .envs(environment.iter().copied());
+    finish(&mut command)
+}
+
+fn right(verdicts: &[(String, String, Verdict)]) -> usize {
+    verdicts.iter().filter(|(_, _, verdict)| *verdict == Verdict::Right).count()
+}
+
+#[test]
+fn every_kernel_is_right_with_and_without_checks() {
+    let Some(driver) = Driver::lavapipe() else { return };
+    let unchecked = driver.verdicts(&[], &[]);
+    assert!(right(&unchecked) > 100, "only {} kernels were verified", right(&unchecked));
+    // Loops that a driver cuts short, indices that a check would clamp: both ways compute the same.
+    assert_eq!(driver.verdicts(&["--checked"], &[]), unchecked);
+}
+
+#[test]
+fn kernels_do_not_depend_on_the_width_of_subgroups() {
+    let Some(driver) = Driver::lavapipe() else { return };
+    let patterns = ["-p", "gemv.f32", "-p", "gemv.int4*", "-p", "rowwise.softmax.f32", "-p", "rowwise.rmsnorm.bf16"];
+    for (bits, lanes) in [("128", 4), ("256", 8), ("512", 16)] {
+        let environment = [("LP_NATIVE_VECTOR_WIDTH", bits)];
+        let home = Home::new();
+        let (_, out, _) = driver.run(&home, &["devices", "--json"], &environment);
+        assert!(out.contains(&format!("subgroups of {lanes}")), "{out}");
+        let verdicts = driver.verdicts(&patterns, &environment);
+        assert!(verdicts.iter().any(|(_, variant, _)| variant.contains("subgroups")), "{verdicts:?}");
+        assert_eq!(right(&verdicts), verdicts.len(), "{verdicts:?}");
+    }
+}
+
+#[test]
+fn a_second_driver_agrees_and_says_what_it_lacks() {
+    let Some(driver) = Driver::swiftshader() else { return };
+    let verdicts = driver.verdicts(&[], &[]);
+    assert!(right(&verdicts) > 80, "only {} kernels were verified", right(&verdicts));
+    let of_f16 = verdicts.iter().find(|(ceiling, ..)| ceiling == "compute.vector.f16");
+    assert!(
+        matches!(of_f16, Some((_, _, Verdict::Unsupported(reason))) if reason.contains("SHADER_F16")),
+        "{of_f16:?}"
+    );
+}
+
+#[test]
+fn a_profile_of_software_is_whole_and_warns() {
+    let Some(driver) = Driver::lavapipe() else { return };
+    let home = Home::new();
+    let (code, out, err) =
+        driver.run(&home, &["probe", "-d", "wgpu:0", "--effort", "quick", "--json", "--name", "soft"], &[]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    let (profile, _): (Profile, _) = from_json(out.as_bytes()).unwrap();
+    assert_eq!(profile.device.kind, DeviceKind::Software);
+    assert_eq!(profile.instrument.as_ref().unwrap().timer.source, TimerSource::DeviceEvents);
+    let mut measured = 0;
+    for ceiling in &profile.ceilings {
+        match &ceiling.outcome {
+            Outcome::Ok { points, .. } => measured += usize::from(!points.is_empty()),
+            Outcome::Unsupported { reason } | Outcome::Skipped { reason } => assert!(!reason.is_empty()),
+            Outcome::Failed { reason } => panic!("{} failed: {reason}", ceiling.key()),
+        }
+    }
+    assert!(measured > 30, "only {measured} ceilings were measured");
+    let (code, out, err) = home.run(&["profile", "check", "soft"]);
+    assert_eq!(code, 0, "{out}");
+    assert!(err.contains("SOFTWARE"), "{err}");
+    let (_, _, err) = home.run(&["estimate", "-m", "qwen2.5-0.5b", "-f", "soft"]);
+    assert!(err.contains("nothing follows from them"), "{err}");
+}
+
+#[test]
+fn software_is_never_chosen_by_itself() {
+    let Some(driver) = Driver::lavapipe() else { return };
+    let home = Home::new();
+    let (code, out, _) = driver.run(&home, &["devices"], &[]);
+    assert_eq!(code, 0);
+    assert!(out.contains("cpu (software)"), "{out}");
+    let (_, _, err) = driver.run(&home, &["profile", "show"], &[]);
+    assert!(err.contains(".cpu"), "this machine's profile is the processor's: {err}");
+}
+
+#[test]
+fn what_cannot_be_measured_on_a_gpu_is_an_error_with_a_hint() {
+    let Some(driver) = Driver::lavapipe() else { return };
+    let home = Home::new();
+    let (code, _, err) = driver.run(&home, &["probe", "-d", "wgpu:0", "-p", "memory.dram.read@core"], &[]);
+    assert_eq!(code, 2);
+    assert!(err.contains("hint: `rooflab probe -d wgpu:0 --plan`"), "{err}");
+    let (code, _, err) = driver.run(&home, &["probe", "-d", "wgpu:7"], &[]);
+    assert_eq!(code, 2);
+    assert!(err.contains("there is no device `wgpu:7`"), "{err}");
+}
+
+/// Without a driver, or with one that is none, the other backends are listed, and this one says why it has nothing.
+#[test]
+#[cfg(target_os = "linux")]
+fn without_a_driver_there_is_a_reason_and_a_hint() {
+    let home = Home::new();
+    let (library, manifest) = (home.path().join("libbroken.so"), home.path().join("broken.json"));
+    std::fs::write(&library, "this is no library").unwrap();
+    let text = format!(
+        r#"{{"file_format_version": "1.0.0", "ICD": {{"library_path": "{}", "api_version": "1.3.0"}}}}"#,
+        library.display()
+    );
+    std::fs::write(&manifest, text).unwrap();
+    for manifest in [Path::new("/nonexistent"), &manifest] {
+        let (code, out, err) = with_driver(&home, manifest, &["devices", "--json"], &[]);
+        assert_eq!((code, err.as_str()), (0, ""));
+        let offers: Vec<Value> = serde_json::from_str(&out).unwrap();
+        let offer = offers.iter().find(|offer| offer["backend"] == "wgpu").unwrap();
+        let reason = offer["reason"].as_str().unwrap();
+        assert!(reason.contains("no GPU can be reached: vulkan") && reason.contains("mesa-vulkan-drivers"), "{reason}");
+        let (code, _, err) = with_driver(&home, manifest, &["probe", "-d", "wgpu:0"], &[]);
+        assert_eq!(code, 2);
+        assert!(err.contains("no GPU can be reached") && err.contains("hint: install a Vulkan driver"), "{err}");
+    }
+}
