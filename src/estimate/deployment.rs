@@ -118,7 +118,10 @@ impl Deployment {
             let (times, engine, share) = self.fullest(placed, requests, parts);
             Ok(static_batch(&times, &engine, request, share.requests)?.metrics.times(share.engines))
         };
-        let found = best(self.parts(requests), at, |a, b| a.latency.mean < b.latency.mean)?;
+        // All of it runs at once: fewer parts may have too few tokens for that.
+        let holds_all = |parts: &u64| self.of_rank(*parts) >= requests.div_ceil(self.ranks);
+        let parts = self.parts(requests).filter(holds_all);
+        let found = best(parts, at, |a, b| a.latency.mean < b.latency.mean)?;
         Ok(found.times(batch as f64 / found.concurrency))
     }
 
@@ -220,12 +223,12 @@ fn best<T>(
     at: impl Fn(u64) -> Result<T, ServingError>,
     is_better: impl Fn(&T, &T) -> bool,
 ) -> Result<T, ServingError> {
-    let mut found = at(1)?;
-    for parts in parts.filter(|&parts| parts > 1) {
+    let mut found = None;
+    for parts in parts {
         let other = at(parts)?;
-        if is_better(&other, &found) {
-            found = other;
+        if found.as_ref().is_none_or(|found| is_better(&other, found)) {
+            found = Some(other);
         }
     }
-    Ok(found)
+    found.map_or_else(|| at(1), Ok)
 }

@@ -242,6 +242,5 @@ fn scenario(arguments: &args::Scene) -> Result<Scenario, CliError> {
         reserve: Bytes(arguments.reserve as f64),
         host: arguments.host.unwrap_or_default(),
         offload: offload.map_err(|error| CliError::new(error.to_string()))?,
-        ..Scenario::default()
     })
 }
