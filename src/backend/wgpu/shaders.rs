@@ -34,6 +34,7 @@ impl Shader {
     }
 
     /// The same with a value for a name of the template.
+    #[expect(clippy::needless_pass_by_value, reason = "numbers and words read better without a reference")]
     pub(super) fn with(mut self, name: &'static str, value: impl ToString) -> Self {
         self.values.push((name, value.to_string()));
         self

@@ -68,7 +68,7 @@ impl<'device> Copy<'device> {
     }
 
     /// One copy to the device; it may still be on its way.
-    fn to_device(&mut self, variant: usize, pair: usize) -> Result<(), BackendError> {
+    fn send(&mut self, variant: usize, pair: usize) -> Result<(), BackendError> {
         let (gpu, content, buffer) = (self.gpu, &self.host[pair], &self.device[pair]);
         if variant == 0 {
             return gpu.scoped(|| gpu.queue.write_buffer(&buffer.raw, 0, content));
@@ -82,7 +82,7 @@ impl<'device> Copy<'device> {
         self.transfer(&self.staging, buffer).map(|_| ())
     }
 
-    fn to_host(&mut self, pair: usize) -> Result<(), BackendError> {
+    fn fetch(&mut self, pair: usize) -> Result<(), BackendError> {
         self.transfer(&self.device[pair], &self.staging)?;
         let to = &mut self.host[pair];
         self.gpu.mapped(&self.staging, to.len() as u64, |from| to.copy_from_slice(from))
@@ -108,10 +108,10 @@ impl Kernel for Copy<'_> {
             let content = self.host[pair].clone();
             if self.direction == Direction::D2h {
                 self.host[pair].fill(0xA5);
-                self.to_host(pair)?;
+                self.fetch(pair)?;
             } else {
                 self.gpu.poison(&self.device[pair])?;
-                self.to_device(variant, pair)?;
+                self.send(variant, pair)?;
                 let arrived = self.gpu.contents(&self.device[pair])?;
                 self.host[pair].copy_from_slice(&arrived);
             }
@@ -134,9 +134,9 @@ impl Kernel for Copy<'_> {
             let pair = self.next;
             self.next = (self.next + 1) % self.device.len();
             if self.direction == Direction::D2h {
-                self.to_host(pair)?;
+                self.fetch(pair)?;
             } else {
-                self.to_device(variant, pair)?;
+                self.send(variant, pair)?;
                 if iteration.is_multiple_of(at_once) || iteration == iterations {
                     self.gpu.flush()?;
                 }

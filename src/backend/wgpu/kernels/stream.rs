@@ -132,7 +132,7 @@ impl Stream {
         let (mut variants, mut names) = (Vec::new(), Vec::new());
         for walk in WALKS.into_iter().filter(|walk| walk.lanes <= gpu.limits.max_compute_invocations_per_workgroup) {
             let pipeline = gpu.pipeline(&walk.shader(op))?;
-            let mut windows: Vec<_> = (0..).zip(&inputs).map(|(binding, input)| (binding, input)).collect();
+            let mut windows: Vec<_> = (0..).zip(&inputs).collect();
             windows.push((if op == StreamOp::Read { 3 } else { 2 }, &output));
             let turns = walk.turns(op, vectors);
             let passes = (ALL_TURNS / (turns + 1)).min(DISPATCH / (4 * elements * op.arrays())).max(1);
