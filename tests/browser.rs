@@ -1,6 +1,6 @@
 //! Opens the report in Chromium: at the width of a desk and of a telephone, light and dark. Needs a browser, and is run by `scripts/test` where there is one.
 
-#![allow(clippy::unwrap_used, reason = "a helper of tests fails the test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper of tests fails the test")]
 
 mod common;
 

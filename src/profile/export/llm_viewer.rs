@@ -18,13 +18,18 @@ fn write(device: &mut Device<'_>) -> Result<String, ExportError> {
     entry.insert("bandwidth".to_owned(), json!(rounded(device.bandwidth()?)));
     entry.insert("FP16".to_owned(), json!(rounded(device.half()?)));
     match device.int8() {
-        Some(int8) => drop(entry.insert("INT8".to_owned(), json!(rounded(int8)))),
+        Some(int8) => {
+            entry.insert("INT8".to_owned(), json!(rounded(int8)));
+        }
         None => device.note("`INT8` is left out: the profile knows no 8-bit integer arithmetic"),
     }
     match on_chip(device) {
-        Some(bytes) => drop(entry.insert("onchip_buffer".to_owned(), json!(bytes))),
+        Some(bytes) => {
+            entry.insert("onchip_buffer".to_owned(), json!(bytes));
+        }
         None => {
-            device.note("`onchip_buffer` is left out: the profile knows no caches; the tool's flash attention needs it")
+            device
+                .note("`onchip_buffer` is left out: the profile knows no caches; the tool's flash attention needs it");
         }
     }
     let name = device.profile.name.clone();

@@ -149,7 +149,7 @@ impl Placer {
 }
 
 fn length(path: &[(f64, f64)]) -> f64 {
-    path.windows(2).map(|pair| step(pair)).sum()
+    path.windows(2).map(step).sum()
 }
 
 fn step(pair: &[(f64, f64)]) -> f64 {

@@ -33,10 +33,10 @@ impl Span {
                 xs.extend(bars.iter().flat_map(|bar| [bar.from, bar.to]));
             }
         }
-        (Self::along(&chart.x, xs), Self::along(&chart.y, ys))
+        (Self::along(&chart.x, &xs), Self::along(&chart.y, &ys))
     }
 
-    fn along(axis: &Axis, values: Vec<f64>) -> Self {
+    fn along(axis: &Axis, values: &[f64]) -> Self {
         let is_log = axis.scale == Scale::Log;
         let usable = |value: &f64| value.is_finite() && (!is_log || *value > 0.0);
         if let Some((low, high)) = axis.range.filter(|(low, high)| usable(low) && usable(high) && low < high) {
@@ -196,7 +196,7 @@ mod tests {
         ) {
             let scale = if is_log { Scale::Log } else { Scale::Linear };
             let axis = Axis { title: String::new(), measure: Measure::Of(Unit::Byte), scale, range: None };
-            let span = Span::along(&axis, values);
+            let span = Span::along(&axis, &values);
             let ticks = span.ticks(axis.measure, most);
             prop_assert!(ticks.len() <= 2 * most + 2, "{} {span:?}", ticks.len());
             prop_assert!(ticks.iter().all(|tick| (-0.01..=1.01).contains(&tick.place)), "{span:?} {ticks:?}");
