@@ -119,6 +119,10 @@ impl Gpu {
         let validation = pollster::block_on(validation.pop());
         let internal = pollster::block_on(internal.pop());
         let memory = pollster::block_on(memory.pop());
+        if validation.is_some() || internal.is_some() || memory.is_some() {
+            // That the device is lost is reported when it is asked, and explains all else.
+            let _ = self.device.poll(wgpu::PollType::Poll);
+        }
         self.still_there()?;
         if let Some(error) = memory {
             return Err(BackendError::OutOfMemory { bytes, cause: one_line(&error.to_string()) });
