@@ -318,9 +318,21 @@ fn sizes_beyond_any_machine_are_answered_or_refused() {
 #[test]
 fn a_profile_without_what_a_step_needs_says_what() {
     fails(
-        "estimate -m mistral-7b -f amd-ryzen-9-7950x",
-        &["the profile `amd-ryzen-9-7950x` lacks `gemm.bf16.f32` (", "hint: `rooflab probe` measures what is missing"],
+        "estimate -m mistral-7b -f apple-m3-ultra --device-memory 96GB",
+        &["the profile `apple-m3-ultra` lacks `gemm.bf16.f32` (", "hint: `rooflab probe` measures what is missing"],
     );
+}
+
+#[test]
+fn memory_that_a_profile_does_not_state_is_asked_for() {
+    fails(
+        "estimate -m mistral-7b -f amd-ryzen-9-7950x",
+        &["`amd-ryzen-9-7950x` does not say how much memory the device has", "hint: say it: `--device-memory 64GB`"],
+    );
+    let text = output("estimate -m mistral-7b -f amd-ryzen-9-7950x --device-memory 64GB");
+    assert!(text.contains("64.0 GB") && text.contains("fits: up to"), "{text}");
+    // Its vector units have figures for f32 alone, and multiply what is widened to it.
+    assert!(text.contains("`compute.vector.f32` for `gemm.bf16.f32`"), "{text}");
 }
 
 /// A configuration of a model like Llama.

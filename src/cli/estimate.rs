@@ -28,7 +28,7 @@ pub(super) use request::{Request, has_tokens_of, link};
 
 pub(crate) fn run(context: &mut Context, arguments: &args::Estimate) -> Result<Answer, CliError> {
     let request = Request::read(context, arguments)?;
-    let profile = load_profile(context, arguments.profile.as_deref())?;
+    let profile = request.sized(load_profile(context, arguments.profile.as_deref())?)?;
     let sheet = datasheet_of(&profile.device);
     let costing = Costing::new(&profile, sheet, request.options);
     let estimator = request.estimator(&costing, &profile);
@@ -141,24 +141,25 @@ fn other_answer(
     name: &str,
     profile: &Profile,
 ) -> Result<Estimated, CliError> {
-    let named;
     let other = if name == "datasheet" && profile.is_datasheet() {
         return Err(CliError::new(format!("`{}` is itself a datasheet", profile.name))
             .with_hint("measure the device with `rooflab probe`, or name another profile: `--against rtx-4090`"));
     } else if name == "datasheet" {
-        datasheet_of(&profile.device).ok_or_else(|| {
-            CliError::new(format!(
-                "no datasheet that ships with rooflab is known to be that of `{}`",
-                profile.device.name
-            ))
-            .with_hint("name a profile: `--against rtx-4090`; `rooflab profile list` shows them")
-        })?
+        datasheet_of(&profile.device)
+            .ok_or_else(|| {
+                CliError::new(format!(
+                    "no datasheet that ships with rooflab is known to be that of `{}`",
+                    profile.device.name
+                ))
+                .with_hint("name a profile: `--against rtx-4090`; `rooflab profile list` shows them")
+            })?
+            .clone()
     } else {
-        named = load_and_note(context, name)?;
-        &named
+        load_and_note(context, name)?
     };
-    let costing = Costing::new(other, None, request.options);
-    answer(request, &request.estimator(&costing, other), &costing, other)
+    let other = request.sized(other)?;
+    let costing = Costing::new(&other, None, request.options);
+    answer(request, &request.estimator(&costing, &other), &costing, &other)
 }
 
 /// A point of a sweep, as JSON.
@@ -240,6 +241,16 @@ fn refused(error: &estimate::EstimateError) -> CliError {
 }
 
 impl Request {
+    /// A profile with the memory that its device is said to have.
+    fn sized(&self, mut profile: Profile) -> Result<Profile, CliError> {
+        profile.device.memory = self.device_memory.unwrap_or(profile.device.memory);
+        match profile.device.memory {
+            0 => Err(CliError::new(format!("`{}` does not say how much memory the device has", profile.name))
+                .with_hint("say it: `--device-memory 64GB`")),
+            _ => Ok(profile),
+        }
+    }
+
     /// The estimator of the request's model on a device.
     fn estimator<'a>(&'a self, costing: &'a Costing<'a>, profile: &Profile) -> Estimator<'a> {
         Estimator { subject: self.subject(), costing, memory: Bytes(profile.device.memory as f64) }

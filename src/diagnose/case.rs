@@ -196,7 +196,11 @@ impl<'a> Case<'a> {
         options: Options,
         ladder: &Ladder<'_>,
     ) -> Result<Self, DiagnoseError> {
-        let memory = Bytes(inputs.profile.device.memory as f64);
+        // Where nobody knows how much memory there is, nothing is said not to fit.
+        let memory = match inputs.profile.device.memory {
+            0 => Bytes(f64::MAX),
+            known => Bytes(known as f64),
+        };
         let estimator = Estimator { subject: inputs.subject, costing, memory };
         let placed = estimator.place(&inputs.scenario).map_err(EstimateError::from)?;
         // Engines cut what they go through at once, also where nobody said how; memory is not set aside for all prompts of a large batch.

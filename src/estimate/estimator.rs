@@ -149,6 +149,8 @@ impl<'a> Estimator<'a> {
     /// As for [`Estimator::estimate`].
     pub fn estimate_placed(&self, scenario: &Scenario, placed: &Placed<'_>) -> Result<Estimate, EstimateError> {
         let (mut memory, deployment) = self.admit(scenario)?;
+        // Ceilings that are missing are an error of the step, with their names, and not one of the load.
+        placed.cost(&Step::decode(1, scenario.decode_context()))?;
         let served = self.serve(scenario, placed, &deployment)?;
         let sequences = scenario.sequences(deployment.admitted(), served.metrics().map(|metrics| metrics.running));
         if matches!(scenario.load, Load::Open(_)) {

@@ -144,6 +144,10 @@ pub(crate) struct Scene {
     #[arg(long, requires = "offload")]
     pub(crate) offload_serial: bool,
 
+    /// Memory of each device: `64GB`, where the profile does not say, or for another variant of it.
+    #[arg(long, value_name = "SIZE", value_parser = count)]
+    pub(crate) device_memory: Option<u64>,
+
     /// Share of the device's memory that may be used, as vLLM and SGLang count it.
     #[arg(long, default_value_t = 0.9, value_name = "SHARE", conflicts_with = "free_memory")]
     pub(crate) memory: f64,

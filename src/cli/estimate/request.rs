@@ -31,6 +31,8 @@ pub(in crate::cli) struct Request {
     pub(super) draft: Option<Draft>,
     pub(super) frontier: bool,
     pub(super) rates: Rates,
+    /// Bytes of each device's memory, where they are said to be others than the profile's.
+    pub(super) device_memory: Option<u64>,
 }
 
 /// A model that proposes tokens.
@@ -97,6 +99,7 @@ impl Request {
             draft: None,
             frontier: false,
             rates: Rates::default(),
+            device_memory: scene.device_memory,
             model,
         })
     }
