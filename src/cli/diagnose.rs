@@ -37,7 +37,7 @@ pub(crate) fn run(context: &mut Context, arguments: &args::Diagnose) -> Result<A
     } else {
         let observed = observed(&arguments.run)?;
         for run in &observed.runs {
-            documents.push(Document::Run(of_run(context, &arguments.run, run, observed.link.as_ref())?));
+            documents.push(Document::Run(Box::new(of_run(context, &arguments.run, run, observed.link.as_ref())?)));
         }
         for run in &observed.kernels {
             documents.push(Document::Kernels(of_kernels(context, &arguments.run, run)?));

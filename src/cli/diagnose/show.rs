@@ -16,7 +16,7 @@ use crate::cli::error::CliError;
 #[serde(untagged)]
 pub(super) enum Document {
     /// Of a model's run.
-    Run(Diagnosis),
+    Run(Box<Diagnosis>),
     /// Of a matrix product.
     Product(ProductDiagnosis),
     /// Of a profiler's kernels.
