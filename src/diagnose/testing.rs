@@ -9,10 +9,9 @@ use crate::estimate::{Scenario, Subject};
 use crate::graph::Routing;
 use crate::model::{KvFormat, Precision, WeightFormat, find_preset};
 use crate::observe::{Observation, Typed};
-use crate::profile::{Ceiling, Outcome, Point, Profile, Samples, Source, Stop, bundled_named};
+use crate::profile::{Ceiling, Outcome, Point, Profile, Source, bundled_named};
 use crate::resource::{Key, Scope};
 use crate::units::{Hertz, Seconds};
-use crate::workload::Work;
 
 /// A run in the making.
 #[derive(Clone)]
@@ -123,7 +122,7 @@ impl Run {
         self.profile.name = "measured-here".to_owned();
         for (name, points) in ceilings {
             let key = Key { resource: name.parse().unwrap(), scope };
-            let points = points.iter().map(|&(at, value)| point((at > 0.0).then_some(at), value)).collect();
+            let points = points.iter().map(|&(at, value)| Point::exact((at > 0.0).then_some(at), value)).collect();
             self.profile
                 .ceilings
                 .push(Ceiling::new(key, Outcome::Ok { points, limit: None, plateau: None, fit: None }));
@@ -166,30 +165,5 @@ impl Run {
         let found = diagnosis.findings.into_iter().find(|finding| finding.rule == rule).map(|finding| finding.found);
         assert!(found.is_some() || diagnosis.checked.iter().any(|checked| checked.rule == rule), "there is no {rule}");
         found
-    }
-}
-
-/// A point of a ceiling.
-pub(super) fn point(at: Option<f64>, value: f64) -> Point {
-    Point {
-        at,
-        shape: None,
-        value,
-        best: value,
-        p10: value,
-        p90: value,
-        mad: 0.0,
-        confidence: [value, value],
-        samples: Samples { clean: 10, total: 10 },
-        iterations: 1,
-        time: Seconds(1.0),
-        work: Work::default(),
-        lanes: 1,
-        variant: "test".to_owned(),
-        clock: None,
-        stop: Stop::Goal,
-        flags: Vec::new(),
-        steady: None,
-        raw: None,
     }
 }

@@ -59,6 +59,32 @@ pub struct Point {
 }
 
 impl Point {
+    /// A value that is known exactly, as by a formula, and was not sampled.
+    #[must_use]
+    pub fn exact(at: Option<f64>, value: f64) -> Self {
+        Self {
+            at,
+            shape: None,
+            value,
+            best: value,
+            p10: value,
+            p90: value,
+            mad: 0.0,
+            confidence: [value, value],
+            samples: Samples { clean: 10, total: 10 },
+            iterations: 1,
+            time: Seconds(1.0),
+            work: Work::default(),
+            lanes: 1,
+            variant: "exact".to_owned(),
+            clock: None,
+            stop: Stop::Goal,
+            flags: Vec::new(),
+            steady: None,
+            raw: None,
+        }
+    }
+
     /// Its place on the ceiling's axis.
     #[must_use]
     pub const fn spot(&self) -> Spot {

@@ -175,11 +175,10 @@ fn counted(operations: &KernelOperations) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::point;
     use super::*;
     use crate::dtype::DType;
     use crate::observe::{Caveat, Distribution};
-    use crate::profile::{Ceiling, Outcome, bundled_named};
+    use crate::profile::{Ceiling, Outcome, Point, bundled_named};
     use crate::resource::{Key, Scope};
     use proptest::prelude::*;
 
@@ -265,7 +264,8 @@ mod tests {
         for (resource, value) in [("memory.dram.read", 3.0e12), ("memory.dram.copy", 2.7e12), ("memory.l2.read", 6e12)]
         {
             let key = Key { resource: resource.parse().unwrap(), scope: Scope::Device };
-            let outcome = Outcome::Ok { points: vec![point(Some(1e11), value)], limit: None, plateau: None, fit: None };
+            let outcome =
+                Outcome::Ok { points: vec![Point::exact(Some(1e11), value)], limit: None, plateau: None, fit: None };
             profile.ceilings.push(Ceiling::new(key, outcome));
         }
         let mut copy = kernel("copy", 1, 2e-3, Some(1.35e9), None);

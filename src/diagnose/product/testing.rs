@@ -2,11 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::super::testing::point;
 use super::{Product, ProductDiagnosis, ProductError, ProductInputs, diagnose_product};
 use crate::dtype::DType;
 use crate::facts::{DeviceKind, Identity};
-use crate::profile::{Ceiling, Limit, Outcome, Profile, Source, bundled_named};
+use crate::profile::{Ceiling, Limit, Outcome, Point, Profile, Source, bundled_named};
 use crate::resource::{Key, Scope};
 use crate::units::{Hertz, Seconds};
 use crate::workload::Shape;
@@ -31,14 +30,14 @@ pub(in crate::diagnose) fn golden_cove() -> Profile {
         ("memory.dram.read", Scope::Device, 25e9, None),
     ] {
         let limit = limit.map(|(value, formula)| Limit { value, formula: formula.to_owned(), source: "manual".into() });
-        let mut at = point(resource.starts_with("memory").then_some(1e11), value);
+        let mut at = Point::exact(resource.starts_with("memory").then_some(1e11), value);
         at.clock = Some(Hertz(2.97e9));
         let points = vec![at];
         let outcome = Outcome::Ok { points, limit, plateau: None, fit: None };
         profile.ceilings.push(Ceiling::new(Key { resource: resource.parse().unwrap(), scope }, outcome));
     }
     for (scope, value) in [(Scope::Device, 280e9), (Scope::Core, 140e9)] {
-        let mut at = point(None, value);
+        let mut at = Point::exact(None, value);
         at.shape = Some(Shape::square(1024));
         let outcome = Outcome::Ok { points: vec![at], limit: None, plateau: None, fit: None };
         profile.ceilings.push(Ceiling::new(Key { resource: "gemm.f32".parse().unwrap(), scope }, outcome));

@@ -6,32 +6,12 @@ use super::*;
 use crate::facts::Identity;
 use crate::fit::fit;
 use crate::profile::document::{Claim, Header, Range, SCHEMA, Source};
-use crate::profile::point::{Flag, Point, Samples, Stop};
+use crate::profile::point::{Flag, Point};
 use crate::units::Seconds;
 use crate::workload::Work;
 
 fn point(at: Option<f64>, value: f64) -> Point {
-    Point {
-        at,
-        shape: None,
-        value,
-        best: value,
-        p10: value,
-        p90: value,
-        mad: 0.0,
-        confidence: [0.99 * value, 1.01 * value],
-        samples: Samples { clean: 10, total: 10 },
-        iterations: 1,
-        time: Seconds(1.0),
-        work: Work::default(),
-        lanes: 1,
-        variant: "test".to_owned(),
-        clock: None,
-        stop: Stop::Goal,
-        flags: Vec::new(),
-        steady: None,
-        raw: None,
-    }
+    Point { confidence: [0.99 * value, 1.01 * value], ..Point::exact(at, value) }
 }
 
 fn ok(points: Vec<Point>) -> Outcome {
