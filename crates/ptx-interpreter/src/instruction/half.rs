@@ -68,15 +68,17 @@ const NAN: u16 = 0x7fff;
 const SIGN: u16 = 0x8000;
 
 impl Half {
+    /// The result for one value. It is compiled for each format by itself, because it takes most of the time.
     #[inline]
-    fn compute(&self, a: u16, b: u16, c: u16) -> u16 {
+    fn compute<const BRAIN: bool>(&self, a: u16, b: u16, c: u16) -> u16 {
+        let format = if BRAIN { BF16 } else { F16 };
         let decode = |bits: u16| {
-            let value = self.format.decode(u32::from(bits));
+            let value = format.decode(u32::from(bits));
             // Subnormals of f16 are normal numbers of f32; only here do they count as what they are.
             let tiny = self.flush && value != 0.0 && bits & !SIGN < self.smallest_normal();
             f64::from(if tiny { 0.0_f32.copysign(value) } else { value })
         };
-        let encode = |value: f64| self.finish(self.format.encode(value, Rounding::Nearest) as u16);
+        let encode = |value: f64| self.finish(format, format.encode(value, Rounding::Nearest) as u16);
         match self.op {
             Op::Abs => a & !SIGN,
             Op::Neg => a ^ SIGN,
@@ -85,8 +87,8 @@ impl Half {
             Op::Sub => encode(sum_to_odd(decode(a), -decode(b))),
             Op::Mul => encode(decode(a) * decode(b)),
             Op::Fma => encode(sum_to_odd(decode(a) * decode(b), decode(c))),
-            Op::Min => self.finish(self.choose(a, b, decode(a), decode(b))),
-            Op::Max => self.finish(self.choose(a, b, -decode(a), -decode(b))),
+            Op::Min => self.finish(format, self.choose(a, b, decode(a), decode(b))),
+            Op::Max => self.finish(format, self.choose(a, b, -decode(a), -decode(b))),
         }
     }
 
@@ -111,8 +113,13 @@ impl Half {
         }
     }
 
-    fn finish(&self, bits: u16) -> u16 {
-        let value = self.format.decode(u32::from(bits));
+    #[inline(always)]
+    fn finish(&self, format: Format, bits: u16) -> u16 {
+        if !(self.relu || self.saturate || self.flush) {
+            // A NaN is the canonical one already.
+            return bits;
+        }
+        let value = format.decode(u32::from(bits));
         if value.is_nan() {
             return if self.saturate { 0 } else { NAN };
         }
@@ -122,9 +129,22 @@ impl Half {
             return if tiny && !self.relu && !self.saturate { bits & SIGN } else { 0 };
         }
         if self.saturate && value > 1.0 {
-            return self.format.encode(1.0, Rounding::Nearest) as u16;
+            return format.encode(1.0, Rounding::Nearest) as u16;
         }
         bits
+    }
+}
+
+impl Half {
+    fn execute_in<const BRAIN: bool>(&self, lanes: &mut Lanes<'_, '_>) -> Result<(), Problem> {
+        let (to, from) = (self.to, self.from);
+        if self.packed {
+            lanes.map3(to, from, |a: [u16; 2], b: [u16; 2], c: [u16; 2]| {
+                [self.compute::<BRAIN>(a[0], b[0], c[0]), self.compute::<BRAIN>(a[1], b[1], c[1])]
+            })
+        } else {
+            lanes.map3(to, from, |a: u16, b: u16, c: u16| self.compute::<BRAIN>(a, b, c))
+        }
     }
 }
 
@@ -142,13 +162,6 @@ impl Plain for Half {
         } else {
             operations.bf16 += count
         }
-        let (to, from) = (self.to, self.from);
-        if self.packed {
-            lanes.map3(to, from, |a: [u16; 2], b: [u16; 2], c: [u16; 2]| {
-                [self.compute(a[0], b[0], c[0]), self.compute(a[1], b[1], c[1])]
-            })
-        } else {
-            lanes.map3(to, from, |a: u16, b: u16, c: u16| self.compute(a, b, c))
-        }
+        if self.format == BF16 { self.execute_in::<true>(lanes) } else { self.execute_in::<false>(lanes) }
     }
 }

@@ -34,40 +34,35 @@ fn power_of_two(exponent: i32) -> f64 {
 
 impl Format {
     /// The value of the bits. Every format here is a part of f32.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn decode(self, bits: u32) -> f32 {
         let bits = bits >> self.padding;
         let sign = bits >> (self.exponent_bits + self.fraction_bits) << 31;
         let magnitude = bits & ((1 << (self.exponent_bits + self.fraction_bits)) - 1);
-        let exponent = magnitude >> self.fraction_bits;
-        let fraction = magnitude & ((1 << self.fraction_bits) - 1);
-        let widened = fraction << (23 - self.fraction_bits);
-        if self.is_nan(magnitude) {
-            f32::from_bits(sign | 0x7fff_ffff)
-        } else if self.infinite && exponent == (1 << self.exponent_bits) - 1 {
-            f32::from_bits(sign | 0x7f80_0000)
-        } else if exponent == 0 {
-            let value = f64::from(fraction) * power_of_two(1 - self.bias() - self.fraction_bits as i32);
-            f32::from_bits(sign | (value as f32).to_bits())
-        } else {
-            f32::from_bits(sign | (exponent + 127 - self.bias() as u32) << 23 | widened)
+        if magnitude > self.largest() {
+            let infinite = self.infinite && magnitude == self.largest() + 1;
+            return f32::from_bits(sign | if infinite { 0x7f80_0000 } else { 0x7fff_ffff });
         }
+        // Read as an f32, the value is too small by the difference of the biases: subnormals too.
+        let scale = f32::from_bits(((254 - self.bias()) as u32) << 23);
+        let value = f32::from_bits(magnitude << (23 - self.fraction_bits)) * scale;
+        f32::from_bits(value.to_bits() | sign)
     }
 
     /// The bits of `value`, rounded. What is too large becomes what IEEE 754 says, or the largest number where the format
     /// has no infinity; a NaN becomes the canonical one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn encode(self, value: f64, rounding: Rounding) -> u32 {
         self.encode_magnitude(value, rounding, !self.infinite) << self.padding
     }
 
     /// As [`Self::encode`], but what is too large becomes the largest number (`.satfinite`).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn encode_saturating(self, value: f64, rounding: Rounding) -> u32 {
         self.encode_magnitude(value, rounding, true) << self.padding
     }
 
-    #[inline]
+    #[inline(always)]
     fn encode_magnitude(self, value: f64, rounding: Rounding, saturate: bool) -> u32 {
         let sign = u32::from(value.is_sign_negative()) << (self.exponent_bits + self.fraction_bits);
         if value.is_nan() {
@@ -80,7 +75,13 @@ impl Format {
         let exponent = (((value.to_bits() >> 52) & 0x7ff) as i32 - 1023).max(1 - self.bias());
         // A scaling by a power of two is exact, and leaves the bits to be kept in front of the point.
         let scaled = value * power_of_two(self.fraction_bits as i32 - exponent);
-        let kept = round_to_integral(scaled, rounding).abs() as u64;
+        let kept = if rounding == Rounding::Nearest {
+            // What stands beside a large number is rounded as the processor rounds, and the integer lies in the bits.
+            const LARGE: f64 = (1_u64 << 52) as f64;
+            (scaled.abs() + LARGE).to_bits() - LARGE.to_bits()
+        } else {
+            round_to_integral(scaled, rounding).abs() as u64
+        };
         // The leading one of a normal number adds one to the exponent's field.
         let bits = kept + (((exponent + self.bias() - 1) as u64) << self.fraction_bits);
         if bits <= u64::from(self.largest()) {
@@ -95,18 +96,16 @@ impl Format {
         at_limit(if to_infinity && !saturate { self.largest() + 1 } else { self.largest() })
     }
 
-    fn bias(self) -> i32 {
+    #[inline(always)]
+    const fn bias(self) -> i32 {
         (1 << (self.exponent_bits - 1)) - 1
     }
 
     /// The bits of the largest number.
-    fn largest(self) -> u32 {
+    #[inline(always)]
+    const fn largest(self) -> u32 {
         let ones = (1 << (self.exponent_bits + self.fraction_bits)) - 1;
         if self.infinite { ones - (1 << self.fraction_bits) } else { ones - 1 }
-    }
-
-    fn is_nan(self, magnitude: u32) -> bool {
-        magnitude > self.largest() + u32::from(self.infinite)
     }
 }
 

@@ -48,11 +48,11 @@ pub(crate) fn sum_to_odd(a: f64, b: f64) -> f64 {
     }
     let of_b = sum - a;
     let error = (a - (sum - of_b)) + (b - of_b);
-    if error == 0.0 || sum.to_bits() & 1 == 1 {
-        return sum;
-    }
-    let outwards = (error > 0.0) == (sum > 0.0);
-    f64::from_bits(if outwards { sum.to_bits() + 1 } else { sum.to_bits() - 1 })
+    let bits = sum.to_bits();
+    // Without branches, because about every second sum needs it.
+    let needed = u64::from(error != 0.0) & !bits & 1;
+    let outwards = u64::from((error > 0.0) == (sum > 0.0));
+    f64::from_bits(bits.wrapping_add((2 * outwards).wrapping_sub(1).wrapping_mul(needed)))
 }
 
 /// An integer as a float of `digits` significant bits (24 for f32, 53 for f64), as f64.
