@@ -1,0 +1,5 @@
+//! Kernels with a mistake in them, each of which must be found; and the same kernels without it, which must pass.
+
+mod reduction;
+mod support;
+mod waiting;
