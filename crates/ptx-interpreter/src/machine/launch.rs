@@ -236,7 +236,7 @@ impl Loaded {
             block: launch.block,
             parameters: launch.parameters,
             variables: &self.variables,
-            dynamic_start: kernel.shared_bytes.next_multiple_of(kernel.dynamic_align),
+            dynamic_start: kernel.dynamic_start(),
             dynamic_shared: launch.dynamic_shared,
             multiprocessors: launch.options.multiprocessors,
             clock: launch.options.clock,
@@ -252,12 +252,13 @@ impl Loaded {
 
 /// What no device accepts.
 fn check(kernel: &Kernel, launch: &Launch<'_>) -> Result<(), Fault> {
-    let threads: u64 = launch.block.iter().map(|count| u64::from(*count)).product();
-    let blocks = launch.grid.iter().try_fold(1_u64, |product, count| product.checked_mul(u64::from(*count)));
+    let product =
+        |extents: [u32; 3]| extents.iter().try_fold(1_u64, |product, count| product.checked_mul(u64::from(*count)));
+    let blocks = product(launch.grid);
     let most = kernel.max_threads.map_or(MOST_THREADS, |most| u64::from(most).min(MOST_THREADS));
-    let shared = u64::from(kernel.shared_bytes) + u64::from(launch.dynamic_shared);
-    let reason = if threads == 0 || threads > most {
-        format!("a block of `{threads}` threads: there must be 1 to {most}")
+    let shared = u64::from(kernel.dynamic_start()) + u64::from(launch.dynamic_shared);
+    let reason = if product(launch.block).is_none_or(|threads| threads == 0 || threads > most) {
+        format!("a block of `{:?}` threads: there must be 1 to {most}", launch.block)
     } else if blocks.is_none_or(|blocks| blocks == 0) {
         format!("a grid of `{:?}` blocks", launch.grid)
     } else if shared > u64::from(launch.options.shared_limit) {

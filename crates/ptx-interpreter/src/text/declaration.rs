@@ -4,6 +4,11 @@ use super::ParseError;
 use super::reader::{Reader, float, integer};
 use crate::kind::Kind;
 
+/// The largest alignment that anything needs.
+const MOST_ALIGN: u32 = 1 << 12;
+/// How deep initial values may be nested.
+const MOST_NESTED: u32 = 8;
+
 /// A variable or a parameter as it is declared, without its state space.
 pub(super) struct Declaration<'a> {
     pub(super) name: &'a str,
@@ -44,14 +49,14 @@ impl<'a> Declaration<'a> {
             reader.expect("]")?;
         }
         let align = align.unwrap_or(kind.bytes());
-        if !align.is_power_of_two() {
-            return Err(reader.error(format!("an alignment of `{align}` is no power of two")));
+        if !align.is_power_of_two() || align > MOST_ALIGN {
+            return Err(reader.error(format!("an alignment of `{align}` is not supported")));
         }
         let bytes = u32::try_from(bytes).ok().filter(|bytes| *bytes < 1 << 31);
         let bytes = bytes.ok_or_else(|| reader.error(format!("`{name}` is too large")))?;
         let mut initial = Vec::new();
         if reader.accept("=") {
-            read_initial(reader, kind, &mut initial)?;
+            read_initial(reader, kind, MOST_NESTED, &mut initial)?;
             if initial.len() > bytes as usize {
                 return Err(reader.error(format!("`{name}` has more initial values than room")));
             }
@@ -61,10 +66,10 @@ impl<'a> Declaration<'a> {
 }
 
 /// Reads a value, or values in braces, as the bytes that they take.
-fn read_initial(reader: &mut Reader<'_>, kind: Kind, bytes: &mut Vec<u8>) -> Result<(), ParseError> {
-    if reader.accept("{") {
+fn read_initial(reader: &mut Reader<'_>, kind: Kind, depth: u32, bytes: &mut Vec<u8>) -> Result<(), ParseError> {
+    if depth > 0 && reader.accept("{") {
         while !reader.accept("}") {
-            read_initial(reader, kind, bytes)?;
+            read_initial(reader, kind, depth - 1, bytes)?;
             reader.accept(",");
         }
         return Ok(());

@@ -136,6 +136,11 @@ impl Kernel {
         self.register_count
     }
 
+    /// Where the shared memory begins whose size the launch says.
+    pub(crate) fn dynamic_start(&self) -> u32 {
+        self.shared_bytes.next_multiple_of(self.dynamic_align)
+    }
+
     /// A line of the text, without the space around it.
     pub(crate) fn line(&self, line: u32) -> &str {
         self.text.lines().nth(line.saturating_sub(1) as usize).unwrap_or_default().trim()
