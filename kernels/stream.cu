@@ -20,18 +20,18 @@ constexpr u32 BLOCKS = 4;
 // A power of two, so that it makes no difference whether a multiply-add rounds once or twice.
 constexpr float FACTOR = 0.5f;
 
-// Calls `body(Count<vectors at once>, first vector)` until all vectors had their turn, once in every pass. Vectors that a thread
-// has at once lie THREADS apart.
-template <int N, typename Body> DEVICE void walk(u64 vectors, u32 passes, u32 shift, Body body) {
+// Calls `body.take<vectors at once>(first of them)` until all vectors had their turn, once in every pass. Vectors that a thread has
+// at once lie THREADS apart.
+template <int N, typename Body> DEVICE void walk(u64 vectors, u32 passes, u32 shift, Body& body) {
     constexpr u64 CHUNK = THREADS * N;
     u32 block = blockIdx.x;
     for (u32 pass = 0; pass < passes; pass++) {
         for (u64 first = block * CHUNK; first < vectors; first += gridDim.x * CHUNK) {
             u64 at = first + threadIdx.x;
             if (first + CHUNK <= vectors) {
-                body(Count<N>(), at);
+                body.template take<N>(at);
             } else {
-                for (; at < vectors; at += THREADS) body(Count<1>(), at);
+                for (; at < vectors; at += THREADS) body.template take<1>(at);
             }
         }
         block += shift;
@@ -51,12 +51,17 @@ template <Keep KEEP, int N> DEVICE u32 sum_of(const Words* from) {
 }
 
 // The wrapping sum of all words that a thread loads.
+template <Keep KEEP> struct Read {
+    const Words* a;
+    u32 sum;
+
+    template <int M> MEMBER void take(u64 at) { sum += sum_of<KEEP, M>(a + at); }
+};
+
 template <Keep KEEP, int N> DEVICE void read(const Words* a, u32* sums, u64 vectors, u32 passes, u32 shift) {
-    u32 sum = 0;
-    walk<N>(vectors, passes, shift, [&](auto at_once, u64 at) {
-        sum += sum_of<KEEP, decltype(at_once)::value>(a + at);
-    });
-    sums[(u64)blockIdx.x * THREADS + threadIdx.x] = sum;
+    Read<KEEP> body = {a, 0};
+    walk<N>(vectors, passes, shift, body);
+    sums[(u64)blockIdx.x * THREADS + threadIdx.x] = body.sum;
 }
 
 // Every block reads a slice of its own again and again, which is in its multiprocessor's L1 from the second pass on.
@@ -101,10 +106,11 @@ template <typename Op> DEVICE u32 apply(u32 a, u32 b) {
 }
 
 // c = op(a, b). Arrays that the operator does not take are not touched.
-template <typename Op, int N>
-DEVICE void transform(const Words* a, const Words* b, Words* c, u64 vectors, u32 passes, u32 shift) {
-    walk<N>(vectors, passes, shift, [&](auto at_once, u64 at) {
-        constexpr int M = decltype(at_once)::value;
+template <typename Op> struct Transform {
+    const Words *a, *b;
+    Words* c;
+
+    template <int M> MEMBER void take(u64 at) {
         Words x[M] = {}, y[M] = {};
 #pragma unroll
         for (int i = 0; i < M; i++) {
@@ -114,9 +120,15 @@ DEVICE void transform(const Words* a, const Words* b, Words* c, u64 vectors, u32
 #pragma unroll
         for (int i = 0; i < M; i++) {
             store(c + at + i * THREADS, {apply<Op>(x[i].x, y[i].x), apply<Op>(x[i].y, y[i].y),
-                                          apply<Op>(x[i].z, y[i].z), apply<Op>(x[i].w, y[i].w)});
+                                         apply<Op>(x[i].z, y[i].z), apply<Op>(x[i].w, y[i].w)});
         }
-    });
+    }
+};
+
+template <typename Op, int N>
+DEVICE void transform(const Words* a, const Words* b, Words* c, u64 vectors, u32 passes, u32 shift) {
+    Transform<Op> body = {a, b, c};
+    walk<N>(vectors, passes, shift, body);
 }
 
 // Entry points, by the number of vectors that a thread has on their way at once.

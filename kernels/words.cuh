@@ -7,7 +7,8 @@ typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef int i32;
 
-#define DEVICE static __device__ __forceinline__
+#define MEMBER __device__ __forceinline__
+#define DEVICE static MEMBER
 #define KERNEL extern "C" __global__ void
 #define EVERY_WARP_LANE 0xffffffffu
 
@@ -16,11 +17,6 @@ constexpr u32 WARP = 32;
 // 16 bytes: the widest access before compute capability 10.0, which has 32 (`ld.global.v8.f32`).
 struct __align__(16) Words {
     u32 x, y, z, w;
-};
-
-// A number that is known when a function is compiled.
-template <int VALUE> struct Count {
-    static constexpr int value = VALUE;
 };
 
 // Where loaded words are kept: in L1, no nearer than L2, or wherever they pass through once, on the path of constants.
@@ -99,3 +95,94 @@ DEVICE u32 bf16_pair(float low, float high) {
     return __byte_perm(bf16_rounded(low), bf16_rounded(high), 0x7632);
 }
 #endif
+
+// Numbers in memory: how many lie in a vector, and four of them widened to f32. What widening leaves out is in FACTOR.
+struct Four {
+    float x, y, z, w;
+};
+
+template <int WORD> DEVICE u32 word_of(Words words) {
+    return WORD == 0 ? words.x : WORD == 1 ? words.y : WORD == 2 ? words.z : words.w;
+}
+
+struct F32Numbers {
+    static constexpr int PER_VECTOR = 4;
+    static constexpr float FACTOR = 1.0f;
+    template <int AT> DEVICE Four four(Words words) {
+        return {__uint_as_float(words.x), __uint_as_float(words.y), __uint_as_float(words.z), __uint_as_float(words.w)};
+    }
+};
+
+struct F16Numbers {
+    static constexpr int PER_VECTOR = 8;
+    static constexpr float FACTOR = 1.0f;
+    template <int AT> DEVICE Four four(Words words) {
+        const u32 first = word_of<2 * AT>(words), second = word_of<2 * AT + 1>(words);
+        return {f16_low(first), f16_high(first), f16_low(second), f16_high(second)};
+    }
+};
+
+struct Bf16Numbers {
+    static constexpr int PER_VECTOR = 8;
+    static constexpr float FACTOR = 1.0f;
+    template <int AT> DEVICE Four four(Words words) {
+        const u32 first = word_of<2 * AT>(words), second = word_of<2 * AT + 1>(words);
+        return {bf16_low(first), bf16_high(first), bf16_low(second), bf16_high(second)};
+    }
+};
+
+// FP8 E4M3. Before compute capability 8.9 its bits are moved into those of f16, whose exponents are larger by 8; NaN is lost.
+struct Fp8Numbers {
+    static constexpr int PER_VECTOR = 16;
+#if __CUDA_ARCH__ >= 890
+    static constexpr float FACTOR = 1.0f;
+    DEVICE u32 pair(u32 word, u32 half) {
+        u32 result;
+        asm("{ .reg .b16 low, high; mov.b32 {low, high}, %1; cvt.rn.f16x2.e4m3x2 %0, low; }"
+            : "=r"(result) : "r"(half == 0 ? word : word >> 16));
+        return result;
+    }
+#else
+    static constexpr float FACTOR = 256.0f;
+    DEVICE u32 pair(u32 word, u32 half) {
+        const u32 spread = __byte_perm(word, 0, half == 0 ? 0x1404 : 0x3424);
+        return (spread & 0x80008000u) | ((spread >> 1) & 0x3f803f80u);
+    }
+#endif
+    template <int AT> DEVICE Four four(Words words) {
+        const u32 word = word_of<AT>(words), first = pair(word, 0), second = pair(word, 1);
+        return {f16_low(first), f16_high(first), f16_low(second), f16_high(second)};
+    }
+};
+
+// Signed bytes. Put into the last byte of 2^23 they are f32 already, 128 and 2^23 too large: conversions have few lanes.
+struct Int8Numbers {
+    static constexpr int PER_VECTOR = 16;
+    static constexpr float FACTOR = 1.0f;
+    template <int BYTE> DEVICE float number(u32 word) {
+        return __uint_as_float(__byte_perm(word, 0x4b000000u, 0x7440 + BYTE)) - 8388736.0f;
+    }
+    template <int AT> DEVICE Four four(Words words) {
+        const u32 word = word_of<AT>(words) ^ 0x80808080u;
+        return {number<0>(word), number<1>(word), number<2>(word), number<3>(word)};
+    }
+};
+
+// Sums and maxima over the lanes of a warp that differ in the bits from FROM up to below TO; all of them get the result.
+template <int FROM, int TO> DEVICE float sum_over(float value) {
+#pragma unroll
+    for (int bit = FROM; bit < TO; bit *= 2) value += __shfl_xor_sync(EVERY_WARP_LANE, value, bit);
+    return value;
+}
+
+template <int FROM, int TO> DEVICE float max_over(float value) {
+#pragma unroll
+    for (int bit = FROM; bit < TO; bit *= 2) value = fmaxf(value, __shfl_xor_sync(EVERY_WARP_LANE, value, bit));
+    return value;
+}
+
+template <int FROM, int TO> DEVICE i32 sum_over(i32 value) {
+#pragma unroll
+    for (int bit = FROM; bit < TO; bit *= 2) value += __shfl_xor_sync(EVERY_WARP_LANE, value, bit);
+    return value;
+}
