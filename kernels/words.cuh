@@ -19,8 +19,9 @@ struct __align__(16) Words {
     u32 x, y, z, w;
 };
 
-// Where loaded words are kept: in L1, no nearer than L2, or wherever they pass through once, on the path of constants.
-enum class Keep { NEAR, FAR, ONCE };
+// Where loaded words are kept: in L1, no nearer than L2, or nowhere in L1 if it can be helped, for what nobody writes (on the path of
+// constants) and for what is written in its place.
+enum class Keep { NEAR, FAR, ONCE, CHANGED };
 
 template <Keep KEEP> DEVICE Words load(const Words* from) {
     Words words;
@@ -30,8 +31,11 @@ template <Keep KEEP> DEVICE Words load(const Words* from) {
     } else if constexpr (KEEP == Keep::FAR) {
         asm volatile("ld.global.cg.v4.u32 {%0, %1, %2, %3}, [%4];"
                      : "=r"(words.x), "=r"(words.y), "=r"(words.z), "=r"(words.w) : "l"(from));
-    } else {
+    } else if constexpr (KEEP == Keep::ONCE) {
         asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+                     : "=r"(words.x), "=r"(words.y), "=r"(words.z), "=r"(words.w) : "l"(from));
+    } else {
+        asm volatile("ld.global.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
                      : "=r"(words.x), "=r"(words.y), "=r"(words.z), "=r"(words.w) : "l"(from));
     }
     return words;
@@ -116,6 +120,7 @@ struct F32Numbers {
 struct F16Numbers {
     static constexpr int PER_VECTOR = 8;
     static constexpr float FACTOR = 1.0f;
+    DEVICE u32 pair(float low, float high) { return f16_pair(low, high); }
     template <int AT> DEVICE Four four(Words words) {
         const u32 first = word_of<2 * AT>(words), second = word_of<2 * AT + 1>(words);
         return {f16_low(first), f16_high(first), f16_low(second), f16_high(second)};
@@ -125,6 +130,7 @@ struct F16Numbers {
 struct Bf16Numbers {
     static constexpr int PER_VECTOR = 8;
     static constexpr float FACTOR = 1.0f;
+    DEVICE u32 pair(float low, float high) { return bf16_pair(low, high); }
     template <int AT> DEVICE Four four(Words words) {
         const u32 first = word_of<2 * AT>(words), second = word_of<2 * AT + 1>(words);
         return {bf16_low(first), bf16_high(first), bf16_low(second), bf16_high(second)};
@@ -167,6 +173,33 @@ struct Int8Numbers {
         return {number<0>(word), number<1>(word), number<2>(word), number<3>(word)};
     }
 };
+
+// All numbers of a vector, and a vector of numbers.
+template <typename Numbers> DEVICE void widen(Words words, float (&numbers)[Numbers::PER_VECTOR]) {
+    constexpr int FOURS = Numbers::PER_VECTOR / 4;
+    Four fours[FOURS];
+    fours[0] = Numbers::template four<0>(words);
+    if constexpr (FOURS > 1) fours[1] = Numbers::template four<1>(words);
+    if constexpr (FOURS > 2) fours[2] = Numbers::template four<2>(words);
+    if constexpr (FOURS > 2) fours[3] = Numbers::template four<3>(words);
+#pragma unroll
+    for (int at = 0; at < FOURS; at++) {
+        numbers[4 * at] = fours[at].x;
+        numbers[4 * at + 1] = fours[at].y;
+        numbers[4 * at + 2] = fours[at].z;
+        numbers[4 * at + 3] = fours[at].w;
+    }
+}
+
+template <typename Numbers> DEVICE Words narrow(const float (&numbers)[Numbers::PER_VECTOR]) {
+    if constexpr (Numbers::PER_VECTOR == 4) {
+        return {__float_as_uint(numbers[0]), __float_as_uint(numbers[1]), __float_as_uint(numbers[2]),
+                __float_as_uint(numbers[3])};
+    } else {
+        return {Numbers::pair(numbers[0], numbers[1]), Numbers::pair(numbers[2], numbers[3]),
+                Numbers::pair(numbers[4], numbers[5]), Numbers::pair(numbers[6], numbers[7])};
+    }
+}
 
 // Sums and maxima over the lanes of a warp that differ in the bits from FROM up to below TO; all of them get the result.
 template <int FROM, int TO> DEVICE float sum_over(float value) {
