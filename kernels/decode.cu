@@ -38,13 +38,20 @@ DEVICE float power_of_two(float exponent) {
     return power;
 }
 
+// One of two values. Told in C++, the compiler makes branches of it, with the exchanges between lanes in both of them.
+DEVICE float select(u32 condition, float yes, float no) {
+    float value;
+    asm("{ .reg .pred p; setp.ne.u32 p, %1, 0; selp.f32 %0, %2, %3, p; }" : "=f"(value) : "r"(condition), "f"(yes), "f"(no));
+    return value;
+}
+
 // Adds COUNT values up over two lanes that differ in BIT: each keeps half of them.
 template <int COUNT, int BIT> DEVICE void fold(float (&values)[SCORES], u32 lane) {
-    const bool upper = lane & BIT;
+    const u32 upper = lane & BIT;
 #pragma unroll
     for (int i = 0; i < COUNT / 2; i++) {
-        const float keep = upper ? values[i + COUNT / 2] : values[i], give = upper ? values[i] : values[i + COUNT / 2];
-        values[i] = keep + __shfl_xor_sync(EVERY_WARP_LANE, give, BIT);
+        const float low = values[i], high = values[i + COUNT / 2];
+        values[i] = select(upper, high, low) + __shfl_xor_sync(EVERY_WARP_LANE, select(upper, low, high), BIT);
     }
 }
 

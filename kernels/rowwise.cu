@@ -16,18 +16,18 @@ constexpr u32 HEAD = 128;
 // What a norm adds to the mean square.
 constexpr float EPSILON = 1e-6f;
 
-// What every kernel gets: arrays whose rows are ROW elements, a table in f32, and sizes.
+// What every operator gets: arrays whose rows are ROW elements, a table in f32, sizes, and shared memory.
 struct Arguments {
     Words* a;
     const Words* b;
     Words* c;
     const Words* table;
     u32 all, jump, period;
+    float* partial;
 };
 
-// Sums and maxima over a block; all threads get the result.
-template <u32 THREADS> DEVICE float block_sum(float value) {
-    __shared__ float partial[THREADS / WARP];
+// Sums and maxima over a block; all threads get the result. `partial` has a place for each warp.
+template <u32 THREADS> DEVICE float block_sum(float value, float* partial) {
     value = sum_over<1, 32>(value);
     __syncthreads();
     if (threadIdx.x % WARP == 0) partial[threadIdx.x / WARP] = value;
@@ -38,8 +38,7 @@ template <u32 THREADS> DEVICE float block_sum(float value) {
     return total;
 }
 
-template <u32 THREADS> DEVICE float block_max(float value) {
-    __shared__ float partial[THREADS / WARP];
+template <u32 THREADS> DEVICE float block_max(float value, float* partial) {
     value = max_over<1, 32>(value);
     __syncthreads();
     if (threadIdx.x % WARP == 0) partial[threadIdx.x / WARP] = value;
@@ -85,10 +84,10 @@ struct Softmax {
         x.load_from(place);
         float largest = x.numbers[0][0];
         FOR_EACH(at, i) largest = fmaxf(largest, x.numbers[at][i]);
-        largest = block_max<THREADS>(largest);
+        largest = block_max<THREADS>(largest, arguments.partial);
         float sum = 0.0f;
         FOR_EACH(at, i) sum += x.numbers[at][i] = __expf(x.numbers[at][i] - largest);
-        const float factor = 1.0f / block_sum<THREADS>(sum);
+        const float factor = 1.0f / block_sum<THREADS>(sum, arguments.partial);
         FOR_EACH(at, i) x.numbers[at][i] *= factor;
         x.store_to(place);
     }
@@ -102,7 +101,7 @@ struct RmsNorm {
         x.load_from(arguments.a + (u64)row * S::VECTORS);
         float sum = 0.0f;
         FOR_EACH(at, i) sum = fmaf(x.numbers[at][i], x.numbers[at][i], sum);
-        const float factor = rsqrtf(block_sum<THREADS>(sum) / ROW + EPSILON);
+        const float factor = rsqrtf(block_sum<THREADS>(sum, arguments.partial) / ROW + EPSILON);
         const float* weights = (const float*)arguments.table + threadIdx.x * S::N;
         FOR_EACH(at, i) x.numbers[at][i] *= factor * weights[at * THREADS * S::N + i];
         x.store_to(arguments.c + (u64)row * S::VECTORS);
@@ -178,7 +177,10 @@ struct Gather {
     }
 };
 
-template <typename Operator, typename Numbers, u32 THREADS> DEVICE void rowwise(const Arguments& arguments, u32 first, u32 rows) {
+template <typename Operator, typename Numbers, u32 THREADS>
+DEVICE void rowwise(Words* a, const Words* b, Words* c, const Words* table, u32 first, u32 rows, u32 all, u32 jump, u32 period) {
+    __shared__ float partial[THREADS / WARP];
+    const Arguments arguments = {a, b, c, table, all, jump, period, partial};
     for (u32 row = blockIdx.x; row < rows; row += gridDim.x) {
         Operator::template apply<Numbers, THREADS>(arguments, first + row);
     }
@@ -189,7 +191,7 @@ template <typename Operator, typename Numbers, u32 THREADS> DEVICE void rowwise(
 #define ROWWISE(name, Operator, format, Numbers, THREADS) \
     KERNEL __launch_bounds__(THREADS, 1024 / THREADS) name##_##format##_t##THREADS( \
         Words* a, const Words* b, Words* c, const Words* table, u32 first, u32 rows, u32 all, u32 jump, u32 period) { \
-        rowwise<Operator, Numbers, THREADS>({a, b, c, table, all, jump, period}, first, rows); \
+        rowwise<Operator, Numbers, THREADS>(a, b, c, table, first, rows, all, jump, period); \
     }
 
 #define WITH_THREADS(name, Operator, format, Numbers) \
