@@ -72,15 +72,16 @@ template <typename Numbers, bool SCALED> struct Attention {
         return __shfl_sync(EVERY_WARP_LANE, values[score % KEPT], score / KEPT, LANES);
     }
 
-    MEMBER void begin(const float* query) {
+    MEMBER void begin(const Words* query) {
         lane = threadIdx.x % WARP;
         part = lane % LANES;
         team = lane / LANES;
 #pragma unroll
         for (u32 head = 0; head < GROUP; head++) {
+            load_floats(query + (head * DIM + part * N) / 4, queries[head]);
 #pragma unroll
             for (u32 i = 0; i < N; i++) {
-                queries[head][i] = query[head * DIM + part * N + i] * (LOG2_E * Numbers::FACTOR);
+                queries[head][i] *= LOG2_E * Numbers::FACTOR;
                 results[head][i] = 0.0f;
             }
         }
@@ -176,7 +177,7 @@ template <typename Numbers, bool SCALED> struct Attention {
 };
 
 template <typename Numbers, bool SCALED>
-DEVICE void decode(const Words* keys, const Words* values, const float* scales, const float* queries, float* partial,
+DEVICE void decode(const Words* keys, const Words* values, const float* scales, const Words* queries, float* partial,
                    Weight* weights, u32 context, u32 stretch, u32 stretches, u64 tokens) {
     typedef Attention<Numbers, SCALED> Lane;
     __shared__ Weight of_warp[WARPS][GROUP];
@@ -214,7 +215,7 @@ DEVICE void decode(const Words* keys, const Words* values, const float* scales, 
             result += found[other][head][threadIdx.x] * less;
         }
         const u64 row = (u64)job * GROUP + head;
-        partial[row * DIM + threadIdx.x] = stretches == 1 ? result / sum : result;
+        partial[row * DIM + threadIdx.x] = stretches == 1 ? __fdividef(result, sum) : result;
         if (stretches > 1 && threadIdx.x == 0) weights[row] = {largest, sum};
     }
 }
@@ -224,7 +225,7 @@ DEVICE void decode(const Words* keys, const Words* values, const float* scales, 
 // With one stretch `partial` gets the results. decode_join: a block of 128 threads for each query head.
 #define DECODE(name, Numbers, SCALED, BLOCKS) \
     KERNEL __launch_bounds__(THREADS, BLOCKS) decode_##name( \
-        const Words* keys, const Words* values, const float* scales, const float* queries, float* partial, \
+        const Words* keys, const Words* values, const float* scales, const Words* queries, float* partial, \
         Weight* weights, u32 context, u32 stretch, u32 stretches, u64 tokens) { \
         decode<Numbers, SCALED>(keys, values, scales, queries, partial, weights, context, stretch, stretches, tokens); \
     }
@@ -246,5 +247,5 @@ KERNEL __launch_bounds__(THREADS) decode_join(const float* partial, const Weight
         sum += weights[row].sum * less;
         result += partial[row * DIM + threadIdx.x] * less;
     }
-    results[(u64)blockIdx.x * DIM + threadIdx.x] = result / sum;
+    results[(u64)blockIdx.x * DIM + threadIdx.x] = __fdividef(result, sum);
 }

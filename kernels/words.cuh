@@ -191,6 +191,18 @@ template <typename Numbers> DEVICE void widen(Words words, float (&numbers)[Numb
     }
 }
 
+// N numbers in f32, from where all threads find them in a cache.
+template <u32 N> DEVICE void load_floats(const Words* from, float (&numbers)[N]) {
+#pragma unroll
+    for (u32 at = 0; at < N / 4; at++) {
+        const Words words = load<Keep::NEAR>(from + at);
+        numbers[4 * at] = __uint_as_float(words.x);
+        numbers[4 * at + 1] = __uint_as_float(words.y);
+        numbers[4 * at + 2] = __uint_as_float(words.z);
+        numbers[4 * at + 3] = __uint_as_float(words.w);
+    }
+}
+
 template <typename Numbers> DEVICE Words narrow(const float (&numbers)[Numbers::PER_VECTOR]) {
     if constexpr (Numbers::PER_VECTOR == 4) {
         return {__float_as_uint(numbers[0]), __float_as_uint(numbers[1]), __float_as_uint(numbers[2]),
