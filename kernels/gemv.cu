@@ -19,8 +19,8 @@
 
 constexpr u32 THREADS = 256;
 constexpr u32 WARPS = THREADS / WARP;
-// Blocks that must fit a multiprocessor, and vectors that a thread has on their way at once: together twice what hides the latency of memory.
-constexpr u32 BLOCKS = 4;
+// Vectors that a thread has on their way at once. With the blocks that fit a multiprocessor, three or four, they are more than
+// hides the latency of memory.
 constexpr int LOADS = 4;
 
 // What a block prepares: PLANES vectors for each vector of weights, plane by plane so that lanes meet no bank twice. For integers a
@@ -29,6 +29,7 @@ extern __shared__ Words prepared[];
 
 // Floating-point weights: a plane has every so manieth four activations in f32.
 template <typename Weights, typename Activations> struct Floats {
+    static constexpr u32 BLOCKS = 4;
     static constexpr int PER_VECTOR = Weights::PER_VECTOR;
     static constexpr int PLANES = PER_VECTOR / 4;
     static constexpr bool SCALED = false;
@@ -40,6 +41,7 @@ template <typename Weights, typename Activations> struct Floats {
 
     DEVICE void prepare(const Words* x, u32 vectors) {
         constexpr int FOURS = Activations::PER_VECTOR / 4;
+#pragma unroll 1
         for (u32 at = threadIdx.x; at < vectors * PLANES / FOURS; at += THREADS) {
             const Words words = x[at];
             keep(at * FOURS, Activations::template four<0>(words), vectors);
@@ -77,6 +79,7 @@ template <typename Weights, typename Activations> struct Floats {
 // Prepares activations as integers. A warp takes a group, of which each lane has four numbers.
 template <typename Format> DEVICE void prepare_groups(const Words* x, u32 vectors) {
     const u32 lane = threadIdx.x % WARP, groups = vectors * Format::PER_VECTOR / (4 * WARP);
+#pragma unroll 1
     for (u32 group = threadIdx.x / WARP; group < groups; group += WARPS) {
         const u64 pairs = ((const u64*)x)[group * WARP + lane];
         const u32 first = (u32)pairs, second = (u32)(pairs >> 32);
@@ -96,6 +99,7 @@ template <typename Format> DEVICE void prepare_groups(const Words* x, u32 vector
 
 // Weights of 8 bits with an f32 scale for each row. Planes: high bytes, low bytes, in the order of the weights.
 struct Int8 {
+    static constexpr u32 BLOCKS = 3;
     static constexpr int PER_VECTOR = 16;
     static constexpr int PLANES = 2;
     static constexpr bool SCALED = false;
@@ -141,6 +145,7 @@ struct Int8 {
 // Weights of 4 bits, stored 8 too large, with an f16 scale for each group. Planes: for every eight weights the high bytes of
 // even ones, those of odd ones, then low bytes. Minus eight times the sum of a vector's activations comes after the factors.
 struct Int4 {
+    static constexpr u32 BLOCKS = 3;
     static constexpr int PER_VECTOR = 32;
     static constexpr int PLANES = 4;
     static constexpr bool SCALED = true;
@@ -271,7 +276,7 @@ DEVICE void gemv(const Words* weights, const Words* x, const void* scales, float
 // Entry points gemv_<weights>_r<rows>w<warps>: rows at a time, and warps that share them. `rows` is a multiple of 4, `columns` one of 256.
 // `scales`: f32 for each row of int8, f16 for each group of int4, null for others.
 #define GEMV(name, Format, ROWS, TEAM_WARPS) \
-    KERNEL __launch_bounds__(THREADS, BLOCKS) gemv_##name##_r##ROWS##w##TEAM_WARPS( \
+    KERNEL __launch_bounds__(THREADS, Format::BLOCKS) gemv_##name##_r##ROWS##w##TEAM_WARPS( \
         const Words* weights, const Words* x, const void* scales, float* results, u32 rows, u32 columns) { \
         gemv<Format, ROWS, TEAM_WARPS>(weights, x, scales, results, rows, columns); \
     }
