@@ -86,14 +86,10 @@ template <typename Format> DEVICE void prepare_groups(const Words* x, u32 vector
         const float numbers[4] = {bf16_low(first), bf16_high(first), bf16_low(second), bf16_high(second)};
         float largest = fmaxf(fmaxf(fabsf(numbers[0]), fabsf(numbers[1])), fmaxf(fabsf(numbers[2]), fabsf(numbers[3])));
         largest = max_over<1, 32>(largest);
-        // The largest becomes at least 2^14, and all stay below 2^15. Exponents are limited so that both factors are normal numbers.
-        const u32 exponent = min(max(__float_as_uint(largest) >> 23, 16u), 254u);
-        const float to_integer = __uint_as_float((268 - exponent) << 23);
-        i32 integers[4];
-#pragma unroll
-        for (int i = 0; i < 4; i++) integers[i] = __float2int_rn(numbers[i] * to_integer);
-        if (lane == 0) Format::factors(vectors)[group] = __uint_as_float((exponent - 14) << 23);
-        Format::keep(group * WARP + lane, integers, vectors);
+        const Integers integers = Integers::up_to(largest);
+        const i32 four[4] = {integers.of(numbers[0]), integers.of(numbers[1]), integers.of(numbers[2]), integers.of(numbers[3])};
+        if (lane == 0) Format::factors(vectors)[group] = integers.factor;
+        Format::keep(group * WARP + lane, four, vectors);
     }
 }
 
@@ -109,21 +105,8 @@ struct Int8 {
     DEVICE void prepare(const Words* x, u32 vectors) { prepare_groups<Int8>(x, vectors); }
 
     DEVICE void keep(u32 four, const i32 (&integers)[4], u32 vectors) {
-        const u32 first = __byte_perm(integers[0], integers[1], 0x5140), second = __byte_perm(integers[2], integers[3], 0x5140);
-        ((u32*)prepared)[four] = __byte_perm(first, second, 0x7632);
-        ((u32*)(prepared + vectors))[four] = __byte_perm(first, second, 0x5410);
-    }
-
-    DEVICE i32 dot_high(u32 weights, u32 x, i32 sum) {
-        i32 result;
-        asm("dp4a.s32.s32 %0, %1, %2, %3;" : "=r"(result) : "r"(weights), "r"(x), "r"(sum));
-        return result;
-    }
-
-    DEVICE i32 dot_low(u32 weights, u32 x, i32 sum) {
-        i32 result;
-        asm("dp4a.s32.u32 %0, %1, %2, %3;" : "=r"(result) : "r"(weights), "r"(x), "r"(sum));
-        return result;
+        ((u32*)prepared)[four] = high_bytes(integers);
+        ((u32*)(prepared + vectors))[four] = low_bytes(integers);
     }
 
     template <int ROWS>
@@ -172,8 +155,8 @@ struct Int4 {
 #pragma unroll
         for (int row = 0; row < ROWS; row++) {
             const u32 word = word_of<PLANE>(weights[row]), even = word & 0x0f0f0f0fu, odd = word >> 4 & 0x0f0f0f0fu;
-            upper[row] = Int8::dot_high(odd, x.y, Int8::dot_high(even, x.x, upper[row]));
-            lower[row] = Int8::dot_low(odd, x.w, Int8::dot_low(even, x.z, lower[row]));
+            upper[row] = dot_high(odd, x.y, dot_high(even, x.x, upper[row]));
+            lower[row] = dot_low(odd, x.w, dot_low(even, x.z, lower[row]));
         }
     }
 

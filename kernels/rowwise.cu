@@ -195,7 +195,7 @@ DEVICE void rowwise(Words* a, const Words* b, Words* c, const Words* table, u32 
 // Entry points <operator>_<format>_t<threads of a block>. Rows from `first` on, `rows` of them. Arrays that an operator does not need
 // may be null.
 #define ROWWISE(name, Operator, format, Numbers, THREADS) \
-    KERNEL __launch_bounds__(THREADS, 1024 / THREADS) name##_##format##_t##THREADS( \
+    KERNEL __launch_bounds__(THREADS, 768 / THREADS) name##_##format##_t##THREADS( \
         Words* a, const Words* b, Words* c, const Words* table, u32 first, u32 rows, u32 period) { \
         rowwise<Operator, Numbers, THREADS>(a, b, c, table, first, rows, period); \
     }
