@@ -38,17 +38,100 @@ DEVICE float power_of_two(float exponent) {
     return power;
 }
 
+// One of two values. Told in C++, the compiler makes branches of it, with the exchanges between lanes in both of them.
+DEVICE float select(u32 condition, float yes, float no) {
+    float value;
+    asm("{ .reg .pred p; setp.ne.u32 p, %1, 0; selp.f32 %0, %2, %3, p; }" : "=f"(value) : "r"(condition), "f"(yes), "f"(no));
+    return value;
+}
+
+DEVICE i32 select(u32 condition, i32 yes, i32 no) {
+    i32 value;
+    asm("{ .reg .pred p; setp.ne.u32 p, %1, 0; selp.b32 %0, %2, %3, p; }" : "=r"(value) : "r"(condition), "r"(yes), "r"(no));
+    return value;
+}
+
 // Adds COUNT values up over two lanes that differ in BIT: each keeps half of them.
-template <int COUNT, int BIT> DEVICE void fold(float (&values)[SCORES], u32 lane) {
-    const bool upper = lane & BIT;
+template <int COUNT, int BIT, typename Score> DEVICE void fold(Score (&values)[SCORES], u32 lane) {
+    const u32 upper = lane & BIT;
 #pragma unroll
     for (int i = 0; i < COUNT / 2; i++) {
-        const float keep = upper ? values[i + COUNT / 2] : values[i], give = upper ? values[i] : values[i + COUNT / 2];
-        values[i] = keep + __shfl_xor_sync(EVERY_WARP_LANE, give, BIT);
+        const Score low = values[i], high = values[i + COUNT / 2];
+        values[i] = select(upper, high, low) + __shfl_xor_sync(EVERY_WARP_LANE, select(upper, low, high), BIT);
     }
 }
 
-template <typename Numbers, bool SCALED> struct Attention {
+// A lane's part of the queries, N elements of each, for keys in floating point.
+template <typename Numbers> struct FloatQueries {
+    static constexpr u32 N = Numbers::PER_VECTOR;
+    typedef float Score;
+    float queries[GROUP][N];
+
+    MEMBER void begin(const float (&numbers)[GROUP][N]) {
+#pragma unroll
+        for (u32 head = 0; head < GROUP; head++) {
+#pragma unroll
+            for (u32 i = 0; i < N; i++) queries[head][i] = numbers[head][i] * (LOG2_E * Numbers::FACTOR);
+        }
+    }
+
+    MEMBER void score(Words key, Score* scores) const {
+        float numbers[N];
+        widen<Numbers>(key, numbers);
+#pragma unroll
+        for (u32 head = 0; head < GROUP; head++) {
+            float score = 0.0f;
+#pragma unroll
+            for (u32 i = 0; i < N; i++) score = fmaf(numbers[i], queries[head][i], score);
+            scores[head] = score;
+        }
+    }
+
+    MEMBER float finish(Score score) const { return score; }
+};
+
+// The same for keys of 8 bits: queries are integers of 16 bits with a factor for all of them, and scores are exact until they are added up.
+struct IntegerQueries {
+    static constexpr u32 N = Int8Numbers::PER_VECTOR;
+    typedef i32 Score;
+    u32 high[GROUP][N / 4], low[GROUP][N / 4];
+    float factor;
+
+    MEMBER void begin(const float (&numbers)[GROUP][N]) {
+        float largest = 0.0f;
+#pragma unroll
+        for (u32 head = 0; head < GROUP; head++) {
+#pragma unroll
+            for (u32 i = 0; i < N; i++) largest = fmaxf(largest, fabsf(numbers[head][i]));
+        }
+        const Integers integers = Integers::up_to(max_over<1, DIM / N>(largest));
+        factor = integers.factor * LOG2_E;
+#pragma unroll
+        for (u32 head = 0; head < GROUP; head++) {
+#pragma unroll
+            for (u32 i = 0; i < N; i += 4) {
+                const i32 four[4] = {integers.of(numbers[head][i]), integers.of(numbers[head][i + 1]),
+                                     integers.of(numbers[head][i + 2]), integers.of(numbers[head][i + 3])};
+                high[head][i / 4] = high_bytes(four);
+                low[head][i / 4] = low_bytes(four);
+            }
+        }
+    }
+
+    MEMBER void score(Words key, Score* scores) const {
+#pragma unroll
+        for (u32 head = 0; head < GROUP; head++) {
+            const u32 *h = high[head], *l = low[head];
+            const i32 upper = dot_high(key.x, h[0], dot_high(key.y, h[1], dot_high(key.z, h[2], dot_high(key.w, h[3], 0))));
+            const i32 lower = dot_low(key.x, l[0], dot_low(key.y, l[1], dot_low(key.z, l[2], dot_low(key.w, l[3], 0))));
+            scores[head] = upper * 256 + lower;
+        }
+    }
+
+    MEMBER float finish(Score score) const { return (float)score * factor; }
+};
+
+template <typename Numbers, typename Queries, bool SCALED> struct Attention {
     static constexpr u32 N = Numbers::PER_VECTOR;
     static constexpr u32 LANES = DIM / N;
     static constexpr u32 TEAMS = WARP / LANES;
@@ -57,7 +140,8 @@ template <typename Numbers, bool SCALED> struct Attention {
     static constexpr u32 KEPT = SCORES / LANES;
 
     u32 lane, part, team;
-    float queries[GROUP][N], results[GROUP][N];
+    Queries queries;
+    float results[GROUP][N];
     float top[KEPT], sum[KEPT];
 
     // A value that the lane of some score has, of those of the same team.
@@ -65,18 +149,18 @@ template <typename Numbers, bool SCALED> struct Attention {
         return __shfl_sync(EVERY_WARP_LANE, values[score % KEPT], score / KEPT, LANES);
     }
 
-    MEMBER void begin(const float* query) {
+    MEMBER void begin(const Words* query) {
         lane = threadIdx.x % WARP;
         part = lane % LANES;
         team = lane / LANES;
+        float numbers[GROUP][N];
 #pragma unroll
         for (u32 head = 0; head < GROUP; head++) {
+            load_floats(query + (head * DIM + part * N) / 4, numbers[head]);
 #pragma unroll
-            for (u32 i = 0; i < N; i++) {
-                queries[head][i] = query[head * DIM + part * N + i] * (LOG2_E * Numbers::FACTOR);
-                results[head][i] = 0.0f;
-            }
+            for (u32 i = 0; i < N; i++) results[head][i] = 0.0f;
         }
+        queries.begin(numbers);
 #pragma unroll
         for (u32 i = 0; i < KEPT; i++) top[i] = NOTHING, sum[i] = 0.0f;
     }
@@ -92,19 +176,9 @@ template <typename Numbers, bool SCALED> struct Attention {
         for (u32 step = 0; step < STEPS; step++) {
             value[step] = load<Keep::ONCE>(values + (token + step * TEAMS + team) * LANES + part);
         }
-        float scores[SCORES];
+        typename Queries::Score scores[SCORES];
 #pragma unroll
-        for (u32 step = 0; step < STEPS; step++) {
-            float numbers[N];
-            widen<Numbers>(key[step], numbers);
-#pragma unroll
-            for (u32 head = 0; head < GROUP; head++) {
-                float score = 0.0f;
-#pragma unroll
-                for (u32 i = 0; i < N; i++) score = fmaf(numbers[i], queries[head][i], score);
-                scores[step * GROUP + head] = score;
-            }
-        }
+        for (u32 step = 0; step < STEPS; step++) queries.score(key[step], scores + step * GROUP);
         fold<SCORES, LANES / 2>(scores, lane);
         fold<SCORES / 2, LANES / 4>(scores, lane);
         fold<SCORES / 4, LANES / 8>(scores, lane);
@@ -118,7 +192,7 @@ template <typename Numbers, bool SCALED> struct Attention {
         float shares[KEPT], less[KEPT];
 #pragma unroll
         for (u32 i = 0; i < KEPT; i++) {
-            const float score = scores[i] * key_scale;
+            const float score = queries.finish(scores[i]) * key_scale;
             const float largest = fmaxf(top[i], max_over<GROUP / KEPT, LANES>(score));
             const float share = power_of_two(score - largest);
             less[i] = power_of_two(top[i] - largest);
@@ -168,10 +242,10 @@ template <typename Numbers, bool SCALED> struct Attention {
     }
 };
 
-template <typename Numbers, bool SCALED>
-DEVICE void decode(const Words* keys, const Words* values, const float* scales, const float* queries, float* partial,
+template <typename Numbers, typename Queries, bool SCALED>
+DEVICE void decode(const Words* keys, const Words* values, const float* scales, const Words* queries, float* partial,
                    Weight* weights, u32 context, u32 stretch, u32 stretches, u64 tokens) {
-    typedef Attention<Numbers, SCALED> Lane;
+    typedef Attention<Numbers, Queries, SCALED> Lane;
     __shared__ Weight of_warp[WARPS][GROUP];
     __shared__ float found[WARPS][GROUP][DIM];
     const u32 job = blockIdx.x, warp = threadIdx.x / WARP;
@@ -207,7 +281,7 @@ DEVICE void decode(const Words* keys, const Words* values, const float* scales, 
             result += found[other][head][threadIdx.x] * less;
         }
         const u64 row = (u64)job * GROUP + head;
-        partial[row * DIM + threadIdx.x] = stretches == 1 ? result / sum : result;
+        partial[row * DIM + threadIdx.x] = stretches == 1 ? __fdividef(result, sum) : result;
         if (stretches > 1 && threadIdx.x == 0) weights[row] = {largest, sum};
     }
 }
@@ -215,17 +289,17 @@ DEVICE void decode(const Words* keys, const Words* values, const float* scales, 
 // Entry points. decode_*: a block of 128 threads for each stretch of each head; `stretch`, a multiple of 64, times `stretches` is
 // `context`, and `tokens` are those of all heads. `scales`, of int8 only, has one for each token's keys, then one for each token's values.
 // With one stretch `partial` gets the results. decode_join: a block of 128 threads for each query head.
-#define DECODE(name, Numbers, SCALED, BLOCKS) \
+#define DECODE(name, Numbers, Queries, SCALED, BLOCKS) \
     KERNEL __launch_bounds__(THREADS, BLOCKS) decode_##name( \
-        const Words* keys, const Words* values, const float* scales, const float* queries, float* partial, \
+        const Words* keys, const Words* values, const float* scales, const Words* queries, float* partial, \
         Weight* weights, u32 context, u32 stretch, u32 stretches, u64 tokens) { \
-        decode<Numbers, SCALED>(keys, values, scales, queries, partial, weights, context, stretch, stretches, tokens); \
+        decode<Numbers, Queries, SCALED>(keys, values, scales, queries, partial, weights, context, stretch, stretches, tokens); \
     }
 
-DECODE(f16, F16Numbers, false, 3)
-DECODE(bf16, Bf16Numbers, false, 3)
-DECODE(fp8, Fp8Numbers, false, 2)
-DECODE(int8, Int8Numbers, true, 2)
+DECODE(f16, F16Numbers, FloatQueries<F16Numbers>, false, 3)
+DECODE(bf16, Bf16Numbers, FloatQueries<Bf16Numbers>, false, 3)
+DECODE(fp8, Fp8Numbers, FloatQueries<Fp8Numbers>, false, 2)
+DECODE(int8, Int8Numbers, IntegerQueries, true, 2)
 
 KERNEL __launch_bounds__(THREADS) decode_join(const float* partial, const Weight* weights, float* results, u32 stretches) {
     const u32 head = blockIdx.x / GROUP, query = blockIdx.x % GROUP;
@@ -239,5 +313,5 @@ KERNEL __launch_bounds__(THREADS) decode_join(const float* partial, const Weight
         sum += weights[row].sum * less;
         result += partial[row * DIM + threadIdx.x] * less;
     }
-    results[(u64)blockIdx.x * DIM + threadIdx.x] = result / sum;
+    results[(u64)blockIdx.x * DIM + threadIdx.x] = __fdividef(result, sum);
 }

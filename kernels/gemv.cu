@@ -19,8 +19,8 @@
 
 constexpr u32 THREADS = 256;
 constexpr u32 WARPS = THREADS / WARP;
-// Blocks that must fit a multiprocessor, and vectors that a thread has on their way at once: together twice what hides the latency of memory.
-constexpr u32 BLOCKS = 4;
+// Vectors that a thread has on their way at once. With the blocks that fit a multiprocessor, three or four, they are more than
+// hides the latency of memory.
 constexpr int LOADS = 4;
 
 // What a block prepares: PLANES vectors for each vector of weights, plane by plane so that lanes meet no bank twice. For integers a
@@ -29,6 +29,7 @@ extern __shared__ Words prepared[];
 
 // Floating-point weights: a plane has every so manieth four activations in f32.
 template <typename Weights, typename Activations> struct Floats {
+    static constexpr u32 BLOCKS = 4;
     static constexpr int PER_VECTOR = Weights::PER_VECTOR;
     static constexpr int PLANES = PER_VECTOR / 4;
     static constexpr bool SCALED = false;
@@ -40,6 +41,7 @@ template <typename Weights, typename Activations> struct Floats {
 
     DEVICE void prepare(const Words* x, u32 vectors) {
         constexpr int FOURS = Activations::PER_VECTOR / 4;
+#pragma unroll 1
         for (u32 at = threadIdx.x; at < vectors * PLANES / FOURS; at += THREADS) {
             const Words words = x[at];
             keep(at * FOURS, Activations::template four<0>(words), vectors);
@@ -77,25 +79,23 @@ template <typename Weights, typename Activations> struct Floats {
 // Prepares activations as integers. A warp takes a group, of which each lane has four numbers.
 template <typename Format> DEVICE void prepare_groups(const Words* x, u32 vectors) {
     const u32 lane = threadIdx.x % WARP, groups = vectors * Format::PER_VECTOR / (4 * WARP);
+#pragma unroll 1
     for (u32 group = threadIdx.x / WARP; group < groups; group += WARPS) {
         const u64 pairs = ((const u64*)x)[group * WARP + lane];
         const u32 first = (u32)pairs, second = (u32)(pairs >> 32);
         const float numbers[4] = {bf16_low(first), bf16_high(first), bf16_low(second), bf16_high(second)};
         float largest = fmaxf(fmaxf(fabsf(numbers[0]), fabsf(numbers[1])), fmaxf(fabsf(numbers[2]), fabsf(numbers[3])));
         largest = max_over<1, 32>(largest);
-        // The largest becomes at least 2^14, and all stay below 2^15. Exponents are limited so that both factors are normal numbers.
-        const u32 exponent = min(max(__float_as_uint(largest) >> 23, 16u), 254u);
-        const float to_integer = __uint_as_float((268 - exponent) << 23);
-        i32 integers[4];
-#pragma unroll
-        for (int i = 0; i < 4; i++) integers[i] = __float2int_rn(numbers[i] * to_integer);
-        if (lane == 0) Format::factors(vectors)[group] = __uint_as_float((exponent - 14) << 23);
-        Format::keep(group * WARP + lane, integers, vectors);
+        const Integers integers = Integers::up_to(largest);
+        const i32 four[4] = {integers.of(numbers[0]), integers.of(numbers[1]), integers.of(numbers[2]), integers.of(numbers[3])};
+        if (lane == 0) Format::factors(vectors)[group] = integers.factor;
+        Format::keep(group * WARP + lane, four, vectors);
     }
 }
 
 // Weights of 8 bits with an f32 scale for each row. Planes: high bytes, low bytes, in the order of the weights.
 struct Int8 {
+    static constexpr u32 BLOCKS = 3;
     static constexpr int PER_VECTOR = 16;
     static constexpr int PLANES = 2;
     static constexpr bool SCALED = false;
@@ -105,21 +105,8 @@ struct Int8 {
     DEVICE void prepare(const Words* x, u32 vectors) { prepare_groups<Int8>(x, vectors); }
 
     DEVICE void keep(u32 four, const i32 (&integers)[4], u32 vectors) {
-        const u32 first = __byte_perm(integers[0], integers[1], 0x5140), second = __byte_perm(integers[2], integers[3], 0x5140);
-        ((u32*)prepared)[four] = __byte_perm(first, second, 0x7632);
-        ((u32*)(prepared + vectors))[four] = __byte_perm(first, second, 0x5410);
-    }
-
-    DEVICE i32 dot_high(u32 weights, u32 x, i32 sum) {
-        i32 result;
-        asm("dp4a.s32.s32 %0, %1, %2, %3;" : "=r"(result) : "r"(weights), "r"(x), "r"(sum));
-        return result;
-    }
-
-    DEVICE i32 dot_low(u32 weights, u32 x, i32 sum) {
-        i32 result;
-        asm("dp4a.s32.u32 %0, %1, %2, %3;" : "=r"(result) : "r"(weights), "r"(x), "r"(sum));
-        return result;
+        ((u32*)prepared)[four] = high_bytes(integers);
+        ((u32*)(prepared + vectors))[four] = low_bytes(integers);
     }
 
     template <int ROWS>
@@ -141,6 +128,7 @@ struct Int8 {
 // Weights of 4 bits, stored 8 too large, with an f16 scale for each group. Planes: for every eight weights the high bytes of
 // even ones, those of odd ones, then low bytes. Minus eight times the sum of a vector's activations comes after the factors.
 struct Int4 {
+    static constexpr u32 BLOCKS = 3;
     static constexpr int PER_VECTOR = 32;
     static constexpr int PLANES = 4;
     static constexpr bool SCALED = true;
@@ -167,8 +155,8 @@ struct Int4 {
 #pragma unroll
         for (int row = 0; row < ROWS; row++) {
             const u32 word = word_of<PLANE>(weights[row]), even = word & 0x0f0f0f0fu, odd = word >> 4 & 0x0f0f0f0fu;
-            upper[row] = Int8::dot_high(odd, x.y, Int8::dot_high(even, x.x, upper[row]));
-            lower[row] = Int8::dot_low(odd, x.w, Int8::dot_low(even, x.z, lower[row]));
+            upper[row] = dot_high(odd, x.y, dot_high(even, x.x, upper[row]));
+            lower[row] = dot_low(odd, x.w, dot_low(even, x.z, lower[row]));
         }
     }
 
@@ -271,7 +259,7 @@ DEVICE void gemv(const Words* weights, const Words* x, const void* scales, float
 // Entry points gemv_<weights>_r<rows>w<warps>: rows at a time, and warps that share them. `rows` is a multiple of 4, `columns` one of 256.
 // `scales`: f32 for each row of int8, f16 for each group of int4, null for others.
 #define GEMV(name, Format, ROWS, TEAM_WARPS) \
-    KERNEL __launch_bounds__(THREADS, BLOCKS) gemv_##name##_r##ROWS##w##TEAM_WARPS( \
+    KERNEL __launch_bounds__(THREADS, Format::BLOCKS) gemv_##name##_r##ROWS##w##TEAM_WARPS( \
         const Words* weights, const Words* x, const void* scales, float* results, u32 rows, u32 columns) { \
         gemv<Format, ROWS, TEAM_WARPS>(weights, x, scales, results, rows, columns); \
     }

@@ -16,18 +16,18 @@ constexpr u32 HEAD = 128;
 // What a norm adds to the mean square.
 constexpr float EPSILON = 1e-6f;
 
-// What every kernel gets: arrays whose rows are ROW elements, a table in f32, and sizes.
+// What every operator gets: arrays whose rows are ROW elements, a table, the positions after which angles repeat, and shared memory.
 struct Arguments {
     Words* a;
     const Words* b;
     Words* c;
     const Words* table;
-    u32 all, jump, period;
+    u32 period;
+    float* partial;
 };
 
-// Sums and maxima over a block; all threads get the result.
-template <u32 THREADS> DEVICE float block_sum(float value) {
-    __shared__ float partial[THREADS / WARP];
+// Sums and maxima over a block; all threads get the result. `partial` has a place for each warp.
+template <u32 THREADS> DEVICE float block_sum(float value, float* partial) {
     value = sum_over<1, 32>(value);
     __syncthreads();
     if (threadIdx.x % WARP == 0) partial[threadIdx.x / WARP] = value;
@@ -38,8 +38,7 @@ template <u32 THREADS> DEVICE float block_sum(float value) {
     return total;
 }
 
-template <u32 THREADS> DEVICE float block_max(float value) {
-    __shared__ float partial[THREADS / WARP];
+template <u32 THREADS> DEVICE float block_max(float value, float* partial) {
     value = max_over<1, 32>(value);
     __syncthreads();
     if (threadIdx.x % WARP == 0) partial[threadIdx.x / WARP] = value;
@@ -85,10 +84,10 @@ struct Softmax {
         x.load_from(place);
         float largest = x.numbers[0][0];
         FOR_EACH(at, i) largest = fmaxf(largest, x.numbers[at][i]);
-        largest = block_max<THREADS>(largest);
+        largest = block_max<THREADS>(largest, arguments.partial);
         float sum = 0.0f;
         FOR_EACH(at, i) sum += x.numbers[at][i] = __expf(x.numbers[at][i] - largest);
-        const float factor = 1.0f / block_sum<THREADS>(sum);
+        const float factor = __fdividef(1.0f, block_sum<THREADS>(sum, arguments.partial));
         FOR_EACH(at, i) x.numbers[at][i] *= factor;
         x.store_to(place);
     }
@@ -102,9 +101,14 @@ struct RmsNorm {
         x.load_from(arguments.a + (u64)row * S::VECTORS);
         float sum = 0.0f;
         FOR_EACH(at, i) sum = fmaf(x.numbers[at][i], x.numbers[at][i], sum);
-        const float factor = rsqrtf(block_sum<THREADS>(sum) / ROW + EPSILON);
-        const float* weights = (const float*)arguments.table + threadIdx.x * S::N;
-        FOR_EACH(at, i) x.numbers[at][i] *= factor * weights[at * THREADS * S::N + i];
+        const float factor = rsqrtf(block_sum<THREADS>(sum, arguments.partial) * (1.0f / ROW) + EPSILON);
+#pragma unroll
+        for (u32 at = 0; at < S::SHARE; at++) {
+            float weights[S::N];
+            load_floats(arguments.table + (threadIdx.x + at * THREADS) * (S::N / 4), weights);
+#pragma unroll
+            for (u32 i = 0; i < S::N; i++) x.numbers[at][i] *= factor * weights[i];
+        }
         x.store_to(arguments.c + (u64)row * S::VECTORS);
     }
 };
@@ -142,21 +146,22 @@ struct Rope {
     template <typename Numbers, u32 THREADS> DEVICE void apply(const Arguments& arguments, u32 row) {
         typedef Share<Numbers, THREADS> S;
         constexpr u32 HALF = HEAD / 2 / S::N;
-        const float* angles = (const float*)arguments.table + (u64)(row % arguments.period) * HEAD;
+        const Words* angles = arguments.table + (u64)(row % arguments.period) * (HEAD / 4);
         Words* base = arguments.a + (u64)row * S::VECTORS;
 #pragma unroll
         for (u32 pair = threadIdx.x; pair < S::VECTORS / 2; pair += THREADS) {
             Words* place = base + pair / HALF * (2 * HALF) + pair % HALF;
             const Words first = load<Keep::CHANGED>(place), second = load<Keep::CHANGED>(place + HALF);
-            const float* turn = angles + pair % HALF * S::N;
-            float x[S::N], y[S::N];
+            float x[S::N], y[S::N], cosines[S::N], sines[S::N];
+            load_floats(angles + pair % HALF * (S::N / 4), cosines);
+            load_floats(angles + pair % HALF * (S::N / 4) + HEAD / 8, sines);
             widen<Numbers>(first, x);
             widen<Numbers>(second, y);
 #pragma unroll
             for (u32 i = 0; i < S::N; i++) {
-                const float cosine = turn[i], sine = turn[HEAD / 2 + i], before = x[i];
-                x[i] = before * cosine - y[i] * sine;
-                y[i] = y[i] * cosine + before * sine;
+                const float before = x[i];
+                x[i] = before * cosines[i] - y[i] * sines[i];
+                y[i] = y[i] * cosines[i] + before * sines[i];
             }
             store(place, narrow<Numbers>(x));
             store(place + HALF, narrow<Numbers>(y));
@@ -164,11 +169,11 @@ struct Rope {
     }
 };
 
-// c = rows of a from all over the place: row r is row r * jump mod all.
+// c = rows of a from all over the place: the table says which, as u32.
 struct Gather {
     template <typename Numbers, u32 THREADS> DEVICE void apply(const Arguments& arguments, u32 row) {
         typedef Share<Numbers, THREADS> S;
-        const Words* from = arguments.a + (u64)row * arguments.jump % arguments.all * S::VECTORS + threadIdx.x;
+        const Words* from = arguments.a + (u64)((const u32*)arguments.table)[row] * S::VECTORS + threadIdx.x;
         Words* to = arguments.c + (u64)row * S::VECTORS + threadIdx.x;
         Words words[S::SHARE];
 #pragma unroll
@@ -178,18 +183,21 @@ struct Gather {
     }
 };
 
-template <typename Operator, typename Numbers, u32 THREADS> DEVICE void rowwise(const Arguments& arguments, u32 first, u32 rows) {
+template <typename Operator, typename Numbers, u32 THREADS>
+DEVICE void rowwise(Words* a, const Words* b, Words* c, const Words* table, u32 first, u32 rows, u32 period) {
+    __shared__ float partial[THREADS / WARP];
+    const Arguments arguments = {a, b, c, table, period, partial};
     for (u32 row = blockIdx.x; row < rows; row += gridDim.x) {
         Operator::template apply<Numbers, THREADS>(arguments, first + row);
     }
 }
 
-// Entry points <operator>_<format>_t<threads of a block>. Rows from `first` on, `rows` of them. `all`, `jump`: of gather; `period`:
-// positions after which angles repeat. Arrays that an operator does not need may be null.
+// Entry points <operator>_<format>_t<threads of a block>. Rows from `first` on, `rows` of them. Arrays that an operator does not need
+// may be null.
 #define ROWWISE(name, Operator, format, Numbers, THREADS) \
-    KERNEL __launch_bounds__(THREADS, 1024 / THREADS) name##_##format##_t##THREADS( \
-        Words* a, const Words* b, Words* c, const Words* table, u32 first, u32 rows, u32 all, u32 jump, u32 period) { \
-        rowwise<Operator, Numbers, THREADS>({a, b, c, table, all, jump, period}, first, rows); \
+    KERNEL __launch_bounds__(THREADS, 768 / THREADS) name##_##format##_t##THREADS( \
+        Words* a, const Words* b, Words* c, const Words* table, u32 first, u32 rows, u32 period) { \
+        rowwise<Operator, Numbers, THREADS>(a, b, c, table, first, rows, period); \
     }
 
 #define WITH_THREADS(name, Operator, format, Numbers) \

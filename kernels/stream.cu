@@ -14,8 +14,9 @@
 // Threads of a block: known to the compiler, so that loads differ by constants and addresses take no registers.
 constexpr u32 THREADS = 256;
 
-// Blocks that must fit a multiprocessor. Told nothing, the assembler saves registers by waiting between loads.
-constexpr u32 BLOCKS = 4;
+// Blocks that must fit a multiprocessor, so that there are registers for some vectors of a thread at once. Told nothing, the assembler
+// saves registers by waiting between loads.
+DEVICE constexpr u32 blocks(int vectors) { return vectors > 8 ? 2 : 4; }
 
 // A power of two, so that it makes no difference whether a multiply-add rounds once or twice.
 constexpr float FACTOR = 0.5f;
@@ -136,22 +137,20 @@ DEVICE void transform(const Words* a, const Words* b, Words* c, u64 vectors, u32
 // read_x*, read_once_x*: `sums` has a word for each thread of the grid; `shift`, below gridDim, is by how many blocks a pass is
 // ahead of the one before it. read_x* goes past L1, for L2 and device memory; read_once_x* takes the path of constants.
 // read_near_x*: `slice` vectors for each block. write_x* ... triad_x*: `c` is written; `a` and `b` are read by those that need them.
-#define BOUNDS __launch_bounds__(THREADS, BLOCKS)
-
 #define READ(N) \
-    KERNEL BOUNDS read_x##N(const Words* a, u32* sums, u64 vectors, u32 passes, u32 shift) { \
+    KERNEL __launch_bounds__(THREADS, blocks(N)) read_x##N(const Words* a, u32* sums, u64 vectors, u32 passes, u32 shift) { \
         read<Keep::FAR, N>(a, sums, vectors, passes, shift); \
     } \
-    KERNEL BOUNDS read_once_x##N(const Words* a, u32* sums, u64 vectors, u32 passes, u32 shift) { \
+    KERNEL __launch_bounds__(THREADS, blocks(N)) read_once_x##N(const Words* a, u32* sums, u64 vectors, u32 passes, u32 shift) { \
         read<Keep::ONCE, N>(a, sums, vectors, passes, shift); \
     } \
-    KERNEL BOUNDS read_near_x##N(const Words* a, u32* sums, u32 slice, u32 passes) { \
+    KERNEL __launch_bounds__(THREADS, blocks(N)) read_near_x##N(const Words* a, u32* sums, u32 slice, u32 passes) { \
         read_near<N>(a, sums, slice, passes); \
     }
 
 #define TRANSFORM(name, Op, N) \
-    KERNEL BOUNDS name##_x##N(const Words* a, const Words* b, Words* c, u64 vectors, u32 passes, \
-                              u32 shift) { \
+    KERNEL __launch_bounds__(THREADS, blocks(N * (Op::needs_a + Op::needs_b))) \
+    name##_x##N(const Words* a, const Words* b, Words* c, u64 vectors, u32 passes, u32 shift) { \
         transform<Op, N>(a, b, c, vectors, passes, shift); \
     }
 

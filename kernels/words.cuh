@@ -191,6 +191,18 @@ template <typename Numbers> DEVICE void widen(Words words, float (&numbers)[Numb
     }
 }
 
+// N numbers in f32, from where all threads find them in a cache.
+template <u32 N> DEVICE void load_floats(const Words* from, float (&numbers)[N]) {
+#pragma unroll
+    for (u32 at = 0; at < N / 4; at++) {
+        const Words words = load<Keep::NEAR>(from + at);
+        numbers[4 * at] = __uint_as_float(words.x);
+        numbers[4 * at + 1] = __uint_as_float(words.y);
+        numbers[4 * at + 2] = __uint_as_float(words.z);
+        numbers[4 * at + 3] = __uint_as_float(words.w);
+    }
+}
+
 template <typename Numbers> DEVICE Words narrow(const float (&numbers)[Numbers::PER_VECTOR]) {
     if constexpr (Numbers::PER_VECTOR == 4) {
         return {__float_as_uint(numbers[0]), __float_as_uint(numbers[1]), __float_as_uint(numbers[2]),
@@ -199,6 +211,42 @@ template <typename Numbers> DEVICE Words narrow(const float (&numbers)[Numbers::
         return {Numbers::pair(numbers[0], numbers[1]), Numbers::pair(numbers[2], numbers[3]),
                 Numbers::pair(numbers[4], numbers[5]), Numbers::pair(numbers[6], numbers[7])};
     }
+}
+
+// Numbers as integers of 16 bits, with a power of two in common: the largest becomes at least 2^14, and all stay below 2^15. What has 8
+// significant bits and is not below a 128th of the largest is exact; the rest is off by at most 2^-15 of the largest.
+struct Integers {
+    float to_integer, factor;
+
+    // Exponents are limited so that both factors are normal numbers.
+    static MEMBER Integers up_to(float largest) {
+        const u32 exponent = min(max(__float_as_uint(largest) >> 23, 16u), 254u);
+        return {__uint_as_float((268 - exponent) << 23), __uint_as_float((exponent - 14) << 23)};
+    }
+
+    MEMBER i32 of(float number) const { return __float2int_rn(number * to_integer); }
+};
+
+// Adds the products of four signed bytes and four bytes of such integers, of which the high ones have a sign.
+DEVICE i32 dot_high(u32 bytes, u32 high, i32 sum) {
+    i32 result;
+    asm("dp4a.s32.s32 %0, %1, %2, %3;" : "=r"(result) : "r"(bytes), "r"(high), "r"(sum));
+    return result;
+}
+
+DEVICE i32 dot_low(u32 bytes, u32 low, i32 sum) {
+    i32 result;
+    asm("dp4a.s32.u32 %0, %1, %2, %3;" : "=r"(result) : "r"(bytes), "r"(low), "r"(sum));
+    return result;
+}
+
+// The high bytes, or low bytes, of four integers.
+DEVICE u32 high_bytes(const i32 (&integers)[4]) {
+    return __byte_perm(__byte_perm(integers[0], integers[1], 0x5140), __byte_perm(integers[2], integers[3], 0x5140), 0x7632);
+}
+
+DEVICE u32 low_bytes(const i32 (&integers)[4]) {
+    return __byte_perm(__byte_perm(integers[0], integers[1], 0x5140), __byte_perm(integers[2], integers[3], 0x5140), 0x5410);
 }
 
 // Sums and maxima over the lanes of a warp that differ in the bits from FROM up to below TO; all of them get the result.
