@@ -141,10 +141,15 @@ impl Found {
         driver::Version { major: self.cuda.0, minor: self.cuda.1 }
     }
 
+    /// Whether a processor stands in for it.
+    pub(super) fn is_software(&self) -> bool {
+        SOFTWARE.iter().any(|word| self.name.to_lowercase().contains(word))
+    }
+
     /// Who it is.
     pub(super) fn identity(&self) -> Identity {
         let (major, minor) = self.capability;
-        let software = SOFTWARE.iter().any(|word| self.name.to_lowercase().contains(word));
+        let software = self.is_software();
         let kind = if software { DeviceKind::Software } else { DeviceKind::Gpu };
         let l1 = rates::l1(self.capability).unwrap_or(self.shared);
         let cache = |level, bytes, shared_by| Cache { level, bytes, shared_by };

@@ -32,8 +32,8 @@ const ROUNDING: f64 = 4e-6;
 /// offset for each 32 weights of 4 bits.
 fn shared(weights: DType, columns: u64) -> u32 {
     let bytes = match weights {
-        DType::Int8 => 2 * columns + columns / 128 * 4,
-        DType::Int4G128 => 2 * columns + columns / 128 * 4 + columns / 32 * 4,
+        DType::Int8 => 2 * columns + columns / 32,
+        DType::Int4G128 => 2 * columns + columns / 32 + columns / 8,
         _ => 4 * columns,
     };
     bytes as u32

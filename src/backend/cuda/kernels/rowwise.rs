@@ -5,7 +5,7 @@ use crate::backend::cuda::gpu::{Argument, Buffer, Function, Gpu, Grid};
 use crate::backend::cuda::ptx::Source;
 use crate::backend::cuda::timing::Program;
 use crate::backend::reference::element::{Element, PERIOD};
-use crate::backend::reference::rowwise::{Operands, table};
+use crate::backend::reference::rowwise::Operands;
 use crate::dtype::DType;
 use crate::resource::RowwiseOp;
 
@@ -66,10 +66,14 @@ impl<'device> Rowwise<'device> {
         let bytes = rows * operands.row_bytes() as u64;
         let of = |used: bool| gpu.buffer(if used { bytes } else { 0 });
         let arrays = [of(true)?, of(operands.input(1).is_some())?, of(written(op) == Array::C)?];
-        let angles = gpu.buffer(4 * table(op) as u64)?;
-        if table(op) > 0 {
-            gpu.send(&angles, 0, &operands.table())?;
-        }
+        // A gather is told which row each of its own is.
+        let gathered = |row: u64| ((row * operands.jump % rows) as u32).to_ne_bytes();
+        let beside = match op {
+            RowwiseOp::Gather => (0..rows).flat_map(gathered).collect(),
+            _ => operands.table(),
+        };
+        let table = gpu.buffer(beside.len() as u64)?;
+        gpu.send(&table, 0, &beside)?;
         let variant = |&threads: &u32| {
             let function = gpu.function(Source::Rowwise, &format!("{op}_{name}_t{threads}"))?;
             let grid = Grid { blocks: 1, threads, shared: 0 };
@@ -78,7 +82,7 @@ impl<'device> Rowwise<'device> {
         };
         let variants = THREADS.iter().map(variant).collect::<Result<Vec<_>, BackendError>>()?;
         let names = THREADS.iter().map(|threads| format!("{threads} threads for each row")).collect();
-        let rowwise = Self { gpu, op, rounding, rows, operands, arrays, table: angles, variants, names };
+        let rowwise = Self { gpu, op, rounding, rows, operands, arrays, table, variants, names };
         rowwise.fill()?;
         Ok(rowwise)
     }
@@ -101,9 +105,8 @@ impl<'device> Rowwise<'device> {
     fn operate(&self, variant: usize) -> Result<(), BackendError> {
         let (function, grid) = &self.variants[variant];
         let [a, b, c] = [Array::A, Array::B, Array::C].map(|array| Argument::from(self.array(array)));
-        let sizes = [0, self.rows, self.rows, self.operands.jump, PERIOD as u64].map(Argument::from);
-        let table = Argument::from(&self.table);
-        self.gpu.launch(function, *grid, &[a, b, c, table, sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]])
+        let [first, rows, period] = [0, self.rows, PERIOD as u64].map(Argument::from);
+        self.gpu.launch(function, *grid, &[a, b, c, Argument::from(&self.table), first, rows, period])
     }
 }
 

@@ -11,8 +11,9 @@ use crate::resource::{Access, Stores, StreamOp};
 /// Elements of a vector of 16 bytes, and threads of a block, as the kernels have them.
 const VECTOR: u64 = 4;
 const THREADS: u32 = 256;
-/// Bytes that one launch goes over in several passes, so that a small working set takes longer than its launch.
+/// Bytes that one launch goes over in several passes, so that a small working set takes longer than its launch; and the same where there is no hardware to wait for.
 const LAUNCH: u64 = 256 << 20;
+const LAUNCH_OF_SOFTWARE: u64 = 4 << 20;
 const SEEDS: [Seed; 2] = [Seed(1), Seed(2)];
 
 /// How blocks are dealt out.
@@ -147,7 +148,8 @@ impl<'device> Stream<'device> {
         // A read leaves a word for each thread.
         let output = gpu.buffer(4 * if op == StreamOp::Read { threads.unwrap_or(1) } else { elements })?;
         let names = variants.iter().map(|variant| variant.walk.describe()).collect();
-        let most_passes = (LAUNCH / (4 * elements * op.arrays())).clamp(1, u64::from(u16::MAX));
+        let launch = if gpu.found.is_software() { LAUNCH_OF_SOFTWARE } else { LAUNCH };
+        let most_passes = (launch / (4 * elements * op.arrays())).clamp(1, u64::from(u16::MAX));
         Ok(Self { gpu, op, elements, most_passes, inputs, output, variants, names })
     }
 
