@@ -131,3 +131,26 @@ pub(crate) fn blocks_at_once(threads: u32, registers: u32, shared: u64) -> u32 {
     let by_shared = SHARED as u64 / (shared + SHARED_RESERVED as u64);
     by_threads.min(by_registers).min(u32::try_from(by_shared).unwrap_or(u32::MAX)).min(32)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_loss_stays() {
+        let knobs = Knobs::read(&|_| None).unwrap();
+        let device = Device::new(&knobs);
+        assert_eq!(device.alive(), Ok(()));
+        device.lose(Code::ILLEGAL_ADDRESS);
+        device.lose(Code::LAUNCH_FAILED);
+        assert_eq!(device.alive(), Err(Code::ILLEGAL_ADDRESS));
+    }
+
+    #[test]
+    fn blocks_share_threads_registers_and_memory() {
+        assert_eq!(blocks_at_once(1024, 32, 0), 2);
+        assert_eq!(blocks_at_once(256, 64, 0), 4);
+        assert_eq!(blocks_at_once(64, 16, 100 << 10), 2);
+        assert_eq!(blocks_at_once(32, 16, 0), 32);
+    }
+}

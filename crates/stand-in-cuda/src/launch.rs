@@ -18,7 +18,8 @@ pub(crate) const USUAL_SHARED: u32 = 48 << 10;
 impl Driver {
     /// Checks a launch, before it is run or captured.
     pub(crate) fn check(&self, work: &Work) -> Result<(), Code> {
-        let product = |extents: [u32; 3]| extents.iter().map(|extent| u64::from(*extent)).product::<u64>();
+        let product =
+            |extents: [u32; 3]| extents.iter().fold(1_u64, |product, extent| product.saturating_mul((*extent).into()));
         let kernel = work.function.module.loaded.kernel(&work.function.name).ok_or(Code::INVALID_HANDLE)?;
         let most = kernel.max_threads().unwrap_or(1024).min(1024);
         let limits = [(work.grid, [i32::MAX as u32, 65_535, 65_535]), (work.block, [1024, 1024, 64])];

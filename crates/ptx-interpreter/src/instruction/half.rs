@@ -99,16 +99,10 @@ impl Half {
     /// The operand with the smaller key. Zeros are told apart by their signs.
     fn choose(&self, a: u16, b: u16, key_a: f64, key_b: f64) -> u16 {
         match (key_a.is_nan(), key_b.is_nan()) {
-            (true, true) => NAN,
             (true, false) if !self.nan => b,
             (false, true) if !self.nan => a,
-            (false, false) => {
-                if key_a.total_cmp(&key_b).is_le() {
-                    a
-                } else {
-                    b
-                }
-            }
+            (false, false) if key_a.total_cmp(&key_b).is_le() => a,
+            (false, false) => b,
             _ => NAN,
         }
     }
@@ -158,9 +152,9 @@ impl Plain for Half {
         let count = lanes.count() * work * if self.packed { 2 } else { 1 };
         let operations = &mut lanes.block.counters.operations;
         if self.format == F16 {
-            operations.f16 += count
+            operations.f16 += count;
         } else {
-            operations.bf16 += count
+            operations.bf16 += count;
         }
         if self.format == BF16 { self.execute_in::<true>(lanes) } else { self.execute_in::<false>(lanes) }
     }

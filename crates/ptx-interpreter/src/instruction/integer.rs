@@ -136,17 +136,17 @@ impl Plain for Integer {
             Op::SubSaturating => lanes.map2(to, [a, b], i32::saturating_sub),
             Op::Mul(Part::Low) => for_integer!(kind, T, W => lanes.map2(to, [a, b], T::wrapping_mul)),
             Op::Mul(Part::High) => for_integer!(kind, T, W => lanes.map2(to, [a, b], |a: T, b: T| {
-                (W::from(a) * W::from(b) >> T::BITS) as T
+                ((W::from(a) * W::from(b)) >> T::BITS) as T
             })),
             Op::Mul(Part::Wide) => self.multiply_wide(lanes),
             Op::Mad(Part::Low) => for_integer!(kind, T, W => lanes.map3(to, from, |a: T, b: T, c: T| {
                 a.wrapping_mul(b).wrapping_add(c)
             })),
             Op::Mad(Part::High) => for_integer!(kind, T, W => lanes.map3(to, from, |a: T, b: T, c: T| {
-                ((W::from(a) * W::from(b) >> T::BITS) as T).wrapping_add(c)
+                (((W::from(a) * W::from(b)) >> T::BITS) as T).wrapping_add(c)
             })),
             Op::MadSaturating => lanes.map3(to, from, |a: i32, b: i32, c: i32| {
-                ((i64::from(a) * i64::from(b) >> 32) as i32).saturating_add(c)
+                (((i64::from(a) * i64::from(b)) >> 32) as i32).saturating_add(c)
             }),
             Op::Mad(Part::Wide) => self.multiply_add_wide(lanes),
             Op::Mul24(part) => lanes.map2(to, [a, b], |a: u32, b: u32| multiply_24(a, b, part, kind)),

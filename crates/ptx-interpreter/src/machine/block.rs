@@ -144,7 +144,6 @@ impl<'l> Run<'l> {
                     operation.execute(&mut self.lanes(warp, active))?;
                 }
             }
-            Operation::Nothing => {}
             Operation::Branch { target } => return Ok(self.branch(warp, group, active, *target)),
             Operation::Exit if active != 0 => {
                 if rest != 0 {
@@ -164,7 +163,12 @@ impl<'l> Run<'l> {
                 let done = self.arrive(warp, pc, active, barrier)?;
                 return Ok(Step::on(pc + 1, done | rest));
             }
-            Operation::Exit | Operation::Trap | Operation::Collective(_) | Operation::Barrier(_) => {}
+            // Nothing, or nobody executes it.
+            Operation::Nothing
+            | Operation::Exit
+            | Operation::Trap
+            | Operation::Collective(_)
+            | Operation::Barrier(_) => {}
         }
         Ok(Step::On(pc + 1, lanes))
     }

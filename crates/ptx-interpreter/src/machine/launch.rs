@@ -271,13 +271,21 @@ fn check(kernel: &Kernel, launch: &Launch<'_>) -> Result<(), Fault> {
     Err(kernel.refused(reason))
 }
 
+/// What all blocks came to.
+#[derive(Default)]
+struct Outcome {
+    counters: Counters,
+    /// A fault, with the position of its block in their order.
+    fault: Option<(u64, Box<Fault>)>,
+}
+
 /// Runs all blocks. Of several faults, the one of the block that comes first is reported.
 fn run_blocks(shape: &Shape<'_>) -> Result<Counters, Box<Fault>> {
     let blocks: u64 = shape.grid.iter().map(|count| u64::from(*count)).product();
     let order = shape.order();
     let next = AtomicU64::new(0);
     let stop = AtomicBool::new(false);
-    let result: Mutex<(Counters, Option<(u64, Box<Fault>)>)> = Mutex::new((Counters::default(), None));
+    let result = Mutex::new(Outcome::default());
     let work = || {
         let mut counters = Counters::default();
         while !stop.load(Relaxed) {
@@ -291,13 +299,13 @@ fn run_blocks(shape: &Shape<'_>) -> Result<Counters, Box<Fault>> {
                 Err(fault) => {
                     stop.store(true, Relaxed);
                     let mut result = result.lock().unwrap_or_else(PoisonError::into_inner);
-                    if result.1.as_ref().is_none_or(|(first, _)| position < *first) {
-                        result.1 = Some((position, fault));
+                    if result.fault.as_ref().is_none_or(|(first, _)| position < *first) {
+                        result.fault = Some((position, fault));
                     }
                 }
             }
         }
-        result.lock().unwrap_or_else(PoisonError::into_inner).0 += counters;
+        result.lock().unwrap_or_else(PoisonError::into_inner).counters += counters;
     };
     let helpers = shape.options.workers.max(1).min(usize::try_from(blocks).unwrap_or(usize::MAX)) - 1;
     std::thread::scope(|scope| {
@@ -306,8 +314,6 @@ fn run_blocks(shape: &Shape<'_>) -> Result<Counters, Box<Fault>> {
         }
         work();
     });
-    match result.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        (counters, None) => Ok(counters),
-        (_, Some((_, fault))) => Err(fault),
-    }
+    let Outcome { counters, fault } = result.into_inner().unwrap_or_else(PoisonError::into_inner);
+    fault.map_or(Ok(counters), |(_, fault)| Err(fault))
 }

@@ -8,6 +8,7 @@ use super::warp::{Group, Wait};
 const TURN: u64 = 1 << 16;
 
 /// A group that goes on, and how far.
+#[derive(Clone, Copy)]
 pub(super) struct Turn {
     pub(super) warp: usize,
     pub(super) group: Group,

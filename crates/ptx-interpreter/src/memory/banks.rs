@@ -12,10 +12,10 @@ pub(crate) fn conflicts(addresses: &[u64; 32], lanes: u32, bytes: u32) -> (u64, 
     for first in (0..32).step_by(at_once) {
         let mut words = [0_u64; BANKS as usize];
         let mut count = 0;
-        for lane in first..first + at_once {
+        for (lane, address) in addresses.iter().enumerate().skip(first).take(at_once) {
             if lanes >> lane & 1 != 0 {
                 for word in 0..words_of_lane {
-                    words[count] = addresses[lane] / 4 + u64::from(word);
+                    words[count] = address / 4 + u64::from(word);
                     count += 1;
                 }
             }

@@ -157,7 +157,7 @@ mod tests {
         let memory = Memory::new(10_000);
         let first = memory.allocate(5_000).unwrap();
         let second = memory.allocate(4_000).unwrap();
-        assert!(second >= first + 5_000 + GAP && second % GAP == 0);
+        assert!(second >= first + 5_000 + GAP && second.is_multiple_of(GAP));
         assert_eq!(memory.free_bytes(), 1_000);
         assert_eq!(memory.allocate(1_001), Err(MemoryError::Full { bytes: 1_001, free: 1_000 }));
         assert!(memory.allocate(u64::MAX).is_err());

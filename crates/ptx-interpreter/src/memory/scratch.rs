@@ -19,13 +19,10 @@ impl Scratch {
     /// Checks an access without making it.
     pub(crate) fn check(&self, address: u64, bytes: u32) -> Result<usize, Cause> {
         check_alignment(self.space, address, bytes)?;
-        let end = address.checked_add(u64::from(bytes)).filter(|end| *end <= self.bytes.len() as u64);
-        end.map(|_| address as usize).ok_or_else(|| Cause::OutOfBounds {
-            space: self.space,
-            address,
-            bytes,
-            nearest: Some((0, self.bytes.len() as u64)),
-        })
+        let all = self.bytes.len() as u64;
+        let end = address.checked_add(u64::from(bytes)).filter(|end| *end <= all);
+        let out = Cause::OutOfBounds { space: self.space, address, bytes, nearest: Some((0, all)) };
+        end.map(|_| address as usize).ok_or(out)
     }
 
     /// The bytes of an aligned load.

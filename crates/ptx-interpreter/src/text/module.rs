@@ -169,6 +169,15 @@ pub struct Module {
 }
 
 impl Module {
+    /// What a text says of itself before its first kernel, without looking any further.
+    pub fn header(text: &str) -> Result<(Version, Target), ParseError> {
+        let mut reader = Reader::new(lexer::words(text)?);
+        reader.expect(".version")?;
+        let version = read_version(&mut reader)?;
+        reader.expect(".target")?;
+        Ok((version, read_target(&mut reader)?))
+    }
+
     /// Decodes a text. Whatever is not understood is an error that names the line.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let mut reader = Reader::new(lexer::words(text)?);
@@ -248,4 +257,40 @@ fn read_target(reader: &mut Reader<'_>) -> Result<Target, ParseError> {
         reader.next()?;
     }
     Ok(Target { number, suffix: name.chars().nth(digits.len()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EMPTY: &str = ".version 8.0\n.target sm_90a\n.address_size 64\n.visible .entry empty(.param .align 8 .b8 a[12], .param .u64 b) { ret; }";
+
+    #[test]
+    fn headers_and_parameters() {
+        let module = Module::parse(EMPTY).unwrap();
+        assert_eq!((module.version.to_string(), module.target.to_string()), ("8.0".to_owned(), "sm_90a".to_owned()));
+        assert_eq!(Module::header(EMPTY), Ok((module.version, module.target)));
+        let kernel = &module.kernels()[0];
+        let places: Vec<(u32, u32)> = kernel.parameters().iter().map(|p| (p.offset, p.bytes)).collect();
+        assert_eq!((places, kernel.parameter_bytes()), (vec![(0, 12), (16, 8)], 24));
+    }
+
+    #[test]
+    fn targets_run_where_they_may() {
+        let runs = |name: &str, capability| {
+            let text = EMPTY.replace("sm_90a", name);
+            Module::header(&text).unwrap().1.runs_on(capability)
+        };
+        assert!(runs("sm_70", 70) && runs("sm_70", 120) && !runs("sm_80", 75));
+        assert!(runs("sm_90a", 90) && !runs("sm_90a", 100));
+        assert!(runs("sm_100f", 103) && !runs("sm_100f", 120));
+    }
+
+    #[test]
+    fn texts_without_a_header_are_refused() {
+        assert!(Module::parse("").is_err());
+        assert!(Module::parse(".version 8").is_err());
+        assert!(Module::parse(".version 8.0\n.target compute_80").is_err());
+        assert!(Module::parse(".version 8.0\n.target sm_80\n.address_size 32").is_err());
+    }
 }

@@ -81,8 +81,8 @@ fn run(text: &str, seed: u64, block: [u32; 3], dynamic_shared: u32) {
     let Some(kernel) = loaded.kernel("test") else { return };
     let mut parameters = [buffer.to_le_bytes(), seed.to_le_bytes()].concat();
     parameters.resize(kernel.parameter_bytes() as usize, 0);
-    let schedule = if seed % 2 == 0 { Schedule::Plain } else { Schedule::Preemptive { seed } };
-    let options = Options { schedule, races: seed % 3 == 0, budget: 20_000, ..Options::default() };
+    let schedule = if seed.is_multiple_of(2) { Schedule::Plain } else { Schedule::Preemptive { seed } };
+    let options = Options { schedule, races: seed.is_multiple_of(3), budget: 20_000, ..Options::default() };
     let launch = Launch { grid: [2, 1, 1], block, dynamic_shared, parameters: &parameters, options };
     if let Err(fault) = loaded.launch(kernel, &memory, &launch) {
         assert!(!fault.to_string().is_empty());

@@ -4,6 +4,9 @@ use ptx_interpreter::{Cause, Options, Schedule};
 
 use super::support::{run_with, warp};
 
+/// An instruction, and what a lane gets.
+type Row = (&'static str, fn(u64) -> u64);
+
 /// Stores `%r0` of each lane.
 fn lanes(code: &str) -> Vec<u64> {
     warp(&format!("{code} cvt.u64.u32 %rd0, %r0; st.global.u64 [%out], %rd0;"))
@@ -16,7 +19,7 @@ fn each(f: impl Fn(u64) -> u64) -> Vec<u64> {
 #[test]
 fn shuffles() {
     let full = "0xffffffff";
-    let rows: [(&str, fn(u64) -> u64); 6] = [
+    let rows: [Row; 6] = [
         ("shfl.sync.bfly.b32 %r0, %thread, 16, 31,", |lane| lane ^ 16),
         ("shfl.sync.down.b32 %r0, %thread, 1, 31,", |lane| (lane + 1).min(31)),
         ("shfl.sync.up.b32 %r0, %thread, 2, 0,", |lane| if lane < 2 { lane } else { lane - 2 }),

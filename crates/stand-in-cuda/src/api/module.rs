@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_int, c_uint};
 use std::sync::Arc;
 
-use ptx_interpreter::{Loaded, Module as Text};
+use ptx_interpreter::{Loaded, Module as Text, ParseError};
 
 use crate::code::Code;
 use crate::driver::{Driver, ready};
@@ -133,22 +133,23 @@ pub(super) fn registers(named: u32) -> u32 {
 /// Assembles a text, or says what is wrong as the driver's assembler does.
 fn load(driver: &Driver, text: &str) -> Result<Handle, (Code, String)> {
     let (device, number) = driver.current().map_err(|code| (code, String::new()))?;
-    let module = Text::parse(text).map_err(|error| {
+    let refused = |error: ParseError| {
         let complaint = format!("ptxas application ptx input, line {}; error : {}", error.line, error.message);
         (Code::INVALID_PTX, complaint)
-    })?;
+    };
+    let (version, target) = Text::header(text).map_err(refused)?;
     let newest = driver.knobs.newest_ptx();
-    if module.version > newest {
+    if version > newest {
         let complaint = format!(
-            "ptxas application ptx input, line 1; fatal : Unsupported .version {}; current version is '{newest}'",
-            module.version
+            "ptxas application ptx input, line 1; fatal : Unsupported .version {version}; current version is '{newest}'"
         );
         return Err((Code::UNSUPPORTED_PTX_VERSION, complaint));
     }
-    if !module.target.runs_on(driver.knobs.capability) {
-        let complaint = format!("{} does not run on sm_{}", module.target, driver.knobs.capability);
+    if !target.runs_on(driver.knobs.capability) {
+        let complaint = format!("{target} does not run on sm_{}", driver.knobs.capability);
         return Err((Code::NO_BINARY_FOR_GPU, complaint));
     }
+    let module = Text::parse(text).map_err(refused)?;
     let loaded = Loaded::new(module, &device.memory).map_err(|error| (error.clone().into(), error.to_string()))?;
     Ok(driver.objects().insert(Object::Module(Arc::new(Module { device: number, loaded }))))
 }
