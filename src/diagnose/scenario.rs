@@ -61,3 +61,39 @@ fn whole(number: f64) -> u64 {
     // Beyond what fits, and for what is no number, this saturates.
     (number.round() as u64).max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dtype::DType;
+    use crate::graph::Routing;
+    use crate::model::{KvFormat, Precision, WeightFormat, find_preset};
+    use crate::observe::Load as Observed;
+
+    /// How requests come, and how many of them.
+    fn load(load: Observed) -> (Load, Option<u64>) {
+        let model = find_preset("qwen3-0.6b").unwrap().model().unwrap();
+        let precision = Precision::uniform(&model, WeightFormat::plain(DType::Bf16));
+        let kv = KvFormat::plain(DType::Bf16);
+        let subject = Subject { model: &model, precision: &precision, kv, routing: Routing::default() };
+        let mut run = Observation::new(Vec::new());
+        run.load = load;
+        let found = scenario(&run, &subject, DeviceKind::Gpu, &Scenario::default());
+        (found.load, found.requests)
+    }
+
+    #[test]
+    fn clients_start_together_unless_requests_arrive_at_a_rate() {
+        let run = |requests, arrivals| Observed { concurrency: Some(32), requests, arrivals, ..Observed::default() };
+        assert_eq!(load(run(Some(200), None)), (Load::Closed(32), Some(200)));
+        assert_eq!(load(run(Some(200), Some(Arrivals::Unlimited))), (Load::Closed(32), Some(200)));
+        assert_eq!(load(run(None, Some(Arrivals::Unlimited))), (Load::Closed(32), None));
+        for arrivals in [Arrivals::PerSecond(2.0), Arrivals::Trace] {
+            assert_eq!(load(run(Some(200), Some(arrivals))), (Load::Closed(32), None));
+        }
+        // The limit is the client's: fewer requests are never more in flight.
+        assert_eq!(load(run(Some(10), None)), (Load::Closed(10), Some(10)));
+        assert_eq!(load(run(Some(0), None)), (Load::Closed(1), None));
+        assert_eq!(load(Observed { batch: Some(8), ..run(Some(200), None) }).0, Load::Batch(8));
+    }
+}
