@@ -1,7 +1,7 @@
 //! Drives the real command on software drivers for Vulkan: every kernel against its reference, with and without run-time checks, at several subgroup widths; and the days on
-//! which there is no driver, or a broken one. A driver that is not installed is said on standard error (`cargo test -- --nocapture`); `scripts/test` installs both.
+//! which there is no driver, or a broken one. Tests that need a driver are ignored by `cargo test`; `scripts/test` installs both drivers and runs them, or says that it could not.
 
-#![allow(clippy::unwrap_used, reason = "a helper of tests fails the test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper of tests fails the test")]
 
 mod common;
 
@@ -19,25 +19,18 @@ struct Driver {
 
 impl Driver {
     /// Mesa's, where Debian and Fedora put it.
-    fn lavapipe() -> Option<Self> {
-        let folder = std::fs::read_dir("/usr/share/vulkan/icd.d").ok();
-        let manifests = folder.into_iter().flatten().filter_map(|file| Some(file.ok()?.path()));
+    fn lavapipe() -> Self {
+        let files = std::fs::read_dir("/usr/share/vulkan/icd.d").expect("`mesa-vulkan-drivers` is installed");
+        let mut manifests = files.map(|file| file.unwrap().path());
         let is_it = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("lvp_icd"));
-        Self::there("lavapipe", manifests.into_iter().find(is_it))
+        Self { manifest: manifests.find(is_it).expect("lavapipe is among the drivers") }
     }
 
     /// Chromium's, where the test command unpacks it.
-    fn swiftshader() -> Option<Self> {
+    fn swiftshader() -> Self {
         let manifest = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../drivers/vk_swiftshader_icd.json");
-        Self::there("SwiftShader", Some(manifest).filter(|path| path.is_file()))
-    }
-
-    #[expect(clippy::print_stderr, reason = "a test that does not run says so")]
-    fn there(name: &str, manifest: Option<PathBuf>) -> Option<Self> {
-        if manifest.is_none() {
-            eprintln!("NOT RUN  {name} is not installed");
-        }
-        manifest.map(|manifest| Self { manifest })
+        assert!(manifest.is_file(), "SwiftShader is unpacked to {}", manifest.display());
+        Self { manifest }
     }
 
     /// Runs the command with this driver alone.
@@ -93,8 +86,9 @@ fn right(verdicts: &[(String, String, Verdict)]) -> usize {
 }
 
 #[test]
+#[ignore = "needs lavapipe; `scripts/test` installs it"]
 fn every_kernel_is_right_with_and_without_checks() {
-    let Some(driver) = Driver::lavapipe() else { return };
+    let driver = Driver::lavapipe();
     let unchecked = driver.verdicts(&[], &[]);
     assert!(right(&unchecked) > 100, "only {} kernels were verified", right(&unchecked));
     // Loops that a driver cuts short, indices that a check would clamp: both ways compute the same.
@@ -102,8 +96,9 @@ fn every_kernel_is_right_with_and_without_checks() {
 }
 
 #[test]
+#[ignore = "needs lavapipe; `scripts/test` installs it"]
 fn kernels_do_not_depend_on_the_width_of_subgroups() {
-    let Some(driver) = Driver::lavapipe() else { return };
+    let driver = Driver::lavapipe();
     let patterns = ["-p", "gemv.f32", "-p", "gemv.int4*", "-p", "rowwise.softmax.f32", "-p", "rowwise.rmsnorm.bf16"];
     for (bits, lanes) in [("128", 4), ("256", 8), ("512", 16)] {
         let environment = [("LP_NATIVE_VECTOR_WIDTH", bits)];
@@ -117,8 +112,9 @@ fn kernels_do_not_depend_on_the_width_of_subgroups() {
 }
 
 #[test]
+#[ignore = "needs SwiftShader; `scripts/test` unpacks it"]
 fn a_second_driver_agrees_and_says_what_it_lacks() {
-    let Some(driver) = Driver::swiftshader() else { return };
+    let driver = Driver::swiftshader();
     let verdicts = driver.verdicts(&[], &[]);
     assert!(right(&verdicts) > 80, "only {} kernels were verified", right(&verdicts));
     let of_f16 = verdicts.iter().find(|(ceiling, ..)| ceiling == "compute.vector.f16");
@@ -129,8 +125,9 @@ fn a_second_driver_agrees_and_says_what_it_lacks() {
 }
 
 #[test]
+#[ignore = "needs lavapipe; `scripts/test` installs it"]
 fn a_profile_of_software_is_whole_and_warns() {
-    let Some(driver) = Driver::lavapipe() else { return };
+    let driver = Driver::lavapipe();
     let home = Home::new();
     let (code, out, err) =
         driver.run(&home, &["probe", "-d", "wgpu:0", "--effort", "quick", "--json", "--name", "soft"], &[]);
@@ -155,8 +152,9 @@ fn a_profile_of_software_is_whole_and_warns() {
 }
 
 #[test]
+#[ignore = "needs lavapipe; `scripts/test` installs it"]
 fn software_is_never_chosen_by_itself() {
-    let Some(driver) = Driver::lavapipe() else { return };
+    let driver = Driver::lavapipe();
     let home = Home::new();
     let (code, out, _) = driver.run(&home, &["devices"], &[]);
     assert_eq!(code, 0);
@@ -166,8 +164,9 @@ fn software_is_never_chosen_by_itself() {
 }
 
 #[test]
+#[ignore = "needs lavapipe; `scripts/test` installs it"]
 fn what_cannot_be_measured_on_a_gpu_is_an_error_with_a_hint() {
-    let Some(driver) = Driver::lavapipe() else { return };
+    let driver = Driver::lavapipe();
     let home = Home::new();
     let (code, _, err) = driver.run(&home, &["probe", "-d", "wgpu:0", "-p", "memory.dram.read@core"], &[]);
     assert_eq!(code, 2);

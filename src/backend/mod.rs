@@ -8,10 +8,15 @@ pub mod cpu;
 #[cfg(not(feature = "cpu"))]
 #[path = "disabled/cpu.rs"]
 pub mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
+#[cfg(not(feature = "cuda"))]
+#[path = "disabled/cuda.rs"]
+pub mod cuda;
 pub mod mock;
-#[cfg(any(feature = "cpu", feature = "wgpu"))]
+#[cfg(any(feature = "cpu", feature = "cuda", feature = "wgpu"))]
 mod reference;
-#[cfg(any(feature = "cpu", feature = "wgpu"))]
+#[cfg(any(feature = "cpu", feature = "cuda", feature = "wgpu"))]
 mod time;
 #[cfg(feature = "wgpu")]
 pub mod wgpu;
@@ -22,7 +27,7 @@ pub mod wgpu;
 use crate::facts::{ClockReading, Conditions, Identity, Observed, Timer};
 use crate::resource::Scope;
 use crate::units::{Hertz, Seconds};
-use crate::workload::Workload;
+use crate::workload::{STREAM_GRANULE, Workload};
 
 /// A way to reach devices.
 pub trait Backend: Sync {
@@ -103,6 +108,11 @@ pub trait Device {
 
     /// How many lanes take part in a scope; 0 where the device has no such part that could be measured by itself.
     fn lanes(&self, scope: Scope) -> u32;
+
+    /// Elements that streaming kernels take at a time, in each lane.
+    fn stream_granule(&self) -> u64 {
+        STREAM_GRANULE
+    }
 
     /// Bytes of the largest array that a kernel can be given, where that is less than there is memory.
     fn largest_array(&self) -> Option<u64> {
@@ -247,5 +257,5 @@ impl BackendError {
 /// Every backend, best first.
 #[must_use]
 pub fn backends() -> &'static [&'static dyn Backend] {
-    &[&wgpu::WgpuBackend, &cpu::CpuBackend, &mock::MockBackend]
+    &[&cuda::CudaBackend, &wgpu::WgpuBackend, &cpu::CpuBackend, &mock::MockBackend]
 }

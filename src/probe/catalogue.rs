@@ -133,14 +133,26 @@ impl Probe {
     }
 
     /// Whether it means something on a kind of device: processors have stores past the caches and a copy within their memory, GPUs a link to the
-    /// host.
+    /// host. A multiprocessor by itself has a cache to read and arithmetic; all else is the work of whole GPUs.
     #[must_use]
-    pub const fn suits(&self, kind: DeviceKind) -> bool {
+    pub const fn suits(&self, kind: DeviceKind, scope: Scope) -> bool {
+        if matches!(scope, Scope::Core) && kind.is_gpu_like() {
+            return matches!(
+                self.family,
+                Family::Stream(Access { op: StreamOp::Read, .. }) | Family::MultiplyAdd { .. }
+            );
+        }
         match self.family {
             Family::Stream(Access { stores: Stores::NonTemporal, .. }) | Family::HostCopy(Direction::Memcpy) => {
                 !kind.is_gpu_like()
             }
-            Family::HostCopy(_) | Family::Gemm { input: DType::F16, .. } => kind.is_gpu_like(),
+            Family::HostCopy(_)
+            | Family::Empty(Overhead::GraphLaunch)
+            | Family::Gemm { input: DType::F16, .. }
+            | Family::Gemv { weights: DType::Fp8E4m3, .. }
+            | Family::Attention { kv: DType::Fp8E4m3, .. }
+            | Family::MultiplyAdd { accumulate: DType::Bf16, .. }
+            | Family::MultiplyAdd { input: DType::Int32, .. } => kind.is_gpu_like(),
             _ => true,
         }
     }
@@ -242,6 +254,12 @@ pub static PROBES: &[Probe] = &[
                   can take when an engine keeps its threads spinning. On a GPU: an empty dispatch that follows another one of the same submission.",
     },
     Probe {
+        family: Family::Empty(Overhead::GraphLaunch),
+        device: PerEffort::ALWAYS,
+        core: PerEffort::NOTHING,
+        explain: "The same for one of a hundred empty kernels in a graph that is handed over whole: the least that an operator takes when an                   engine replays its steps as graphs.",
+    },
+    Probe {
         family: Family::Empty(Overhead::Wake),
         device: PerEffort::ALWAYS,
         core: PerEffort::NOTHING,
@@ -272,6 +290,18 @@ pub static PROBES: &[Probe] = &[
         DType::Bf16,
         DType::F32,
         "Issue peak of bf16 dot products summed in f32: the ceiling of bf16 matrix products without matrix units.",
+    ),
+    multiply_add(
+        ComputeUnit::Vector,
+        DType::Bf16,
+        DType::Bf16,
+        "Issue peak of native bf16 multiply-adds that also sum in bf16: what a GPU's element-wise kernels can reach in that format.",
+    ),
+    multiply_add(
+        ComputeUnit::Vector,
+        DType::Int32,
+        DType::Int32,
+        "Issue peak of 32-bit integer multiply-adds: the ceiling of index arithmetic and of unpacking weights.",
     ),
     multiply_add(
         ComputeUnit::Vector,
@@ -395,6 +425,11 @@ pub static PROBES: &[Probe] = &[
     gemv(DType::F16, DType::F16, "Matrix–vector products with f16 weights, summed in f32."),
     gemv(DType::Bf16, DType::Bf16, "Matrix–vector products with bf16 weights, summed in f32: decode at batch 1."),
     gemv(
+        DType::Fp8E4m3,
+        DType::Bf16,
+        "Matrix–vector products with fp8 (e4m3) weights and 16-bit activations: decode of an fp8 model at batch 1.",
+    ),
+    gemv(
         DType::Int8,
         DType::Bf16,
         "Matrix–vector products with 8-bit weights and 16-bit activations (W8A16), with a scale per row.",
@@ -410,6 +445,11 @@ pub static PROBES: &[Probe] = &[
         "Decode attention over a bf16 cache, four query heads to a head of keys and values: bytes of cache read per second.",
     ),
     attention(Phase::Decode, DType::F16, "Decode attention over an f16 cache, as llama.cpp keeps it."),
+    attention(
+        Phase::Decode,
+        DType::Fp8E4m3,
+        "Decode attention over an fp8 (e4m3) cache, as serving engines keep it on recent GPUs.",
+    ),
     attention(
         Phase::Decode,
         DType::Int8,
@@ -467,6 +507,24 @@ pub static PROBES: &[Probe] = &[
         device: PerEffort::new(Grid::Far, Grid::Coarse, Grid::Coarse),
         core: PerEffort::NOTHING,
         explain: "Bytes per second from the device's memory into the host's: what offloading a cache can reach.",
+    },
+    Probe {
+        family: Family::HostCopy(Direction::Both),
+        device: PerEffort::new(Grid::Nothing, Grid::Far, Grid::Coarse),
+        core: PerEffort::NOTHING,
+        explain: "Bytes per second both ways at once, added up: what exchanging caches with the host can reach.",
+    },
+    Probe {
+        family: Family::HostCopy(Direction::H2dPageable),
+        device: PerEffort::new(Grid::Nothing, Grid::Far, Grid::Coarse),
+        core: PerEffort::NOTHING,
+        explain: "Bytes per second into the device's memory from memory of the host that is not pinned: what programs get that do not ask for better.",
+    },
+    Probe {
+        family: Family::HostCopy(Direction::D2hPageable),
+        device: PerEffort::new(Grid::Nothing, Grid::Far, Grid::Coarse),
+        core: PerEffort::NOTHING,
+        explain: "Bytes per second from the device's memory into memory of the host that is not pinned.",
     },
 ];
 

@@ -120,7 +120,13 @@ fn levels(identity: &Identity, lanes: u32) -> Vec<Level> {
     let cache =
         |cache: &Cache| Some(Level { level: cache.memory_level()?, capacity: identity.capacity(cache, lanes) as f64 });
     let memory = Level { level: MemoryLevel::Dram, capacity: f64::INFINITY };
-    identity.caches.iter().filter_map(cache).chain([memory]).collect()
+    let seen = identity.caches.iter().filter(|known| is_passed_by(known, identity, lanes));
+    seen.filter_map(cache).chain([memory]).collect()
+}
+
+/// Whether data of a working set that lanes share comes by a cache. A whole GPU's kernels go past the caches that each multiprocessor has to itself.
+fn is_passed_by(cache: &Cache, identity: &Identity, lanes: u32) -> bool {
+    !identity.kind.is_gpu_like() || lanes <= cache.shared_by
 }
 
 impl Shape {
@@ -144,11 +150,14 @@ fn absent_level(level: Option<MemoryLevel>, identity: &Identity, step: &Step, po
     if step.workloads.len() == 1 {
         return Outcome::Skipped { reason: "only the largest working set was measured".to_owned() };
     }
-    let stated = level == Some(MemoryLevel::Dram) || identity.caches.iter().any(|cache| cache.memory_level() == level);
-    let reason = if stated {
-        "no point of the curve lies on a plateau of its own at this level"
-    } else {
-        "the machine states no such cache"
+    let cache = identity.caches.iter().find(|cache| cache.memory_level() == level);
+    let lanes = step.workloads.first().map_or(1, |workload| workload.lanes);
+    let reason = match cache {
+        Some(cache) if !is_passed_by(cache, identity, lanes) => {
+            "each multiprocessor has its own: see the same with `@core`"
+        }
+        None if level != Some(MemoryLevel::Dram) => "the machine states no such cache",
+        _ => "no point of the curve lies on a plateau of its own at this level",
     };
     Outcome::Unsupported { reason: reason.to_owned() }
 }

@@ -10,7 +10,7 @@ use crate::facts::DeviceKind;
 use crate::profile::Effort;
 use crate::resource::{Key, MemoryLevel, Overhead, Phase, Scope};
 use crate::units::Seconds;
-use crate::workload::{GPU_STREAM_GRANULE, Kind, ROW, STREAM_GRANULE, Shape, Workload, cache_bytes, matrix_row_bytes};
+use crate::workload::{Kind, ROW, Shape, Workload, cache_bytes, matrix_row_bytes};
 
 /// What the user asked for.
 #[derive(Clone, Debug)]
@@ -95,7 +95,7 @@ const FIRST_CHASE: u64 = 16 << 10;
 const CACHES: u64 = 8;
 /// …and this many bytes.
 const LEAST_FAR: u64 = 512 << 20;
-/// The same on a GPU that does not tell its caches: 8 times the largest there are, but for those of AMD's largest.
+/// The same on a GPU: 8 times the largest caches there are, but for those of AMD's and NVIDIA's largest.
 const FAR_OF_GPU: u64 = 1 << 30;
 /// …and where a processor stands in for a GPU: its numbers mean nothing, and shall not take long.
 const FAR_OF_SOFTWARE: u64 = 8 << 20;
@@ -128,15 +128,19 @@ pub fn plan(device: &dyn Device, available_memory: Option<u64>, request: Request
         if device.lanes(scope) == 0 {
             continue;
         }
-        let suits = |probe: &&Probe| probe.suits(sizes.kind) && probe.scopes().any(|other| other == scope);
+        let suits = |probe: &&Probe| probe.suits(sizes.kind, scope) && probe.scopes().any(|other| other == scope);
         for probe in PROBES.iter().filter(suits) {
             let keys = request.selection.keys(probe, scope);
             if keys.is_empty() {
                 continue;
             }
-            let lanes = if probe.family == Family::Chase { 1 } else { device.lanes(scope) };
+            let lanes = match probe.family {
+                Family::Chase => 1,
+                Family::HostCopy(_) if sizes.kind.is_gpu_like() => 1,
+                _ => device.lanes(scope),
+            };
             let grid = reach(probe, scope, &keys, &request);
-            let workloads = workloads(probe.family, grid, lanes, &sizes, &request.shapes);
+            let workloads = workloads(probe.family, (scope, lanes), grid, &sizes, &request.shapes);
             if workloads.is_empty() {
                 left_out.extend(keys);
                 continue;
@@ -176,6 +180,8 @@ struct Sizes {
     far: u64,
     /// What it should be.
     wanted: u64,
+    /// Elements that streaming kernels take at a time.
+    stream_granule: u64,
 }
 
 impl Sizes {
@@ -183,7 +189,7 @@ impl Sizes {
         let identity = device.identity();
         let least = match identity.kind {
             DeviceKind::Software => FAR_OF_SOFTWARE,
-            DeviceKind::Gpu if identity.caches.is_empty() => FAR_OF_GPU,
+            DeviceKind::Gpu => FAR_OF_GPU,
             _ => LEAST_FAR,
         };
         let wanted = (CACHES * identity.last_level_cache(identity.cores)).max(least);
@@ -195,35 +201,31 @@ impl Sizes {
         let of_available = available.map_or(u64::MAX, |available| available / 5);
         let of_array = device.largest_array().unwrap_or(u64::MAX);
         let far = wanted.min(of_total).min(of_available).min(of_array).max(1 << 20);
-        Self { kind: identity.kind, far, wanted }
+        Self { kind: identity.kind, far, wanted, stream_granule: device.stream_granule() }
     }
 
-    /// The first place of a curve, where a processor's begins at some bytes per lane.
-    const fn first(&self, of_processor: u64, lanes: u64, of_gpu: u64) -> u64 {
-        if self.kind.is_gpu_like() { of_gpu } else { of_processor * lanes }
+    /// The first place of a curve: some bytes per lane, or those of a whole GPU.
+    fn first(&self, per_lane: u64, (scope, lanes): (Scope, u32), of_gpu: u64) -> u64 {
+        if self.kind.is_gpu_like() && scope == Scope::Device { of_gpu } else { per_lane * u64::from(lanes) }
     }
 
     /// Iterations that make a pass over some bytes of a lane, in pieces of some bytes. A GPU's dispatch costs too much to be that small.
     fn parts(&self, bytes: u64, piece: u64) -> u64 {
         if self.kind.is_gpu_like() { 1 } else { (bytes / piece).max(1) }
     }
-
-    /// Elements that streaming kernels take at a time.
-    const fn stream_granule(&self) -> u64 {
-        if self.kind.is_gpu_like() { GPU_STREAM_GRANULE } else { STREAM_GRANULE }
-    }
 }
 
-fn workloads(family: Family, grid: Grid, lanes: u32, sizes: &Sizes, shapes: &[Shape]) -> Vec<Workload> {
+fn workloads(family: Family, part: (Scope, u32), grid: Grid, sizes: &Sizes, shapes: &[Shape]) -> Vec<Workload> {
+    let (_, lanes) = part;
     let wide = u64::from(lanes);
     let kinds: Vec<Kind> = match family {
         _ if grid == Grid::Nothing => Vec::new(),
-        Family::Stream(access) => places(grid, sizes.first(FIRST_WORKING_SET, wide, FIRST_OF_GPU), sizes.far)
+        Family::Stream(access) => places(grid, sizes.first(FIRST_WORKING_SET, part, FIRST_OF_GPU), sizes.far)
             .into_iter()
             .map(|bytes| {
                 let array = bytes / wide / access.op.arrays() / 4;
                 let parts = sizes.parts(bytes / wide, PART);
-                let granule = sizes.stream_granule() * parts;
+                let granule = sizes.stream_granule * parts;
                 Kind::Stream { access, elements: (array / granule).max(1) * granule, parts }
             })
             .collect(),
@@ -244,7 +246,7 @@ fn workloads(family: Family, grid: Grid, lanes: u32, sizes: &Sizes, shapes: &[Sh
             chosen.into_iter().filter(fits).map(|shape| kind(shape, cold(shape).max(1))).collect()
         }
         Family::Gemv { weights, activations } => {
-            places(grid, sizes.first(FIRST_MATRIX, wide, FIRST_OPERAND_OF_GPU), sizes.far)
+            places(grid, sizes.first(FIRST_MATRIX, part, FIRST_OPERAND_OF_GPU), sizes.far)
                 .into_iter()
                 .map(|bytes| {
                     let per_lane = bytes / wide;
@@ -269,7 +271,7 @@ fn workloads(family: Family, grid: Grid, lanes: u32, sizes: &Sizes, shapes: &[Sh
                 Kind::Attention { phase, kv, context, caches }
             })
             .collect(),
-        Family::Rowwise { op, dtype } => places(grid, sizes.first(FIRST_ROWS, wide, FIRST_OPERAND_OF_GPU), sizes.far)
+        Family::Rowwise { op, dtype } => places(grid, sizes.first(FIRST_ROWS, part, FIRST_OPERAND_OF_GPU), sizes.far)
             .into_iter()
             .map(|bytes| {
                 let row = (ROW as f64 * dtype.bytes_per_element()) as u64 * op.arrays();
@@ -406,6 +408,7 @@ mod tests {
     use crate::backend::{BackendError, Kernel, Stopwatch};
     use crate::facts::{ClockReading, Conditions, Identity, Observed, Timer, TimerSource};
     use crate::resource::{Access, Direction};
+    use crate::workload::{GPU_STREAM_GRANULE, STREAM_GRANULE};
 
     fn request(patterns: &[&str], effort: Effort) -> Request {
         let patterns: Vec<String> = patterns.iter().map(ToString::to_string).collect();
@@ -490,6 +493,10 @@ mod tests {
 
         fn lanes(&self, scope: Scope) -> u32 {
             u32::from(scope == Scope::Device)
+        }
+
+        fn stream_granule(&self) -> u64 {
+            GPU_STREAM_GRANULE
         }
 
         fn largest_array(&self) -> Option<u64> {

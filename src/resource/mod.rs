@@ -186,7 +186,11 @@ impl Resource {
                 op.elements_read()
             )),
             Self::Latency { .. } => Cow::Borrowed("time of one load whose address depends on the load before it"),
+            Self::HostLink { direction: Direction::Both } => Cow::Borrowed("bytes copied, counted once for each way"),
             Self::HostLink { .. } => Cow::Borrowed("bytes copied, counted once"),
+            Self::Overhead { of: Overhead::GraphLaunch } => {
+                Cow::Borrowed("time from one empty kernel of a graph to the next")
+            }
             Self::Overhead { of: Overhead::Launch } => {
                 Cow::Borrowed("time from handing out an empty job to having all workers done, workers spinning")
             }

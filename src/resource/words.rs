@@ -108,6 +108,12 @@ words!(
         H2d = "h2d",
         /// Device to host.
         D2h = "d2h",
+        /// Both ways at once, counted together.
+        Both = "both",
+        /// Host to device, from memory that the device cannot reach by itself.
+        H2dPageable = "h2d_pageable",
+        /// Device to host, to memory that the device cannot reach by itself.
+        D2hPageable = "d2h_pageable",
         /// Within host memory, where the device is the host.
         Memcpy = "memcpy",
     }
@@ -118,10 +124,23 @@ words!(
     Overhead {
         /// Handing an empty job to a device that is ready and waiting for it to finish.
         Launch = "launch",
+        /// The same as one of many in a graph that is handed over whole.
+        GraphLaunch = "graph_launch",
         /// The same after the workers went to sleep.
         Wake = "wake",
     }
 );
+
+impl Direction {
+    /// Ways that data goes at one time.
+    #[must_use]
+    pub const fn ways(self) -> u64 {
+        match self {
+            Self::Both => 2,
+            Self::H2d | Self::D2h | Self::H2dPageable | Self::D2hPageable | Self::Memcpy => 1,
+        }
+    }
+}
 
 impl StreamOp {
     /// Arrays loaded from.

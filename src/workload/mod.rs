@@ -23,7 +23,7 @@ pub const MULTIPLY_ADD_OPS: u64 = 393_216;
 /// The length that matrix products sum over comes in multiples of this, so that every kernel divides it evenly.
 pub const PRODUCT_GRANULE: u64 = 64;
 
-/// What to run, on how many lanes: pinned threads on a CPU; a GPU is one lane, and heads of attention are lanes of their own there.
+/// What to run, on how many lanes: pinned threads on a CPU; on a GPU its multiprocessors, or one lane where they cannot be told apart, and for attention its heads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Workload {
     /// The kernel and its size.
@@ -197,8 +197,9 @@ impl Workload {
             }
             // Lanes chase side by side: the latency is that of one lane.
             Kind::Chase { hops, .. } => Work { bytes_read: 8 * hops * lanes, events: hops, ..Work::default() },
-            Kind::HostCopy { bytes, .. } => {
-                Work { bytes_read: bytes * lanes, bytes_written: bytes * lanes, ..Work::default() }
+            Kind::HostCopy { direction, bytes, .. } => {
+                let bytes = bytes * lanes * direction.ways();
+                Work { bytes_read: bytes, bytes_written: bytes, ..Work::default() }
             }
             Kind::Empty { .. } => Work { events: 1, ..Work::default() },
         }
@@ -265,7 +266,9 @@ impl Workload {
         match self.kind {
             Kind::Stream { access, elements, .. } => elements.saturating_mul(4 * access.op.arrays()),
             Kind::Chase { bytes, .. } => bytes,
-            Kind::HostCopy { bytes, buffers, .. } => bytes.saturating_mul(2).saturating_mul(buffers),
+            Kind::HostCopy { direction, bytes, buffers } => {
+                bytes.saturating_mul(2 * direction.ways()).saturating_mul(buffers)
+            }
             // Queries, keys, values, results, and keys and values packed in 32 bits.
             Kind::Attention { phase: Phase::Prefill, kv, context, .. } => {
                 let heads = 2 + HEADS.group;

@@ -95,6 +95,38 @@ impl Element for f16 {
     }
 }
 
+/// An 8-bit number with 4 bits of exponent and 3 of mantissa (OCP FP8, E4M3).
+#[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(transparent)]
+pub(in crate::backend) struct E4m3(pub(in crate::backend) u8);
+
+impl Element for E4m3 {
+    const DTYPE: DType = DType::Fp8E4m3;
+    const ROUNDING: f64 = 1.0 / 16.0;
+
+    /// Any of the numbers between -1 and 1 that are not tiny: 32 for each of 6 exponents, and smaller ones.
+    fn random(seed: Seed, index: u32) -> Self {
+        let random = bits(seed, index) >> 16;
+        let (sign, magnitude) = (random & 0x80, random & 0x7F);
+        // The exponent of 1 is 7, with 3 bits of mantissa below it.
+        Self((sign | (magnitude % (7 << 3))) as u8)
+    }
+
+    fn value(self) -> f64 {
+        let (exponent, mantissa) = (i32::from(self.0 >> 3 & 15), f64::from(self.0 & 7));
+        let magnitude = match (exponent, self.0 & 7) {
+            (15, 7) => f64::NAN,
+            (0, _) => mantissa / 8.0 * f64::powi(2.0, -6),
+            _ => (1.0 + mantissa / 8.0) * f64::powi(2.0, exponent - 7),
+        };
+        if self.0 & 0x80 == 0 { magnitude } else { -magnitude }
+    }
+
+    fn poison() -> Self {
+        Self(0x7F)
+    }
+}
+
 impl Element for i8 {
     const DTYPE: DType = DType::Int8;
     const ROUNDING: f64 = 0.0;

@@ -4,7 +4,10 @@
 
 pub(super) mod attention;
 pub(super) mod cycle;
+pub(super) mod decode;
 pub(super) mod element;
+pub(super) mod gemv;
 pub(super) mod product;
+pub(super) mod rows;
 pub(super) mod rowwise;
 pub(super) mod stream;

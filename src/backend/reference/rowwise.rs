@@ -1,7 +1,9 @@
 //! Operators on rows of activations.
 
-use super::element::{Element, PERIOD};
+use super::element::{Element, PERIOD, near};
+use super::rows::{Rows, value};
 use crate::data::Seed;
+use crate::dtype::DType;
 use crate::resource::RowwiseOp;
 use crate::workload::{HEADS, ROW};
 
@@ -83,4 +85,78 @@ pub(in crate::backend) fn coprime_near_golden_section(rows: usize) -> usize {
     };
     let near = (rows as f64 * 0.618) as usize;
     (near.max(1)..=rows.max(1)).find(|&jump| divisor(jump, rows) == 1).unwrap_or(1)
+}
+
+/// Seeds of the arrays that are read.
+const SEEDS: [Seed; 2] = [Seed(950), Seed(951)];
+
+/// The rows that an operator is given on a GPU.
+pub(in crate::backend) struct Operands {
+    op: RowwiseOp,
+    dtype: DType,
+    rows: u64,
+    /// What a gather goes through the table by.
+    pub(in crate::backend) jump: u64,
+    inputs: Vec<Rows>,
+}
+
+impl Operands {
+    /// Seeded random rows.
+    pub(in crate::backend) fn new(op: RowwiseOp, dtype: DType, rows: u64) -> Self {
+        let inputs = SEEDS.into_iter().take(op.elements_read() as usize);
+        let inputs = inputs.map(|seed| Rows::new(dtype, LENGTH, rows, seed)).collect();
+        Self { op, dtype, rows, jump: coprime_near_golden_section(rows as usize) as u64, inputs }
+    }
+
+    /// The rows of an array that is read.
+    pub(in crate::backend) fn input(&self, array: usize) -> Option<&Rows> {
+        self.inputs.get(array)
+    }
+
+    /// Bytes of a row.
+    pub(in crate::backend) fn row_bytes(&self) -> usize {
+        LENGTH * self.dtype.format().bits as usize / 8
+    }
+
+    /// The table, as it lies in memory.
+    pub(in crate::backend) fn table(&self) -> Vec<u8> {
+        (0..table(self.op)).flat_map(|index| table_of(self.op, index).to_ne_bytes()).collect()
+    }
+
+    /// Compares a row with its reference.
+    fn compare(&self, row: usize, found: &[u8], rounding: f64) -> Result<(), String> {
+        if self.op == RowwiseOp::Gather {
+            let source = row * self.jump as usize % self.rows as usize;
+            let same = self.inputs.first().is_some_and(|table| found == table.row(source));
+            return if same { Ok(()) } else { Err(format!("row {row} is not row {source} of the table")) };
+        }
+        let x = |array: usize, index: usize| value(self.dtype, self.inputs[array].row(row), index);
+        for (index, expected) in self::row(self.op, row, &x).into_iter().enumerate() {
+            let found = value(self.dtype, found, index);
+            if !near(found, expected, tolerance(self.op, rounding, expected)) {
+                return Err(format!("row {row}, element {index} is {found}, the reference says {expected}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks rows of results as they come, in pieces of whole rows. Rows repeat, and so do their results: those of the first period are compared with a reference,
+    /// the others with those.
+    pub(in crate::backend) fn checker(&self, rounding: f64) -> impl FnMut(u64, &[u8]) -> Result<(), String> {
+        let mut period: Vec<Vec<u8>> = Vec::with_capacity(PERIOD);
+        move |start, piece| {
+            let bytes = self.row_bytes();
+            for (row, found) in (start as usize / bytes..self.rows as usize).zip(piece.chunks_exact(bytes)) {
+                if row < PERIOD || self.op == RowwiseOp::Gather {
+                    self.compare(row, found, rounding)?;
+                    if row < PERIOD {
+                        period.push(found.to_vec());
+                    }
+                } else if found != period[row % PERIOD] {
+                    return Err(format!("row {row} differs from row {}, of the same input", row % PERIOD));
+                }
+            }
+            Ok(())
+        }
+    }
 }

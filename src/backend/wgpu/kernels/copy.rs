@@ -42,6 +42,11 @@ impl<'device> Copy<'device> {
             Direction::Memcpy => {
                 return Err(BackendError::unsupported("the device is not the host: it has a link, and no memcpy"));
             }
+            Direction::Both | Direction::H2dPageable | Direction::D2hPageable => {
+                return Err(BackendError::unsupported(
+                    "portable interfaces leave it to the driver which memory of the host a copy goes through, and when",
+                ));
+            }
         };
         let bytes = bytes / 16 * 16;
         if bytes == 0 || buffers == 0 {

@@ -1,10 +1,8 @@
 //! Decode attention: `shaders/decode.wgsl`.
 
-use super::words::{Rows, value};
 use super::{Dispatch, Immediates};
 use crate::backend::BackendError;
-use crate::backend::reference::attention::{KEYS, QUERIES, VALUES, repeated, scale};
-use crate::backend::reference::element::{Element, PERIOD, near};
+use crate::backend::reference::decode::Operands;
 use crate::backend::wgpu::gpu::{Buffer, Gpu, Pipeline};
 use crate::backend::wgpu::shaders::{Shader, source};
 use crate::backend::wgpu::timing::{Bench, Program};
@@ -67,10 +65,6 @@ impl Format {
             .with("VECTORS", DIM * self.bytes / 16)
             .with("PIECES", 4 / self.bytes)
     }
-
-    fn is_scaled(&self) -> bool {
-        self.kv == DType::Int8
-    }
 }
 
 /// The shaders of every specialisation.
@@ -87,11 +81,9 @@ struct Variant {
 
 /// Decode attention of many heads at once.
 pub(in crate::backend::wgpu) struct Decode {
-    format: &'static Format,
     heads: u64,
     context: u64,
-    keys: Rows,
-    values: Rows,
+    operands: Operands,
     results: Buffer,
     attend: Pipeline,
     join: Pipeline,
@@ -110,20 +102,15 @@ impl Decode {
             return Err(BackendError::unsupported(format!("{context} tokens are no multiple of {LANES}")));
         }
         let tokens = context.saturating_mul(heads);
-        let (keys, values) = (Rows::new(kv, DIM as usize, tokens, KEYS), Rows::new(kv, DIM as usize, tokens, VALUES));
+        let operands = Operands::new(kv, context, heads);
         let bytes = tokens.saturating_mul(DIM * format.bytes);
         let (cached_keys, cached_values) = (gpu.buffer(bytes)?, gpu.buffer(bytes)?);
-        gpu.write(&cached_keys, |start, piece| keys.fill(start, piece))?;
-        gpu.write(&cached_values, |start, piece| values.fill(start, piece))?;
-        let scales = gpu.buffer(if format.is_scaled() { 8 * tokens } else { 16 })?;
-        gpu.write(&scales, |start, piece| {
-            for (at, place) in (start / 4..).zip(piece.chunks_exact_mut(4)) {
-                let seed = if at < tokens { KEYS } else { VALUES };
-                place.copy_from_slice(&scale(seed, (at % tokens % PERIOD as u64) as usize).to_ne_bytes());
-            }
-        })?;
+        gpu.write(&cached_keys, |start, piece| operands.keys.fill(start, piece))?;
+        gpu.write(&cached_values, |start, piece| operands.values.fill(start, piece))?;
+        let scales = gpu.buffer(if operands.is_scaled() { 8 * tokens } else { 16 })?;
+        gpu.write(&scales, |start, piece| operands.fill_scales(start, piece))?;
         let queries = gpu.buffer(4 * GROUP * DIM)?;
-        gpu.write(&queries, |_, piece| piece.copy_from_slice(bytemuck::cast_slice(&self::queries())))?;
+        gpu.write(&queries, |_, piece| piece.copy_from_slice(bytemuck::cast_slice(&Operands::queries())))?;
         let results = gpu.buffer(4 * heads * GROUP * DIM)?;
         let (attend, join) = (gpu.pipeline(&format.shader("k_attend"))?, gpu.pipeline(&format.shader("k_join"))?);
         let fits = |&stretches: &u64| context.is_multiple_of(LANES * stretches) && context / stretches <= MOST_TOKENS;
@@ -133,7 +120,7 @@ impl Decode {
             let weights = gpu.buffer(8 * heads * stretches * GROUP)?;
             let mut of_attend =
                 vec![(0, &cached_keys), (1, &cached_values), (3, &queries), (4, &partial), (5, &weights)];
-            if format.is_scaled() {
+            if operands.is_scaled() {
                 of_attend.push((2, &scales));
             }
             let of_join = [(4, &partial), (5, &weights), (6, &results)];
@@ -143,7 +130,7 @@ impl Decode {
             buffers.extend([partial, weights]);
         }
         buffers.extend([cached_keys, cached_values, scales, queries]);
-        Ok(Self { format, heads, context, keys, values, results, attend, join, variants, names, _buffers: buffers })
+        Ok(Self { heads, context, operands, results, attend, join, variants, names, _buffers: buffers })
     }
 
     fn attend(&self, variant: usize, pass: &mut wgpu::ComputePass<'_>) {
@@ -156,11 +143,6 @@ impl Decode {
     }
 }
 
-/// The queries of a group, divided by √dim.
-fn queries() -> Vec<f32> {
-    (0..(GROUP * DIM) as u32).map(|index| f32::random(QUERIES, index) / (DIM as f32).sqrt()).collect()
-}
-
 impl Program for Decode {
     fn variants(&self) -> &[String] {
         &self.names
@@ -170,29 +152,10 @@ impl Program for Decode {
         self.attend(variant, pass);
     }
 
-    /// Caches that begin with the same row are equal, and so must their results be.
     fn verify(&mut self, variant: usize, bench: &Bench<'_>) -> Result<(), BackendError> {
         bench.gpu.poison(&self.results)?;
         bench.run(|pass| self.attend(variant, pass))?;
-        let (kv, queries) = (self.format.kv, queries());
-        let factor = |seed| move |row| if kv == DType::Int8 { f64::from(scale(seed, row)) } else { 1.0 };
-        let (keys, values) = (self.keys.exact(kv, factor(KEYS)), self.values.exact(kv, factor(VALUES)));
-        let mut known: Vec<Option<Vec<f64>>> = vec![None; PERIOD];
         let results = bench.gpu.contents(&self.results)?;
-        for (head, found) in results.chunks_exact((4 * GROUP * DIM) as usize).enumerate() {
-            let first = head * self.context as usize % PERIOD;
-            let expected = known[first].get_or_insert_with(|| {
-                repeated(first, self.context as usize, &queries, |row| &keys[row], |row| &values[row])
-            });
-            for (index, expected) in expected.iter().enumerate() {
-                let found = value(DType::F32, found, index);
-                // Results are means of numbers below 1.
-                if !near(found, *expected, 1e-5) {
-                    let text = format!("head {head}, element {index} is {found}, the reference says {expected}");
-                    return Err(BackendError::WrongResult(text));
-                }
-            }
-        }
-        Ok(())
+        self.operands.check(&Operands::queries(), &results).map_err(BackendError::WrongResult)
     }
 }

@@ -1,10 +1,10 @@
 //! Matrix products: `shaders/gemm.wgsl`.
 
-use super::words::{Rows, value};
 use super::{Dispatch, Immediates};
 use crate::backend::BackendError;
 use crate::backend::reference::element::Element;
 use crate::backend::reference::product::{Sizes, check};
+use crate::backend::reference::rows::{Rows, value};
 use crate::backend::wgpu::gpu::{Buffer, Gpu, Pipeline};
 use crate::backend::wgpu::shaders::{Shader, source};
 use crate::backend::wgpu::timing::{Bench, Program};

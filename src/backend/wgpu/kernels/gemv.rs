@@ -1,17 +1,12 @@
 //! Matrix–vector products: `shaders/gemv.wgsl`.
 
-use std::cell::OnceCell;
-
-use half::f16;
-
-use super::words::{Reduction, Rows, random, value};
+use super::words::Reduction;
 use super::{Dispatch, Immediates};
 use crate::backend::BackendError;
-use crate::backend::reference::element::{PERIOD, near};
+use crate::backend::reference::gemv::Operands;
 use crate::backend::wgpu::gpu::{Buffer, Gpu, Pipeline};
 use crate::backend::wgpu::shaders::{Shader, source};
 use crate::backend::wgpu::timing::{Bench, Program};
-use crate::data::{Seed, bits};
 use crate::dtype::DType;
 
 /// A format of weights.
@@ -68,11 +63,8 @@ const FORMATS: [Format; 5] = [
 
 /// Invocations of a workgroup and its rows.
 const SHAPES: [(u32, u64); 4] = [(64, 1), (64, 4), (128, 2), (256, 4)];
-/// Integers of 4 bits that share a scale.
-const GROUP: u64 = 128;
-const WEIGHTS: Seed = Seed(910);
-const VECTOR: Seed = Seed(900);
-const SCALES: Seed = Seed(901);
+/// Far more than rounding adds up to, and far less than one product of thousands.
+const ROUNDING: f64 = 4e-6;
 
 impl Format {
     fn shader(&self, (lanes, rows): (u32, u64), reduction: Reduction) -> Shader {
@@ -90,33 +82,6 @@ impl Format {
     fn row_bytes(&self, columns: u64) -> u64 {
         columns * 16 / (4 * self.pieces)
     }
-
-    /// The value of a weight without its scale.
-    fn weight(&self, row: &[u8], index: usize) -> f64 {
-        if self.weights == DType::Int4G128 {
-            f64::from(i32::from(row[index / 2] >> (index % 2 * 4) & 15) - 8)
-        } else {
-            value(self.weights, row, index)
-        }
-    }
-
-    /// The scale of a weight: powers of two for whole rows, any f16 for groups.
-    fn scale(&self, row: u64, index: u64, columns: u64) -> f64 {
-        match self.weights {
-            DType::Int8 => f64::from(row_scale(row)),
-            DType::Int4G128 => group_scale((row % PERIOD as u64) * (columns / GROUP) + index / GROUP).to_f64(),
-            _ => 1.0,
-        }
-    }
-}
-
-fn row_scale(row: u64) -> f32 {
-    1.0 / (1 << (4 + bits(SCALES, (row % PERIOD as u64) as u32) % 4)) as f32
-}
-
-/// Between 2⁻⁵ and 2⁻⁴.
-fn group_scale(group: u64) -> f16 {
-    f16::from_bits(0x2800 | (bits(SCALES, group as u32) & 0x3FF) as u16)
 }
 
 /// The shaders of every specialisation.
@@ -138,14 +103,9 @@ struct Variant {
 /// A matrix–vector product.
 pub(in crate::backend::wgpu) struct Gemv {
     format: &'static Format,
-    rows: u64,
-    columns: u64,
+    operands: Operands,
     parts: u64,
     next: u64,
-    weights: Rows,
-    vector: Vec<u8>,
-    /// Of the rows that differ: the exact result, and the size of what was added up.
-    exact: OnceCell<Vec<(f64, f64)>>,
     results: Buffer,
     variants: Vec<Variant>,
     names: Vec<String>,
@@ -168,32 +128,17 @@ impl Gemv {
                 "{rows} rows of {columns} are not {parts} times a multiple of 4 rows, of a multiple of 256"
             )));
         }
-        let elements = if weights == DType::Int4G128 { columns / 2 } else { columns };
-        let host = Rows::new(weights, elements as usize, rows, WEIGHTS);
+        let operands = Operands::new((weights, activations), rows, columns);
         let matrix = gpu.buffer(format.row_bytes(columns) * rows)?;
-        gpu.write(&matrix, |start, piece| host.fill(start, piece))?;
-        let vector = random(activations, VECTOR, columns as usize);
+        gpu.write(&matrix, |start, piece| operands.matrix().fill(start, piece))?;
         let widened = gpu.buffer(4 * columns)?;
-        let wide = |index: usize| value(activations, &vector, index) as f32;
         gpu.write(&widened, |start, piece| {
             for (index, element) in (start as usize / 4..columns as usize).zip(piece.chunks_exact_mut(4)) {
-                element.copy_from_slice(&wide(index).to_ne_bytes());
+                element.copy_from_slice(&(operands.activation(index) as f32).to_ne_bytes());
             }
         })?;
-        let groups = columns / GROUP;
-        let scales = gpu.buffer(if weights == DType::Int4G128 { rows * groups * 2 } else { rows * 4 })?;
-        gpu.write(&scales, |start, piece| {
-            if weights == DType::Int4G128 {
-                for (at, scale) in (start / 2..).zip(piece.chunks_exact_mut(2)) {
-                    let group = at / groups % PERIOD as u64 * groups + at % groups;
-                    scale.copy_from_slice(&group_scale(group).to_bits().to_ne_bytes());
-                }
-            } else {
-                for (row, scale) in (start / 4..).zip(piece.chunks_exact_mut(4)) {
-                    scale.copy_from_slice(&row_scale(row).to_ne_bytes());
-                }
-            }
-        })?;
+        let scales = gpu.buffer(operands.scale_bytes())?;
+        gpu.write(&scales, |start, piece| operands.fill_scales(start, piece))?;
         let results = gpu.buffer(4 * rows)?;
         let (mut variants, mut names) = (Vec::new(), Vec::new());
         for &reduction in Reduction::of(gpu) {
@@ -203,7 +148,7 @@ impl Gemv {
                 }
                 let pipeline = gpu.pipeline(&format.shader((lanes, at_once), reduction))?;
                 let mut windows = vec![(0, &matrix), (1, &widened), (2, &results)];
-                if weights.format().kind == crate::dtype::Kind::Integer {
+                if operands.is_scaled() {
                     windows.push((3, &scales));
                 }
                 let bindings = gpu.bind(&pipeline, &windows)?;
@@ -212,41 +157,14 @@ impl Gemv {
             }
         }
         let inputs = [matrix, widened, scales];
-        Ok(Self {
-            format,
-            rows,
-            columns,
-            parts,
-            next: 0,
-            weights: host,
-            vector,
-            exact: OnceCell::new(),
-            results,
-            variants,
-            names,
-            _inputs: inputs,
-        })
-    }
-
-    fn reference(&self) -> Vec<(f64, f64)> {
-        let activations: Vec<f64> =
-            (0..self.columns as usize).map(|index| value(self.format.activations, &self.vector, index)).collect();
-        let of_row = |row: u64| {
-            let bytes = self.weights.row(row as usize);
-            activations.iter().enumerate().fold((0.0, 0.0), |(sum, size), (index, x)| {
-                let scale = self.format.scale(row, index as u64, self.columns);
-                let product = self.format.weight(bytes, index) * scale * x;
-                (sum + product, size + product.abs())
-            })
-        };
-        (0..self.rows.min(PERIOD as u64)).map(of_row).collect()
+        Ok(Self { format, operands, parts, next: 0, results, variants, names, _inputs: inputs })
     }
 
     fn multiply(&self, variant: usize, part: u64, pass: &mut wgpu::ComputePass<'_>) {
         let Variant { pipeline, bindings, rows: at_once } = &self.variants[variant];
-        let rows = self.rows / self.parts;
-        let words = self.format.row_bytes(self.columns) / 16;
-        let immediates = Immediates::of(&[part * rows, rows, words, self.columns / GROUP]);
+        let rows = self.operands.rows / self.parts;
+        let words = self.format.row_bytes(self.operands.columns) / 16;
+        let immediates = Immediates::of(&[part * rows, rows, words, self.operands.groups()]);
         Dispatch { pipeline, bindings, immediates, groups: rows / at_once }.put(pass);
     }
 }
@@ -264,17 +182,6 @@ impl Program for Gemv {
     fn verify(&mut self, variant: usize, bench: &Bench<'_>) -> Result<(), BackendError> {
         bench.gpu.poison(&self.results)?;
         bench.run(|pass| (0..self.parts).for_each(|part| self.multiply(variant, part, pass)))?;
-        let period = self.exact.get_or_init(|| self.reference());
-        bench.gpu.read(&self.results, |start, piece| {
-            for (row, result) in (start as usize / 4..self.rows as usize).zip(piece.chunks_exact(4)) {
-                let (expected, size) = period[row % PERIOD];
-                let found = f64::from(bytemuck::pod_read_unaligned::<f32>(result));
-                // Far more than rounding adds up to, and far less than one product of thousands.
-                if !near(found, expected, 4e-6 * size) {
-                    return Err(format!("row {row} is {found}, the reference says {expected}"));
-                }
-            }
-            Ok(())
-        })
+        bench.gpu.read(&self.results, |start, piece| self.operands.check(ROUNDING, start, piece))
     }
 }

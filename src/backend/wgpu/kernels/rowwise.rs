@@ -1,14 +1,13 @@
 //! Operators on rows of activations: `shaders/rowwise.wgsl`.
 
-use super::words::{Reduction, Rows, value};
+use super::words::Reduction;
 use super::{Dispatch, Immediates};
 use crate::backend::BackendError;
-use crate::backend::reference::element::{Element, PERIOD, near};
-use crate::backend::reference::rowwise as reference;
+use crate::backend::reference::element::{Element, PERIOD};
+use crate::backend::reference::rowwise::{Operands, table};
 use crate::backend::wgpu::gpu::{Buffer, Gpu, Pipeline};
 use crate::backend::wgpu::shaders::{Shader, source};
 use crate::backend::wgpu::timing::{Bench, Program};
-use crate::data::Seed;
 use crate::dtype::DType;
 use crate::resource::RowwiseOp;
 use crate::workload::ROW;
@@ -17,8 +16,6 @@ use crate::workload::ROW;
 const FOURS: u64 = ROW / 4;
 /// Invocations that share a row.
 const LANES: [u32; 2] = [128, 256];
-/// Seeds of the arrays that are read.
-const SEEDS: [Seed; 2] = [Seed(950), Seed(951)];
 /// Arrays `a`, `b` and `c`, and the table, by the numbers of their bindings.
 const A: u32 = 0;
 const B: u32 = 1;
@@ -200,8 +197,7 @@ pub(in crate::backend::wgpu) struct Rowwise {
     rows: u64,
     parts: u64,
     next: u64,
-    jump: u64,
-    host: Vec<Rows>,
+    operands: Operands,
     arrays: Vec<(u32, Buffer)>,
     variants: Vec<(Pipeline, wgpu::BindGroup)>,
     names: Vec<String>,
@@ -220,19 +216,16 @@ impl Rowwise {
         if rows == 0 || parts == 0 || !rows.is_multiple_of(parts) {
             return Err(BackendError::unsupported(format!("{rows} rows are no multiple of {parts} parts")));
         }
-        let inputs = op.elements_read() as usize;
-        let host: Vec<Rows> =
-            SEEDS.into_iter().take(inputs).map(|seed| Rows::new(dtype, ROW as usize, rows, seed)).collect();
-        let bytes = rows * ROW * u64::from(dtype.format().bits / 8);
+        let operands = Operands::new(op, dtype, rows);
+        let bytes = rows * operands.row_bytes() as u64;
         let mut bound: Vec<u32> = operator.reads.to_vec();
         if !bound.contains(&operator.writes) {
             bound.push(operator.writes);
         }
         let mut arrays = Vec::new();
         for binding in bound {
-            arrays.push((binding, gpu.buffer(if binding == TABLE { 4 * reference::table(op) as u64 } else { bytes })?));
+            arrays.push((binding, gpu.buffer(if binding == TABLE { 4 * table(op) as u64 } else { bytes })?));
         }
-        let jump = reference::coprime_near_golden_section(rows as usize) as u64;
         let (mut variants, mut names) = (Vec::new(), Vec::new());
         for &reduction in operator.reductions(Reduction::of(gpu)) {
             for lanes in LANES.into_iter().filter(|&lanes| lanes <= gpu.limits.max_compute_invocations_per_workgroup) {
@@ -244,7 +237,7 @@ impl Rowwise {
                 variants.push((pipeline, bindings));
             }
         }
-        let rowwise = Self { operator, format, rows, parts, next: 0, jump, host, arrays, variants, names };
+        let rowwise = Self { operator, format, rows, parts, next: 0, operands, arrays, variants, names };
         rowwise.fill(gpu)?;
         Ok(rowwise)
     }
@@ -252,12 +245,11 @@ impl Rowwise {
     /// Fills what is read, and poisons what is only written.
     fn fill(&self, gpu: &Gpu) -> Result<(), BackendError> {
         for (binding, buffer) in &self.arrays {
-            match (*binding, self.host.get(*binding as usize)) {
-                (TABLE, _) => gpu.write(buffer, |start, piece| {
-                    for (index, element) in (start as usize / 4..).zip(piece.chunks_exact_mut(4)) {
-                        element.copy_from_slice(&reference::table_of(self.operator.op, index).to_ne_bytes());
-                    }
-                })?,
+            match (*binding, self.operands.input(*binding as usize)) {
+                (TABLE, _) => {
+                    let table = self.operands.table();
+                    gpu.write(buffer, |start, piece| piece.copy_from_slice(&table[start as usize..][..piece.len()]))?;
+                }
                 (_, Some(rows)) => gpu.write(buffer, |start, piece| rows.fill(start, piece))?,
                 (_, None) => gpu.poison(buffer)?,
             }
@@ -268,26 +260,8 @@ impl Rowwise {
     fn operate(&self, variant: usize, part: u64, pass: &mut wgpu::ComputePass<'_>) {
         let (pipeline, bindings) = &self.variants[variant];
         let rows = self.rows / self.parts;
-        let immediates = Immediates::of(&[part * rows, rows, self.rows, self.jump, PERIOD as u64]);
+        let immediates = Immediates::of(&[part * rows, rows, self.rows, self.operands.jump, PERIOD as u64]);
         Dispatch { pipeline, bindings, immediates, groups: rows }.put(pass);
-    }
-
-    /// Compares a row with its reference.
-    fn compare(&self, row: usize, found: &[u8]) -> Result<(), String> {
-        let (op, dtype) = (self.operator.op, self.format.dtype);
-        if op == RowwiseOp::Gather {
-            let source = row * self.jump as usize % self.rows as usize;
-            let same = found == self.host[0].row(source);
-            return if same { Ok(()) } else { Err(format!("row {row} is not row {source} of the table")) };
-        }
-        let x = |array: usize, index: usize| value(dtype, self.host[array].row(row), index);
-        for (index, expected) in reference::row(op, row, &x).into_iter().enumerate() {
-            let found = value(dtype, found, index);
-            if !near(found, expected, reference::tolerance(op, self.format.rounding, expected)) {
-                return Err(format!("row {row}, element {index} is {found}, the reference says {expected}"));
-            }
-        }
-        Ok(())
     }
 }
 
@@ -301,29 +275,14 @@ impl Program for Rowwise {
         self.next = (self.next + 1) % self.parts;
     }
 
-    /// Rows repeat, and so do their results: those of the first period are compared with a reference, the others with those.
     fn verify(&mut self, variant: usize, bench: &Bench<'_>) -> Result<(), BackendError> {
         // Operators in place have changed their inputs.
         self.fill(bench.gpu)?;
         bench.run(|pass| (0..self.parts).for_each(|part| self.operate(variant, part, pass)))?;
-        let row_bytes = (ROW * u64::from(self.format.dtype.format().bits / 8)) as usize;
-        let mut period: Vec<Vec<u8>> = Vec::with_capacity(PERIOD);
         let written = self.arrays.iter().filter(|(binding, _)| *binding == self.operator.writes);
         for (_, buffer) in written {
             // Pieces are whole rows.
-            bench.gpu.read(buffer, |start, piece| {
-                for (row, found) in (start as usize / row_bytes..).zip(piece.chunks_exact(row_bytes)) {
-                    if row < PERIOD || self.operator.op == RowwiseOp::Gather {
-                        self.compare(row, found)?;
-                        if row < PERIOD {
-                            period.push(found.to_vec());
-                        }
-                    } else if found != period[row % PERIOD] {
-                        return Err(format!("row {row} differs from row {}, of the same input", row % PERIOD));
-                    }
-                }
-                Ok(())
-            })?;
+            bench.gpu.read(buffer, self.operands.checker(self.format.rounding))?;
         }
         Ok(())
     }

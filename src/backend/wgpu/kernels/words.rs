@@ -1,12 +1,7 @@
-//! Formats as shaders read them from 32-bit words, and the ways to add up over a workgroup.
+//! The ways to add up over a workgroup.
 
-use half::{bf16, f16};
-
-use crate::backend::reference::element::{Element, PERIOD};
 use crate::backend::wgpu::gpu::Gpu;
 use crate::backend::wgpu::shaders::{Shader, source};
-use crate::data::Seed;
-use crate::dtype::DType;
 
 /// How invocations of a workgroup add up what each has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,69 +34,6 @@ impl Reduction {
         match self {
             Self::Tree => "workgroup",
             Self::Subgroups => "subgroups",
-        }
-    }
-}
-
-/// Seeded random elements of a format, as they lie in memory.
-pub(super) fn random(dtype: DType, seed: Seed, count: usize) -> Vec<u8> {
-    fn bytes<T: Element + bytemuck::Pod>(seed: Seed, count: usize) -> Vec<u8> {
-        let elements: Vec<T> = (0..count as u32).map(|index| T::random(seed, index)).collect();
-        bytemuck::cast_slice(&elements).to_vec()
-    }
-    match dtype {
-        DType::F32 => bytes::<f32>(seed, count),
-        DType::F16 => bytes::<f16>(seed, count),
-        DType::Bf16 => bytes::<bf16>(seed, count),
-        _ => bytes::<i8>(seed, count),
-    }
-}
-
-/// The exact value of an element in memory.
-pub(super) fn value(dtype: DType, bytes: &[u8], index: usize) -> f64 {
-    match dtype {
-        DType::F32 => bytemuck::pod_read_unaligned::<f32>(&bytes[4 * index..][..4]).value(),
-        DType::F16 => bytemuck::pod_read_unaligned::<f16>(&bytes[2 * index..][..2]).value(),
-        DType::Bf16 => bytemuck::pod_read_unaligned::<bf16>(&bytes[2 * index..][..2]).value(),
-        _ => f64::from(bytes[index].cast_signed()),
-    }
-}
-
-/// Rows that repeat after [`PERIOD`], for memory of any size.
-pub(super) struct Rows {
-    bytes: Vec<u8>,
-    row: usize,
-}
-
-impl Rows {
-    /// Rows of some elements of a format, as many as differ.
-    pub(super) fn new(dtype: DType, elements: usize, rows: u64, seed: Seed) -> Self {
-        let distinct = rows.min(PERIOD as u64) as usize;
-        let bytes = random(dtype, seed, distinct * elements);
-        let row = bytes.len() / distinct.max(1);
-        Self { bytes, row }
-    }
-
-    /// A row, of those that repeat.
-    pub(super) fn row(&self, row: usize) -> &[u8] {
-        &self.bytes[row % (self.bytes.len() / self.row) * self.row..][..self.row]
-    }
-
-    /// The exact values of the rows that differ, each multiplied by something of its own.
-    pub(super) fn exact(&self, dtype: DType, factor: impl Fn(usize) -> f64) -> Vec<Vec<f64>> {
-        let rows = self.bytes.chunks_exact(self.row).enumerate();
-        let count = self.row * 8 / dtype.format().bits as usize;
-        rows.map(|(row, bytes)| (0..count).map(|index| value(dtype, bytes, index) * factor(row)).collect()).collect()
-    }
-
-    /// Fills a piece of memory that begins at some byte.
-    pub(super) fn fill(&self, start: u64, piece: &mut [u8]) {
-        let mut from = (start % self.bytes.len() as u64) as usize;
-        let mut done = 0;
-        while done < piece.len() {
-            let count = (self.bytes.len() - from).min(piece.len() - done);
-            piece[done..done + count].copy_from_slice(&self.bytes[from..from + count]);
-            (done, from) = (done + count, 0);
         }
     }
 }

@@ -1,0 +1,18 @@
+//! The machine that executes kernels: launches, blocks, warps, lanes.
+
+mod barrier;
+mod block;
+mod collective;
+mod copies;
+mod lanes;
+mod launch;
+mod random;
+mod schedule;
+mod spin;
+mod warp;
+
+pub(crate) use barrier::Reduction;
+pub(crate) use copies::{Copies, Copy};
+pub(crate) use lanes::{Lanes, lanes_of};
+pub use launch::{Argument, Launch, Loaded, Options, Schedule};
+pub(crate) use warp::{LANES, Row};

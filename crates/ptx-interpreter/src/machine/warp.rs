@@ -1,0 +1,97 @@
+//! Warps: 32 threads with their registers, in groups that are at the same instruction.
+
+use super::Copies;
+use super::barrier::Reduction;
+use crate::fault::Space;
+use crate::memory::Scratch;
+use crate::text::{Kernel, Register};
+
+/// Threads of a warp.
+pub(crate) const LANES: usize = 32;
+
+/// A value for each lane.
+pub(crate) type Row = [u64; LANES];
+
+/// What a group waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Other lanes of the warp.
+    Lanes,
+    /// The end of a round of a barrier, whose result goes to a register.
+    Barrier { barrier: u8, round: u64, result: Option<(Register, Reduction)> },
+}
+
+/// Lanes that are at the same instruction.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Group {
+    pub(super) pc: u32,
+    pub(super) lanes: u32,
+    pub(super) wait: Option<Wait>,
+}
+
+/// A warp of a block.
+pub(crate) struct Warp {
+    pub(crate) index: u32,
+    /// The lanes that a block whose size is no multiple of a warp's has.
+    pub(super) all: u32,
+    /// The lanes that have not ended.
+    pub(super) alive: u32,
+    pub(super) groups: Vec<Group>,
+    /// Whether the last group used up its turn without coming to an end.
+    pub(super) exhausted: bool,
+    registers: Vec<Row>,
+    /// The lanes that have set each register.
+    set: Vec<u32>,
+    /// The carry flag of each lane (`add.cc`).
+    pub(crate) carry: u32,
+    pub(crate) local: Vec<Scratch>,
+    pub(crate) copies: Vec<Copies>,
+    /// How many times all lanes have waited for one another.
+    pub(crate) epoch: u32,
+    pub(super) spin: super::spin::Spin,
+}
+
+impl Warp {
+    pub(super) fn new(kernel: &Kernel, index: u32, threads: u32) -> Self {
+        let all = u32::MAX >> (32 - threads.min(32));
+        let local = if kernel.local_bytes > 0 { LANES } else { 0 };
+        Self {
+            index,
+            all,
+            alive: all,
+            groups: vec![Group { pc: 0, lanes: all, wait: None }],
+            exhausted: false,
+            registers: vec![[0; LANES]; kernel.register_count as usize],
+            set: vec![0; kernel.register_count as usize],
+            carry: 0,
+            local: (0..local).map(|_| Scratch::new(Space::Local, kernel.local_bytes)).collect(),
+            copies: vec![Copies::default(); LANES],
+            epoch: 0,
+            spin: super::spin::Spin::default(),
+        }
+    }
+
+    /// A register of all lanes.
+    pub(crate) fn row(&self, register: Register) -> &Row {
+        &self.registers[register as usize]
+    }
+
+    pub(crate) fn row_mut(&mut self, register: Register) -> &mut Row {
+        &mut self.registers[register as usize]
+    }
+
+    /// The lanes that have set a register.
+    pub(crate) fn set_lanes(&self, register: Register) -> u32 {
+        self.set[register as usize]
+    }
+
+    /// Notes that lanes have set a register, or that its value is gone.
+    pub(crate) fn mark(&mut self, register: Register, lanes: u32, is_set: bool) {
+        let set = &mut self.set[register as usize];
+        if is_set { *set |= lanes } else { *set &= !lanes }
+    }
+
+    pub(super) fn registers(&self) -> &[Row] {
+        &self.registers
+    }
+}

@@ -1,0 +1,54 @@
+//! Contexts: every device has one, its primary one.
+
+use std::ffi::{c_int, c_uint};
+
+use crate::code::Code;
+use crate::driver::{context, ready, set_context};
+use crate::objects::Handle;
+use crate::pointer::Out;
+
+entries! {
+    fn cuDevicePrimaryCtxRetain(context: Out<Handle>, device: c_int) {
+        ready()?.device(device)?.alive()?;
+        context.put(Handle(device as usize + 1))
+    }
+
+    fn cuDevicePrimaryCtxRelease_v2(device: c_int) {
+        ready()?.device(device).map(|_| ())
+    }
+
+    fn cuDevicePrimaryCtxGetState(device: c_int, flags: Out<c_uint>, active: Out<c_int>) {
+        ready()?.device(device)?;
+        flags.put(0)?;
+        active.put(1)
+    }
+
+    fn cuCtxSetCurrent(handle: Handle) {
+        if handle.0 > ready()?.devices.len() {
+            return Err(Code::INVALID_CONTEXT);
+        }
+        set_context(handle.0);
+        Ok(())
+    }
+
+    fn cuCtxGetCurrent(handle: Out<Handle>) {
+        ready()?;
+        handle.put(Handle(context()))
+    }
+
+    fn cuCtxGetDevice(device: Out<c_int>) {
+        device.put(ready()?.current()?.1 as c_int)
+    }
+
+    /// Everything has happened already.
+    fn cuCtxSynchronize() {
+        ready()?.current().map(|_| ())
+    }
+
+    fn cuCtxGetStreamPriorityRange(least: Out<c_int>, greatest: Out<c_int>) {
+        ready()?.current()?;
+        least.put_if_wanted(0);
+        greatest.put_if_wanted(0);
+        Ok(())
+    }
+}

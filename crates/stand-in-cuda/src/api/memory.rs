@@ -1,0 +1,168 @@
+//! Memory of devices and pinned memory of the host.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::ffi::c_uint;
+
+use ptx_interpreter::MemoryError;
+
+use crate::code::Code;
+use crate::driver::{Driver, ready};
+use crate::objects::{Handle, Object};
+use crate::pointer::{HostBuffer, In, Out};
+
+impl From<MemoryError> for Code {
+    fn from(error: MemoryError) -> Self {
+        match error {
+            MemoryError::Full { .. } => Self::OUT_OF_MEMORY,
+            MemoryError::NotAllocated { .. } => Self::INVALID_VALUE,
+        }
+    }
+}
+
+/// What pinned memory is aligned to.
+const PAGE: usize = 4096;
+
+entries! {
+    fn cuMemAlloc_v2(address: Out<u64>, bytes: usize) {
+        if bytes == 0 {
+            return Err(Code::INVALID_VALUE);
+        }
+        let driver = ready()?;
+        address.put(driver.current()?.0.memory.allocate(bytes as u64)?)
+    }
+
+    fn cuMemFree_v2(address: u64) {
+        if address == 0 {
+            return Ok(());
+        }
+        Ok(ready()?.current()?.0.memory.free(address)?)
+    }
+
+    fn cuMemGetInfo_v2(free: Out<usize>, total: Out<usize>) {
+        let memory = &ready()?.current()?.0.memory;
+        free.put(memory.free_bytes() as usize)?;
+        total.put(memory.capacity() as usize)
+    }
+
+    fn cuMemcpyHtoD_v2(to: u64, from: In<u8>, bytes: usize) {
+        to_device(Handle(0), to, from, bytes)
+    }
+
+    fn cuMemcpyHtoDAsync_v2(to: u64, from: In<u8>, bytes: usize, stream: Handle) {
+        to_device(stream, to, from, bytes)
+    }
+
+    fn cuMemcpyDtoH_v2(to: HostBuffer, from: u64, bytes: usize) {
+        to_host(Handle(0), to, from, bytes)
+    }
+
+    fn cuMemcpyDtoHAsync_v2(to: HostBuffer, from: u64, bytes: usize, stream: Handle) {
+        to_host(stream, to, from, bytes)
+    }
+
+    fn cuMemcpyDtoD_v2(to: u64, from: u64, bytes: usize) {
+        within(Handle(0), to, from, bytes)
+    }
+
+    fn cuMemcpyDtoDAsync_v2(to: u64, from: u64, bytes: usize, stream: Handle) {
+        within(stream, to, from, bytes)
+    }
+
+    fn cuMemsetD8_v2(to: u64, byte: u8, count: usize) {
+        fill(Handle(0), to, byte, count)
+    }
+
+    fn cuMemsetD8Async(to: u64, byte: u8, count: usize, stream: Handle) {
+        fill(stream, to, byte, count)
+    }
+
+    fn cuMemsetD32_v2(to: u64, word: u32, count: usize) {
+        fill_words(Handle(0), to, word, count)
+    }
+
+    fn cuMemsetD32Async(to: u64, word: u32, count: usize, stream: Handle) {
+        fill_words(stream, to, word, count)
+    }
+
+    fn cuMemHostAlloc(memory: Out<*mut u8>, bytes: usize, _flags: c_uint) {
+        allocate_host(memory, bytes)
+    }
+
+    fn cuMemAllocHost_v2(memory: Out<*mut u8>, bytes: usize) {
+        allocate_host(memory, bytes)
+    }
+
+    fn cuMemFreeHost(memory: HostBuffer) {
+        let driver = ready()?;
+        let object = driver.objects().remove(Handle(memory.0 as usize)).map_err(|_| Code::INVALID_VALUE)?;
+        let Object::Host(layout) = object else { return Err(Code::INVALID_VALUE) };
+        // SAFETY: the table says that the memory was allocated here with this layout, and it is not in the table any more.
+        unsafe { dealloc(memory.0, layout) };
+        Ok(())
+    }
+}
+
+/// Copies and fills cannot be captured here.
+fn not_captured(driver: &Driver, stream: Handle) -> Result<(), Code> {
+    match driver.objects().captured(stream)? {
+        None => Ok(()),
+        Some(_) => Err(Code::STREAM_CAPTURE_UNSUPPORTED),
+    }
+}
+
+fn to_device(stream: Handle, to: u64, from: In<u8>, bytes: usize) -> Result<(), Code> {
+    let driver = ready()?;
+    let (device, _) = driver.current()?;
+    not_captured(driver, stream)?;
+    device.memory.write(to, from.values(bytes)?)?;
+    device.pass_copy(bytes as u64);
+    Ok(())
+}
+
+fn to_host(stream: Handle, to: HostBuffer, from: u64, bytes: usize) -> Result<(), Code> {
+    let driver = ready()?;
+    let (device, _) = driver.current()?;
+    not_captured(driver, stream)?;
+    device.memory.read(from, to.bytes(bytes)?)?;
+    device.pass_copy(bytes as u64);
+    Ok(())
+}
+
+fn within(stream: Handle, to: u64, from: u64, bytes: usize) -> Result<(), Code> {
+    let driver = ready()?;
+    let (device, _) = driver.current()?;
+    not_captured(driver, stream)?;
+    device.memory.copy(to, from, bytes as u64)?;
+    device.pass_copy(bytes as u64);
+    Ok(())
+}
+
+fn fill(stream: Handle, to: u64, byte: u8, count: usize) -> Result<(), Code> {
+    let driver = ready()?;
+    let (device, _) = driver.current()?;
+    not_captured(driver, stream)?;
+    device.memory.fill(to, byte, count as u64)?;
+    device.pass_copy(count as u64);
+    Ok(())
+}
+
+fn fill_words(stream: Handle, to: u64, word: u32, count: usize) -> Result<(), Code> {
+    let content = word.to_le_bytes().repeat(count);
+    to_device(stream, to, In(content.as_ptr()), content.len())
+}
+
+fn allocate_host(memory: Out<*mut u8>, bytes: usize) -> Result<(), Code> {
+    let driver = ready()?;
+    driver.current()?;
+    let layout = Layout::from_size_align(bytes, PAGE).map_err(|_| Code::INVALID_VALUE)?;
+    if bytes == 0 {
+        return Err(Code::INVALID_VALUE);
+    }
+    // SAFETY: the layout is of more than no bytes.
+    let allocated = unsafe { alloc_zeroed(layout) };
+    if allocated.is_null() {
+        return Err(Code::OUT_OF_MEMORY);
+    }
+    driver.objects().insert_at(Handle(allocated as usize), Object::Host(layout));
+    memory.put(allocated)
+}

@@ -1,0 +1,139 @@
+//! What is stood in for, from the environment.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use ptx_interpreter::{Options, Schedule, Version};
+
+use crate::code::Code;
+
+/// The settings of this process; the table in the crate's documentation says what each is.
+#[derive(Clone, Debug)]
+pub(crate) struct Knobs {
+    pub(crate) devices: u32,
+    /// Compute capability times ten.
+    pub(crate) capability: u32,
+    /// As `cuDriverGetVersion` says it: 12090 for 12.9.
+    pub(crate) driver: u32,
+    pub(crate) name: String,
+    pub(crate) memory: u64,
+    pub(crate) l2: u32,
+    pub(crate) init: Code,
+    pub(crate) hang: Duration,
+    pub(crate) lose_after: Option<u64>,
+    pub(crate) lose_as: Code,
+    pub(crate) launches: Option<PathBuf>,
+    pub(crate) options: Options,
+}
+
+/// Reads settings by their names.
+struct Reader<'e> {
+    environment: &'e dyn Fn(&str) -> Option<String>,
+}
+
+impl Reader<'_> {
+    fn read<T>(&self, name: &str, otherwise: T, parse: impl Fn(&str) -> Option<T>) -> Result<T, String> {
+        match (self.environment)(name) {
+            None => Ok(otherwise),
+            Some(text) => parse(text.trim()).ok_or_else(|| format!("`{name}` cannot be `{text}`")),
+        }
+    }
+
+    fn number<T: FromStr>(&self, name: &str, otherwise: T) -> Result<T, String> {
+        self.read(name, otherwise, |text| text.parse().ok())
+    }
+}
+
+/// `12.9` as major and minor number.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let (major, minor) = text.split_once('.')?;
+    Some((major.parse().ok().filter(|major| *major < 1000)?, minor.parse().ok().filter(|minor| *minor < 10)?))
+}
+
+impl Knobs {
+    /// Reads all settings.
+    pub(crate) fn read(environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let reader = Reader { environment };
+        let schedule = reader.read("STAND_IN_SCHEDULE", Schedule::Plain, |text| match text {
+            "plain" => Some(Schedule::Plain),
+            seed => Some(Schedule::Preemptive { seed: seed.parse().ok()? }),
+        })?;
+        let defaults = Options::default();
+        let options = Options {
+            schedule,
+            budget: reader.number("STAND_IN_BUDGET", defaults.budget)?,
+            races: reader.number("STAND_IN_RACES", 0_u8)? != 0,
+            workers: reader.number("STAND_IN_WORKERS", 1)?,
+            multiprocessors: reader.number("STAND_IN_MULTIPROCESSORS", 4)?,
+            ..defaults
+        };
+        Ok(Self {
+            devices: reader.number("STAND_IN_DEVICES", 1)?,
+            capability: reader
+                .read("STAND_IN_CAPABILITY", 90, |text| version(text).map(|(major, minor)| 10 * major + minor))?,
+            driver: reader
+                .read("STAND_IN_DRIVER", 12090, |text| version(text).map(|(major, minor)| 1000 * major + 10 * minor))?,
+            name: reader
+                .read("STAND_IN_NAME", "Stand-in GPU (interpreter)".to_owned(), |text| Some(text.to_owned()))?,
+            memory: reader.number("STAND_IN_MEMORY", 64 << 20)?,
+            l2: reader.number("STAND_IN_L2", 256 << 10)?,
+            init: Code(reader.number("STAND_IN_INIT", 0)?),
+            hang: Duration::from_secs(reader.number("STAND_IN_HANG", 0)?),
+            lose_after: reader.read("STAND_IN_LOSE_AFTER", None, |text| text.parse().ok().map(Some))?,
+            lose_as: Code(reader.number("STAND_IN_LOSE_AS", Code::LAUNCH_FAILED.0)?),
+            launches: reader.read("STAND_IN_LAUNCHES", None, |text| Some(Some(PathBuf::from(text))))?,
+            options,
+        })
+    }
+
+    /// The newest PTX that a driver of this version assembles.
+    pub(crate) fn newest_ptx(&self) -> Version {
+        // CUDA and the PTX that came with it, as the release notes of the PTX ISA have them.
+        const VERSIONS: &[(u32, u32, u32)] = &[
+            (11000, 7, 0),
+            (11010, 7, 1),
+            (11020, 7, 2),
+            (11030, 7, 3),
+            (11040, 7, 4),
+            (11050, 7, 5),
+            (11060, 7, 6),
+            (11070, 7, 7),
+            (11080, 7, 8),
+            (12000, 8, 0),
+            (12010, 8, 1),
+            (12020, 8, 2),
+            (12030, 8, 3),
+            (12040, 8, 4),
+            (12050, 8, 5),
+            (12070, 8, 6),
+            (12080, 8, 7),
+            (12090, 8, 8),
+            (13000, 9, 0),
+        ];
+        let row = VERSIONS.iter().rev().find(|row| row.0 <= self.driver);
+        row.map_or(Version { major: 6, minor: 0 }, |row| Version { major: row.1, minor: row.2 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(name: &'static str, value: &'static str) -> Result<Knobs, String> {
+        Knobs::read(&|asked| (asked == name).then(|| value.to_owned()))
+    }
+
+    #[test]
+    fn settings_are_read_or_refused_by_name() {
+        let knobs = with("STAND_IN_CAPABILITY", "8.9").unwrap();
+        assert_eq!((knobs.capability, knobs.driver, knobs.devices), (89, 12090, 1));
+        let knobs = with("STAND_IN_DRIVER", "11.4").unwrap();
+        assert_eq!((knobs.driver, knobs.newest_ptx()), (11040, Version { major: 7, minor: 4 }));
+        assert_eq!(with("STAND_IN_DRIVER", "12.6").unwrap().newest_ptx(), Version { major: 8, minor: 5 });
+        assert_eq!(with("STAND_IN_SCHEDULE", "7").unwrap().options.schedule, Schedule::Preemptive { seed: 7 });
+        let error = with("STAND_IN_MEMORY", "lots").unwrap_err();
+        assert_eq!(error, "`STAND_IN_MEMORY` cannot be `lots`");
+        assert!(with("STAND_IN_CAPABILITY", "nine").is_err());
+    }
+}

@@ -1,0 +1,119 @@
+//! The open GPU: ready to run any workload.
+
+use super::gpu::Gpu;
+use super::kernels::chase::Chase;
+use super::kernels::copy::Copy;
+use super::kernels::decode::Decode;
+use super::kernels::empty::{Alone, Empty, Handing};
+use super::kernels::gemv::Gemv;
+use super::kernels::multiply_add::MultiplyAdd;
+use super::kernels::rowwise::Rowwise;
+use super::kernels::stream::Stream;
+use super::survey::Found;
+use super::timing::{Clock, Program, Timed};
+use crate::backend::time::Instant;
+use crate::backend::{BackendError, Device, Kernel, Stopwatch};
+use crate::dtype::DType;
+use crate::facts::{ClockReading, Conditions, Identity, Observed, Timer};
+use crate::resource::{ComputeUnit, Overhead, Phase, Scope};
+use crate::workload::{Kind, Workload};
+
+/// More than any device has; below it, sizes can be computed with without a thought of overflow.
+const MOST_BYTES: u64 = 1 << 48;
+
+pub(super) struct CudaDevice {
+    identity: Identity,
+    // Given back before the context that it belongs to.
+    clock: Clock,
+    gpu: Gpu,
+}
+
+impl CudaDevice {
+    pub(super) fn open(found: &Found) -> Result<Self, BackendError> {
+        let gpu = Gpu::open(found)?;
+        let clock = Clock::new(&gpu)?;
+        Ok(Self { identity: found.identity(), clock, gpu })
+    }
+
+    /// Makes a program ready to be timed.
+    fn timed<'device, P: Program + 'device>(
+        &'device self,
+        program: impl FnOnce(&'device Gpu) -> Result<P, BackendError>,
+    ) -> Result<Box<dyn Kernel + 'device>, BackendError> {
+        Ok(Box::new(Timed { gpu: &self.gpu, clock: &self.clock, program: program(&self.gpu)? }))
+    }
+}
+
+impl Device for CudaDevice {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn conditions(&mut self) -> Conditions {
+        Conditions { memory_available: self.gpu.available(), ..Conditions::default() }
+    }
+
+    fn observed(&self) -> Observed {
+        Observed { memory_allocated: self.gpu.account.most.get(), ..Observed::default() }
+    }
+
+    fn timer(&mut self) -> Timer {
+        Clock::timer()
+    }
+
+    fn clock(&mut self) -> Option<ClockReading> {
+        /// Iterations that take about half a millisecond.
+        const ITERATIONS: u64 = 500;
+        let lanes = self.lanes(Scope::Device);
+        let mut load = MultiplyAdd::new(&self.gpu, ComputeUnit::Vector, (DType::F32, DType::F32), lanes).ok()?;
+        self.clock.reading(&self.gpu, || load.launch(0, ITERATIONS))
+    }
+
+    fn stopwatch(&self) -> Stopwatch {
+        let opened = Instant::now();
+        Box::new(move || opened.elapsed())
+    }
+
+    /// A lane is a multiprocessor.
+    fn lanes(&self, scope: Scope) -> u32 {
+        match scope {
+            Scope::Device => self.gpu.found.multiprocessors,
+            Scope::Core => 1,
+        }
+    }
+
+    fn prepare<'device>(&'device mut self, workload: &Workload) -> Result<Box<dyn Kernel + 'device>, BackendError> {
+        let bytes = workload.bytes_per_lane().saturating_mul(u64::from(workload.lanes));
+        if bytes > MOST_BYTES {
+            return Err(BackendError::OutOfMemory { bytes, cause: "no device has as much".to_owned() });
+        }
+        let lanes = workload.lanes;
+        match workload.kind {
+            Kind::Stream { access, elements, .. } => {
+                self.timed(|gpu| Stream::new(gpu, access, elements.saturating_mul(lanes.into()), lanes))
+            }
+            Kind::MultiplyAdd { unit, input, accumulate } => {
+                self.timed(|gpu| MultiplyAdd::new(gpu, unit, (input, accumulate), lanes))
+            }
+            Kind::Chase { bytes, hops } => self.timed(|gpu| Chase::new(gpu, bytes, hops)),
+            Kind::HostCopy { direction, bytes, buffers } => {
+                Ok(Box::new(Copy::new(&self.gpu, direction, bytes.saturating_mul(lanes.into()), buffers)?))
+            }
+            Kind::Empty { overhead: Overhead::Launch } => self.timed(|gpu| Empty::new(gpu, Handing::Singly)),
+            Kind::Empty { overhead: Overhead::GraphLaunch } => self.timed(|gpu| Empty::new(gpu, Handing::Graph)),
+            Kind::Empty { overhead: Overhead::Wake } => Ok(Box::new(Alone::new(&self.gpu)?)),
+            Kind::Gemv { weights, activations, rows, columns, .. } => {
+                self.timed(|gpu| Gemv::new(gpu, (weights, activations), (rows.saturating_mul(lanes.into()), columns)))
+            }
+            Kind::Attention { phase: Phase::Decode, kv, context, .. } => {
+                self.timed(|gpu| Decode::new(gpu, kv, context, lanes.into()))
+            }
+            Kind::Rowwise { op, dtype, rows, .. } => {
+                self.timed(|gpu| Rowwise::new(gpu, (op, dtype), rows.saturating_mul(lanes.into())))
+            }
+            Kind::Gemm { .. } | Kind::Attention { phase: Phase::Prefill, .. } => {
+                Err(BackendError::unsupported("this rooflab has no kernels for tensor cores yet"))
+            }
+        }
+    }
+}

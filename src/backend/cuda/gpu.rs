@@ -1,0 +1,498 @@
+//! The open device: memory, modules and launches, each given back when it is dropped, and each error a [`BackendError`].
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::ffi::{CString, c_void};
+use std::rc::Rc;
+
+use cudarc::driver::sys;
+
+use super::driver::{self, Driver, check, said};
+use super::ptx::{self, Ptx, Source};
+use super::survey::Found;
+use crate::backend::BackendError;
+
+/// Bytes that are written or read back at a time.
+const CHUNK: usize = 8 << 20;
+
+/// Bytes that are allocated, now and at most so far.
+#[derive(Default)]
+pub(super) struct Account {
+    now: Cell<u64>,
+    pub(super) most: Cell<u64>,
+}
+
+/// The open device.
+pub(super) struct Gpu {
+    pub(super) found: Found,
+    main: Stream,
+    pub(super) account: Rc<Account>,
+    modules: RefCell<BTreeMap<&'static str, Rc<Module>>>,
+    /// Why the device does not answer any more.
+    lost: RefCell<Option<String>>,
+    // Given back last.
+    _context: Context,
+}
+
+/// The device's context, retained once.
+struct Context {
+    device: sys::CUdevice,
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: the context was retained once, when this was made.
+        let _ = unsafe { driver::cuDevicePrimaryCtxRelease_v2(self.device) };
+    }
+}
+
+/// Device memory, counted as long as it lives.
+pub(super) struct Buffer {
+    pub(super) address: sys::CUdeviceptr,
+    pub(super) bytes: u64,
+    account: Rc<Account>,
+}
+
+/// A queue of work, done in order.
+pub(super) struct Stream {
+    pub(super) raw: sys::CUstream,
+}
+
+/// Memory of the host that the device reads and writes by itself.
+pub(super) struct Pinned {
+    start: *mut u8,
+    bytes: usize,
+}
+
+/// Kernels, compiled for the device by its driver.
+struct Module {
+    raw: sys::CUmodule,
+}
+
+/// A kernel.
+#[derive(Clone)]
+pub(super) struct Function {
+    raw: sys::CUfunction,
+    /// Kept loaded as long as any of its kernels can be launched.
+    _module: Rc<Module>,
+}
+
+/// Blocks, threads of each, and bytes of shared memory that each asks for beside what its kernel states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Grid {
+    pub(super) blocks: u32,
+    pub(super) threads: u32,
+    pub(super) shared: u32,
+}
+
+impl Grid {
+    /// One thread.
+    pub(super) const ONE: Self = Self { blocks: 1, threads: 1, shared: 0 };
+}
+
+/// An argument of a kernel: the 8 bytes that the driver copies from, of which a kernel takes as many as its parameter has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Argument(u64);
+
+impl From<&Buffer> for Argument {
+    fn from(buffer: &Buffer) -> Self {
+        Self(buffer.address)
+    }
+}
+
+impl From<u64> for Argument {
+    fn from(value: u64) -> Self {
+        Self(value)
+    }
+}
+
+impl From<u32> for Argument {
+    fn from(value: u32) -> Self {
+        Self(value.into())
+    }
+}
+
+impl From<f32> for Argument {
+    fn from(value: f32) -> Self {
+        Self(value.to_bits().into())
+    }
+}
+
+impl From<f64> for Argument {
+    fn from(value: f64) -> Self {
+        Self(value.to_bits())
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.account.now.set(self.account.now.get().saturating_sub(self.bytes));
+        // SAFETY: the memory was given by the driver, and nothing that was enqueued uses it any more: every run is waited for.
+        let _ = unsafe { driver::cuMemFree_v2(self.address) };
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // SAFETY: the driver gave it; nothing is enqueued: every run is waited for, or the device is lost.
+        let _ = unsafe { driver::cuStreamDestroy_v2(self.raw) };
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // SAFETY: the memory was given by the driver, and no copy is on its way: each is waited for.
+        let _ = unsafe { driver::cuMemFreeHost(self.start.cast()) };
+    }
+}
+
+impl Pinned {
+    pub(super) fn bytes(&self) -> &[u8] {
+        // SAFETY: the driver gave so many bytes, which were written when they were given; copies into them are waited for before anything else is done.
+        unsafe { std::slice::from_raw_parts(self.start, self.bytes) }
+    }
+
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and borrowed alone.
+        unsafe { std::slice::from_raw_parts_mut(self.start, self.bytes) }
+    }
+}
+
+impl Drop for Module {
+    fn drop(&mut self) {
+        // SAFETY: no kernel of it is running: every run is waited for.
+        let _ = unsafe { driver::cuModuleUnload(self.raw) };
+    }
+}
+
+impl Gpu {
+    pub(super) fn open(found: &Found) -> Result<Self, BackendError> {
+        Driver::load()?;
+        let mut device = 0;
+        // SAFETY: the pointer is to a local that outlives the call.
+        check(unsafe { driver::cuDeviceGet(&raw mut device, found.index as i32) })?;
+        let mut raw = std::ptr::null_mut();
+        // SAFETY: the pointer is to a local that outlives the call.
+        check(unsafe { driver::cuDevicePrimaryCtxRetain(&raw mut raw, device) })?;
+        let context = Context { device };
+        // SAFETY: the context is the one just retained.
+        check(unsafe { driver::cuCtxSetCurrent(raw) })?;
+        let main = new_stream()?;
+        Ok(Self {
+            found: found.clone(),
+            main,
+            account: Rc::default(),
+            modules: RefCell::default(),
+            lost: RefCell::default(),
+            _context: context,
+        })
+    }
+
+    /// The queue that everything goes into that is not said to go into another.
+    pub(super) const fn main(&self) -> &Stream {
+        &self.main
+    }
+
+    /// A queue beside the main one.
+    pub(super) fn stream(&self) -> Result<Stream, BackendError> {
+        self.checked(sys::CUresult::CUDA_SUCCESS)?;
+        new_stream()
+    }
+
+    /// Notes a device that does not answer any more, and gives that reason from then on.
+    pub(super) fn checked(&self, result: sys::CUresult) -> Result<(), BackendError> {
+        if let Some(why) = &*self.lost.borrow() {
+            return Err(BackendError::Lost(why.clone()));
+        }
+        check(result).inspect_err(|error| {
+            if let BackendError::Lost(why) = error {
+                self.lost.borrow_mut().get_or_insert_with(|| why.clone());
+            }
+        })
+    }
+
+    /// Notes that the device does not answer.
+    pub(super) fn give_up(&self, why: String) -> Result<(), BackendError> {
+        self.lost.borrow_mut().get_or_insert_with(|| why.clone());
+        Err(BackendError::Lost(why))
+    }
+
+    /// Bytes of device memory that nobody uses now.
+    pub(super) fn available(&self) -> Option<u64> {
+        let (mut free, mut total) = (0, 0);
+        // SAFETY: the pointers are to locals that outlive the call.
+        self.checked(unsafe { driver::cuMemGetInfo_v2(&raw mut free, &raw mut total) }).ok().map(|()| free as u64)
+    }
+
+    /// Device memory.
+    pub(super) fn buffer(&self, bytes: u64) -> Result<Buffer, BackendError> {
+        // Vectors are read whole.
+        let bytes = bytes.max(16).next_multiple_of(16);
+        let mut address = 0;
+        // SAFETY: the pointer is to a local that outlives the call.
+        let result = unsafe { driver::cuMemAlloc_v2(&raw mut address, bytes as usize) };
+        if result == sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY {
+            return Err(BackendError::OutOfMemory { bytes, cause: said(result) });
+        }
+        self.checked(result)?;
+        let now = self.account.now.get() + bytes;
+        self.account.now.set(now);
+        self.account.most.set(self.account.most.get().max(now));
+        Ok(Buffer { address, bytes, account: Rc::clone(&self.account) })
+    }
+
+    /// Memory of the host that the device can reach.
+    pub(super) fn pinned(&self, bytes: usize) -> Result<Pinned, BackendError> {
+        let mut start = std::ptr::null_mut();
+        // SAFETY: the pointer is to a local that outlives the call.
+        let result = unsafe { driver::cuMemHostAlloc(&raw mut start, bytes.max(1), 0) };
+        if result == sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY {
+            return Err(BackendError::OutOfMemory { bytes: bytes as u64, cause: said(result) });
+        }
+        self.checked(result)?;
+        let start = start.cast::<u8>();
+        // SAFETY: the driver gave so many bytes.
+        unsafe { start.write_bytes(0, bytes) };
+        Ok(Pinned { start, bytes })
+    }
+
+    /// Waits until everything that was enqueued is done.
+    ///
+    /// A loop that asks, because a device that hangs would never let go of a thread that waits.
+    pub(super) fn wait(&self) -> Result<(), BackendError> {
+        self.wait_for(&self.main)
+    }
+
+    /// The same of another queue.
+    pub(super) fn wait_for(&self, stream: &Stream) -> Result<(), BackendError> {
+        let event = super::timing::Event::new(self)?;
+        event.record(self, stream)?;
+        event.wait(self)
+    }
+
+    /// Copies to the device, and waits until it is there.
+    pub(super) fn send(&self, buffer: &Buffer, start: u64, from: &[u8]) -> Result<(), BackendError> {
+        self.send_later(&self.main, buffer, start, from)?;
+        self.wait()
+    }
+
+    /// Copies to the device at some time before anything that is enqueued later.
+    pub(super) fn send_later(
+        &self,
+        stream: &Stream,
+        buffer: &Buffer,
+        start: u64,
+        from: &[u8],
+    ) -> Result<(), BackendError> {
+        within(buffer, start, from.len())?;
+        // SAFETY: both ends were just found to hold so many bytes, and the caller waits before the host's end changes.
+        let result = unsafe {
+            driver::cuMemcpyHtoDAsync_v2(buffer.address + start, from.as_ptr().cast(), from.len(), stream.raw)
+        };
+        self.checked(result)
+    }
+
+    /// Copies from the device at some time before it is next waited for.
+    pub(super) fn fetch_later(
+        &self,
+        stream: &Stream,
+        buffer: &Buffer,
+        start: u64,
+        to: &mut [u8],
+    ) -> Result<(), BackendError> {
+        within(buffer, start, to.len())?;
+        // SAFETY: both ends were just found to hold so many bytes, and the caller waits before it looks.
+        let result = unsafe {
+            driver::cuMemcpyDtoHAsync_v2(to.as_mut_ptr().cast(), buffer.address + start, to.len(), stream.raw)
+        };
+        self.checked(result)
+    }
+
+    /// Writes a buffer from its start, in pieces that a function fills: it is given a place in bytes and what to fill from there.
+    pub(super) fn write(&self, buffer: &Buffer, mut fill: impl FnMut(u64, &mut [u8])) -> Result<(), BackendError> {
+        let mut piece = vec![0; CHUNK.min(buffer.bytes as usize)];
+        for start in (0..buffer.bytes).step_by(CHUNK) {
+            let piece = &mut piece[..CHUNK.min((buffer.bytes - start) as usize)];
+            fill(start, piece);
+            self.send(buffer, start, piece)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the start of a buffer and repeats it to the end, on the device.
+    pub(super) fn write_repeated(&self, buffer: &Buffer, period: &[u8]) -> Result<(), BackendError> {
+        let first = &period[..period.len().min(buffer.bytes as usize)];
+        for (start, piece) in (0..).step_by(CHUNK).zip(first.chunks(CHUNK)) {
+            self.send(buffer, start, piece)?;
+        }
+        let mut done = first.len() as u64;
+        while done > 0 && done < buffer.bytes {
+            let count = done.min(buffer.bytes - done);
+            // SAFETY: the two stretches lie side by side within the buffer.
+            let result = unsafe {
+                driver::cuMemcpyDtoDAsync_v2(buffer.address + done, buffer.address, count as usize, self.main.raw)
+            };
+            self.checked(result)?;
+            done += count;
+        }
+        self.wait()
+    }
+
+    /// Sets every byte of a buffer.
+    pub(super) fn fill(&self, buffer: &Buffer, byte: u8) -> Result<(), BackendError> {
+        // SAFETY: the buffer has so many bytes.
+        let result = unsafe { driver::cuMemsetD8Async(buffer.address, byte, buffer.bytes as usize, self.main.raw) };
+        self.checked(result)
+    }
+
+    /// Fills a buffer with bytes that no kernel writes: in floating-point formats no number.
+    pub(super) fn poison(&self, buffer: &Buffer) -> Result<(), BackendError> {
+        self.fill(buffer, 0xFF)
+    }
+
+    /// Reads a buffer from its start, in pieces that a function looks at until it fails: it is given a place in bytes and what lies there.
+    pub(super) fn read(
+        &self,
+        buffer: &Buffer,
+        mut look: impl FnMut(u64, &[u8]) -> Result<(), String>,
+    ) -> Result<(), BackendError> {
+        let mut piece = vec![0; CHUNK.min(buffer.bytes as usize)];
+        for start in (0..buffer.bytes).step_by(CHUNK) {
+            let piece = &mut piece[..CHUNK.min((buffer.bytes - start) as usize)];
+            self.fetch_later(&self.main, buffer, start, piece)?;
+            self.wait()?;
+            look(start, piece).map_err(BackendError::WrongResult)?;
+        }
+        Ok(())
+    }
+
+    /// All of a small buffer.
+    pub(super) fn contents(&self, buffer: &Buffer) -> Result<Vec<u8>, BackendError> {
+        let mut all = vec![0; buffer.bytes as usize];
+        self.fetch_later(&self.main, buffer, 0, &mut all)?;
+        self.wait()?;
+        Ok(all)
+    }
+
+    /// A kernel by its name.
+    pub(super) fn function(&self, source: Source, name: &str) -> Result<Function, BackendError> {
+        let module = self.module(ptx::choose(source, &self.found)?)?;
+        let symbol = CString::new(name).map_err(|_| BackendError::System("a kernel's name holds a 0".to_owned()))?;
+        let mut raw = std::ptr::null_mut();
+        // SAFETY: the pointers are to locals that outlive the call, and the module is loaded.
+        let result = unsafe { driver::cuModuleGetFunction(&raw mut raw, module.raw, symbol.as_ptr()) };
+        self.checked(result).map_err(|error| match error {
+            BackendError::System(said) => BackendError::System(format!("kernel `{name}`: {said}")),
+            other => other,
+        })?;
+        Ok(Function { raw, _module: module })
+    }
+
+    fn module(&self, ptx: &'static Ptx) -> Result<Rc<Module>, BackendError> {
+        if let Some(module) = self.modules.borrow().get(ptx.name) {
+            return Ok(Rc::clone(module));
+        }
+        let module = Rc::new(self.load(ptx)?);
+        self.modules.borrow_mut().insert(ptx.name, Rc::clone(&module));
+        Ok(module)
+    }
+
+    /// Has the driver compile PTX. What its compiler says against it is part of the error.
+    fn load(&self, ptx: &Ptx) -> Result<Module, BackendError> {
+        use sys::CUjit_option_enum::{CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
+        const LOG: usize = 8 << 10;
+        let text = CString::new(ptx.text).map_err(|_| BackendError::System(format!("`{}` holds a 0", ptx.name)))?;
+        let mut log = vec![0_u8; LOG];
+        let mut options = [CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES];
+        let mut values = [log.as_mut_ptr().cast::<c_void>(), std::ptr::without_provenance_mut(LOG)];
+        let mut raw = std::ptr::null_mut();
+        // SAFETY: the text ends with 0, both lists have as many entries as are stated, the log has as many bytes as are stated, and all outlive the call.
+        let result = unsafe {
+            driver::cuModuleLoadDataEx(
+                &raw mut raw,
+                text.as_ptr().cast(),
+                options.len() as u32,
+                options.as_mut_ptr(),
+                values.as_mut_ptr(),
+            )
+        };
+        if result == sys::CUresult::CUDA_SUCCESS {
+            return Ok(Module { raw });
+        }
+        self.checked(result).map_err(|error| {
+            let length = log.iter().position(|&byte| byte == 0).unwrap_or(0);
+            let log = String::from_utf8_lossy(&log[..length]).split_whitespace().collect::<Vec<_>>().join(" ");
+            let log = if log.is_empty() { String::new() } else { format!(": {log}") };
+            match error {
+                BackendError::System(said) => {
+                    BackendError::System(format!("the driver does not load `{}.ptx`: {said}{log}", ptx.name))
+                }
+                other => other,
+            }
+        })?;
+        Err(BackendError::System(format!("the driver does not load `{}.ptx`", ptx.name)))
+    }
+
+    /// Blocks of a grid that a multiprocessor can run at one time.
+    pub(super) fn resident_blocks(&self, function: &Function, grid: Grid) -> Result<u32, BackendError> {
+        let mut blocks = 0;
+        // SAFETY: the pointer is to a local that outlives the call, and the function's module is loaded.
+        let result = unsafe {
+            driver::cuOccupancyMaxActiveBlocksPerMultiprocessor(
+                &raw mut blocks,
+                function.raw,
+                grid.threads as i32,
+                grid.shared as usize,
+            )
+        };
+        self.checked(result)?;
+        Ok(u32::try_from(blocks).unwrap_or(0).max(1))
+    }
+
+    /// Enqueues a kernel with its arguments, in the order and of the sizes of its parameters.
+    pub(super) fn launch(&self, function: &Function, grid: Grid, arguments: &[Argument]) -> Result<(), BackendError> {
+        /// Parameters of a kernel at most.
+        const MOST: usize = 16;
+        let mut pointers = [std::ptr::null_mut::<c_void>(); MOST];
+        if arguments.len() > MOST {
+            return Err(BackendError::System(format!("a kernel has {MOST} arguments at most")));
+        }
+        for (pointer, argument) in pointers.iter_mut().zip(arguments) {
+            *pointer = std::ptr::from_ref(&argument.0).cast_mut().cast();
+        }
+        // SAFETY: each pointer is to 8 bytes, of which the driver copies as many as the parameter has before it returns. What the kernel does with them is stated and
+        // tested with each kernel: every index stays below a size that the host has checked.
+        let result = unsafe {
+            driver::cuLaunchKernel(
+                function.raw,
+                grid.blocks,
+                1,
+                1,
+                grid.threads,
+                1,
+                1,
+                grid.shared,
+                self.main.raw,
+                pointers.as_mut_ptr(),
+                std::ptr::null_mut(),
+            )
+        };
+        self.checked(result)
+    }
+}
+
+fn new_stream() -> Result<Stream, BackendError> {
+    let mut raw = std::ptr::null_mut();
+    let flags = sys::CUstream_flags::CU_STREAM_NON_BLOCKING as u32;
+    // SAFETY: the pointer is to a local that outlives the call.
+    check(unsafe { driver::cuStreamCreate(&raw mut raw, flags) })?;
+    Ok(Stream { raw })
+}
+
+/// Refuses a copy beyond the end of a buffer.
+fn within(buffer: &Buffer, start: u64, bytes: usize) -> Result<(), BackendError> {
+    if start.checked_add(bytes as u64).is_some_and(|end| end <= buffer.bytes) {
+        return Ok(());
+    }
+    Err(BackendError::System(format!("{bytes} bytes from {start} on are not within {}", buffer.bytes)))
+}

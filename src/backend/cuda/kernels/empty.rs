@@ -1,0 +1,187 @@
+//! The empty kernel: `kernels/empty.cu`. Among others it costs what an operator pays at least, launched one by one or as a graph; by itself, what it costs to learn that it
+//! is done. What is timed has nothing to do; the launches that are verified count themselves.
+
+use cudarc::driver::sys;
+
+use crate::backend::cuda::driver;
+use crate::backend::cuda::gpu::{Argument, Buffer, Function, Gpu, Grid};
+use crate::backend::cuda::ptx::Source;
+use crate::backend::cuda::timing::Program;
+use crate::backend::time::Instant;
+use crate::backend::{BackendError, CycleLimit, Kernel, Sample};
+
+/// Launches that make a graph.
+const NODES: u64 = 100;
+
+/// The kernel that counts its launches, which are one after the other.
+struct Counting {
+    function: Function,
+    count: Buffer,
+}
+
+impl Counting {
+    fn new(gpu: &Gpu) -> Result<Self, BackendError> {
+        Ok(Self { function: gpu.function(Source::Empty, "empty_counted")?, count: gpu.buffer(4)? })
+    }
+
+    fn launch(&self, gpu: &Gpu) -> Result<(), BackendError> {
+        gpu.launch(&self.function, Grid::ONE, &[Argument::from(&self.count)])
+    }
+
+    /// Whether so many launches were counted by what a function enqueues.
+    fn verify(
+        &self,
+        gpu: &Gpu,
+        times: u64,
+        enqueue: impl FnOnce() -> Result<(), BackendError>,
+    ) -> Result<(), BackendError> {
+        gpu.fill(&self.count, 0)?;
+        enqueue()?;
+        gpu.wait()?;
+        let counted = gpu.contents(&self.count)?.first_chunk::<4>().map_or(0, |word| u32::from_ne_bytes(*word));
+        if u64::from(counted) == times {
+            return Ok(());
+        }
+        Err(BackendError::WrongResult(format!("{counted} of {times} launches ran, one after the other")))
+    }
+}
+
+/// A graph of launches, one after the other.
+struct Graph {
+    raw: sys::CUgraphExec,
+}
+
+impl Drop for Graph {
+    fn drop(&mut self) {
+        // SAFETY: the driver gave it, and every run of it was waited for.
+        let _ = unsafe { driver::cuGraphExecDestroy(self.raw) };
+    }
+}
+
+impl Graph {
+    /// Whatever is enqueued, as a graph.
+    fn of(gpu: &Gpu, enqueue: impl FnOnce() -> Result<(), BackendError>) -> Result<Self, BackendError> {
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        // SAFETY: the stream is alive and nothing is being captured on it.
+        gpu.checked(unsafe { driver::cuStreamBeginCapture_v2(gpu.main().raw, mode) })?;
+        let enqueued = enqueue();
+        let mut graph = std::ptr::null_mut();
+        // SAFETY: the pointer is to a local that outlives the call.
+        let ended = unsafe { driver::cuStreamEndCapture(gpu.main().raw, &raw mut graph) };
+        enqueued?;
+        gpu.checked(ended)?;
+        let mut raw = std::ptr::null_mut();
+        // SAFETY: the pointer is to a local that outlives the call, and the graph was just given.
+        let made = unsafe { driver::cuGraphInstantiateWithFlags(&raw mut raw, graph, 0) };
+        // SAFETY: what was made of it does not need it any more.
+        let _ = unsafe { driver::cuGraphDestroy(graph) };
+        gpu.checked(made)?;
+        Ok(Self { raw })
+    }
+
+    fn launch(&self, gpu: &Gpu) -> Result<(), BackendError> {
+        // SAFETY: both were given by the driver and are alive.
+        gpu.checked(unsafe { driver::cuGraphLaunch(self.raw, gpu.main().raw) })
+    }
+}
+
+/// How launches are handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::backend::cuda) enum Handing {
+    /// One by one.
+    Singly,
+    /// As a graph of many.
+    Graph,
+}
+
+/// Empty launches, one after the other.
+pub(in crate::backend::cuda) struct Empty<'device> {
+    gpu: &'device Gpu,
+    empty: Function,
+    /// Where launches are handed over whole: what is timed.
+    graph: Option<Graph>,
+    handing: Handing,
+    names: [String; 1],
+}
+
+impl<'device> Empty<'device> {
+    pub(in crate::backend::cuda) fn new(gpu: &'device Gpu, handing: Handing) -> Result<Self, BackendError> {
+        let empty = gpu.function(Source::Empty, "empty")?;
+        let (graph, name) = match handing {
+            Handing::Singly => (None, "one by one".to_owned()),
+            Handing::Graph => {
+                let graph = Graph::of(gpu, || (0..NODES).try_for_each(|_| gpu.launch(&empty, Grid::ONE, &[])))?;
+                (Some(graph), format!("graph of {NODES}"))
+            }
+        };
+        Ok(Self { gpu, empty, graph, handing, names: [name] })
+    }
+}
+
+impl Program for Empty<'_> {
+    fn variants(&self) -> &[String] {
+        &self.names
+    }
+
+    fn most_at_once(&self, _: usize) -> u64 {
+        if self.graph.is_some() { NODES } else { 1 }
+    }
+
+    /// What is left over of a graph is launched one by one.
+    fn launch(&mut self, _: usize, iterations: u64) -> Result<(), BackendError> {
+        match &self.graph {
+            Some(graph) if iterations == NODES => graph.launch(self.gpu),
+            _ => (0..iterations).try_for_each(|_| self.gpu.launch(&self.empty, Grid::ONE, &[])),
+        }
+    }
+
+    fn verify(&mut self, _: usize) -> Result<(), BackendError> {
+        let (gpu, counting) = (self.gpu, Counting::new(self.gpu)?);
+        let all = || (0..NODES).try_for_each(|_| counting.launch(gpu));
+        match self.handing {
+            Handing::Singly => counting.verify(gpu, NODES, all),
+            Handing::Graph => {
+                let graph = Graph::of(gpu, all)?;
+                counting.verify(gpu, NODES, || graph.launch(gpu))
+            }
+        }
+    }
+}
+
+/// Launches of one kernel, each waited for.
+pub(in crate::backend::cuda) struct Alone<'device> {
+    gpu: &'device Gpu,
+    empty: Function,
+    names: [String; 1],
+}
+
+impl<'device> Alone<'device> {
+    pub(in crate::backend::cuda) fn new(gpu: &'device Gpu) -> Result<Self, BackendError> {
+        let empty = gpu.function(Source::Empty, "empty")?;
+        Ok(Self { gpu, empty, names: ["launched and waited for".to_owned()] })
+    }
+}
+
+impl Kernel for Alone<'_> {
+    fn variants(&self) -> &[String] {
+        &self.names
+    }
+
+    fn verify(&mut self, _: usize) -> Result<(), BackendError> {
+        let counting = Counting::new(self.gpu)?;
+        counting.verify(self.gpu, 1, || counting.launch(self.gpu))
+    }
+
+    fn run(&mut self, _: usize, iterations: u64) -> Result<Sample, BackendError> {
+        let start = Instant::now();
+        for _ in 0..iterations {
+            self.gpu.launch(&self.empty, Grid::ONE, &[])?;
+            self.gpu.wait()?;
+        }
+        Ok(Sample { elapsed: start.elapsed(), clock: None, disturbance: None })
+    }
+
+    fn limit(&self, _: usize) -> Option<CycleLimit> {
+        None
+    }
+}

@@ -1,0 +1,49 @@
+//! The backend of NVIDIA's GPUs, for which nothing but the driver has to be installed: kernels are PTX that ships with rooflab.
+//!
+//! `survey` finds devices, in a process of its own because drivers crash and hang there. `device` ties together: `driver` (what is called of the driver, and its
+//! errors), `gpu` (the open device: memory, modules, launches), `ptx` (the kernels that ship, and which of them a device can run), `timing` (what times launches) and
+//! `kernels` (what is measured).
+
+#![allow(unsafe_code, reason = "the driver's interface is one of C")]
+
+mod device;
+mod driver;
+mod gpu;
+mod kernels;
+mod ptx;
+mod rates;
+mod survey;
+mod timing;
+
+use super::{Backend, BackendError, Device, Host};
+use crate::facts::Identity;
+use survey::Survey;
+
+const NAME: &str = "cuda";
+
+/// The backend of NVIDIA's GPUs.
+pub struct CudaBackend;
+
+impl Backend for CudaBackend {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn devices(&self, host: &dyn Host) -> Result<Vec<Identity>, BackendError> {
+        let found = Survey::read(&host.survey(self)?)?.devices()?;
+        Ok(found.iter().map(survey::Found::identity).collect())
+    }
+
+    /// Opens a device in this process, once a survey has shown that the driver can be asked.
+    fn open(&self, index: usize, host: &dyn Host) -> Result<Box<dyn Device>, BackendError> {
+        let found = Survey::read(&host.survey(self)?)?.devices()?;
+        let Some(device) = found.get(index) else {
+            return Err(BackendError::NoSuchDevice { backend: NAME, index, count: found.len() });
+        };
+        Ok(Box::new(device::CudaDevice::open(device)?))
+    }
+
+    fn survey(&self) -> Result<String, BackendError> {
+        Survey::take().written()
+    }
+}

@@ -1,0 +1,173 @@
+//! The kernels that ship with rooflab, as PTX, and which of them a device can run.
+//!
+//! Each file says itself what it needs: the driver must understand its `.version`, and the device must be of its `.target` or newer. Targets that end in `a` are for one
+//! compute capability alone.
+
+use super::driver::Version;
+use super::survey::Found;
+use crate::backend::BackendError;
+
+/// A source file in `kernels/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Atomic,
+    Chase,
+    Clock,
+    Decode,
+    Empty,
+    Gemv,
+    MultiplyAdd,
+    Rowwise,
+    Stream,
+}
+
+/// What was compiled from a source for a target.
+#[derive(Debug)]
+pub(super) struct Ptx {
+    pub(super) source: Source,
+    /// The file in `kernels/ptx`.
+    pub(super) name: &'static str,
+    pub(super) text: &'static str,
+}
+
+/// Embeds files of `kernels/ptx`.
+macro_rules! ptx {
+    ($($source:ident $name:literal),* $(,)?) => {
+        /// Every file of PTX that ships.
+        pub(super) const ALL: &[Ptx] = &[$(Ptx {
+            source: Source::$source,
+            name: $name,
+            text: include_str!(concat!("../../../kernels/ptx/", $name, ".ptx")),
+        }),*];
+    };
+}
+
+ptx![
+    Atomic "atomic.sm_70",
+    Chase "chase.sm_70",
+    Clock "clock.sm_70",
+    Decode "decode.sm_70",
+    Decode "decode.sm_89",
+    Empty "empty.sm_70",
+    Gemv "gemv.sm_70",
+    Gemv "gemv.sm_89",
+    MultiplyAdd "multiply_add.sm_70",
+    MultiplyAdd "multiply_add.sm_80",
+    Rowwise "rowwise.sm_70",
+    Rowwise "rowwise.sm_80",
+    Stream "stream.sm_70",
+];
+
+/// What a file needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Needs {
+    /// The version of the PTX language.
+    version: Version,
+    /// The compute capability.
+    capability: (u32, u32),
+    /// Whether no other capability will do.
+    exactly: bool,
+}
+
+impl Ptx {
+    /// What the text says it needs.
+    fn needs(&self) -> Option<Needs> {
+        let value = |word: &str| self.text.lines().find_map(|line| line.strip_prefix(word)).map(str::trim);
+        let (major, minor) = value(".version")?.split_once('.')?;
+        let target = value(".target")?.split([',', ' ']).next()?.strip_prefix("sm_")?;
+        let exactly = target.ends_with('a');
+        let number: u32 = target.trim_end_matches('a').parse().ok()?;
+        Some(Needs {
+            version: Version { major: major.parse().ok()?, minor: minor.parse().ok()? },
+            capability: (number / 10, number % 10),
+            exactly,
+        })
+    }
+}
+
+impl Needs {
+    /// Why a device or its driver cannot run it.
+    fn lacking(self, device: &Found) -> Option<String> {
+        let (major, minor) = self.capability;
+        let suits =
+            if self.exactly { device.capability == self.capability } else { device.capability >= self.capability };
+        if !suits {
+            let (has, of) = device.capability;
+            return Some(format!("it needs compute capability {major}.{minor}, and this device has {has}.{of}"));
+        }
+        let cuda = cuda_that_reads(self.version);
+        (device.cuda() < cuda)
+            .then(|| format!("it needs a driver for CUDA {cuda} or later, and this one is for {}", device.cuda()))
+    }
+}
+
+/// The first version of CUDA whose drivers read a version of PTX (release notes of the PTX ISA).
+const fn cuda_that_reads(ptx: Version) -> Version {
+    match (ptx.major, ptx.minor) {
+        (8, 6..) => Version { major: 12, minor: ptx.minor + 1 },
+        (major, minor) => Version { major: major + 4, minor },
+    }
+}
+
+/// The best file of a source that a device and its driver can run.
+pub(super) fn choose(source: Source, device: &Found) -> Result<&'static Ptx, BackendError> {
+    let mut best: Option<(&'static Ptx, Needs)> = None;
+    let mut why = "it does not ship with this rooflab".to_owned();
+    for ptx in ALL.iter().filter(|ptx| ptx.source == source) {
+        let Some(needs) = ptx.needs() else {
+            return Err(BackendError::System(format!("`{}.ptx` does not say what it is for", ptx.name)));
+        };
+        match needs.lacking(device) {
+            Some(lacking) => why = lacking,
+            None if best
+                .is_none_or(|(_, other)| (needs.exactly, needs.capability) > (other.exactly, other.capability)) =>
+            {
+                best = Some((ptx, needs));
+            }
+            None => {}
+        }
+    }
+    best.map(|(ptx, _)| ptx)
+        .ok_or_else(|| BackendError::unsupported(format!("there is no kernel for this device: {why}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_says_what_it_needs_and_is_what_its_name_says() {
+        for ptx in ALL {
+            let needs = ptx.needs().unwrap_or_else(|| panic!("{} does not", ptx.name));
+            let (major, minor) = needs.capability;
+            let target = format!("sm_{major}{minor}{}", if needs.exactly { "a" } else { "" });
+            assert!(ptx.name.ends_with(&target), "{} is for {target}", ptx.name);
+            assert!(!ptx.text.contains('\0'), "{} would end early", ptx.name);
+        }
+    }
+
+    #[test]
+    fn every_file_ships() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/kernels/ptx");
+        let names = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+        for name in names {
+            assert!(ALL.iter().any(|ptx| format!("{}.ptx", ptx.name) == name), "{name} is not embedded");
+        }
+    }
+
+    #[test]
+    fn drivers_read_what_release_notes_say() {
+        let version = |major, minor| Version { major, minor };
+        let pairs = [
+            ((7, 4), (11, 4)),
+            ((8, 0), (12, 0)),
+            ((8, 4), (12, 4)),
+            ((8, 6), (12, 7)),
+            ((8, 8), (12, 9)),
+            ((9, 0), (13, 0)),
+        ];
+        for (ptx, cuda) in pairs {
+            assert_eq!(cuda_that_reads(version(ptx.0, ptx.1)), version(cuda.0, cuda.1));
+        }
+    }
+}
