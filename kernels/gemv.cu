@@ -77,21 +77,35 @@ template <typename Weights, typename Activations> struct Floats {
     DEVICE float finish(float sum, const void*, u32) { return sum * Weights::FACTOR; }
 };
 
-// Prepares activations as integers. A warp takes a group, of which each lane has four numbers.
+// Prepares a group's activations as integers. A warp takes the group, of which each lane has four numbers.
+template <typename Format> DEVICE void prepare_group(u64 pairs, u32 group, u32 vectors) {
+    const u32 lane = threadIdx.x % WARP, first = (u32)pairs, second = (u32)(pairs >> 32);
+    const float numbers[4] = {bf16_low(first), bf16_high(first), bf16_low(second), bf16_high(second)};
+    float largest = fmaxf(fmaxf(fabsf(numbers[0]), fabsf(numbers[1])), fmaxf(fabsf(numbers[2]), fabsf(numbers[3])));
+    largest = max_over<1, 32>(largest);
+    const Integers integers = Integers::up_to(largest);
+    const i32 four[4] = {integers.of(numbers[0]), integers.of(numbers[1]), integers.of(numbers[2]),
+                         integers.of(numbers[3])};
+    if (lane == 0) Format::factors(vectors)[group] = integers.factor;
+    Format::keep(group * WARP + lane, four, vectors);
+}
+
+// Prepares all groups. No weights are on their way meanwhile, so that the loads of several groups are.
 template <typename Format> DEVICE void prepare_groups(const Words* x, u32 vectors) {
-    const u32 lane = threadIdx.x % WARP, groups = vectors * Format::PER_VECTOR / (4 * WARP);
+    constexpr u32 AT_ONCE = 4;
+    const u32 groups = vectors * Format::PER_VECTOR / (4 * WARP);
 #pragma unroll 1
-    for (u32 group = threadIdx.x / WARP; group < groups; group += WARPS) {
-        const u64 pairs = ((const u64*)x)[group * WARP + lane];
-        const u32 first = (u32)pairs, second = (u32)(pairs >> 32);
-        const float numbers[4] = {bf16_low(first), bf16_high(first), bf16_low(second), bf16_high(second)};
-        float largest = fmaxf(fmaxf(fabsf(numbers[0]), fabsf(numbers[1])), fmaxf(fabsf(numbers[2]), fabsf(numbers[3])));
-        largest = max_over<1, 32>(largest);
-        const Integers integers = Integers::up_to(largest);
-        const i32 four[4] = {integers.of(numbers[0]), integers.of(numbers[1]), integers.of(numbers[2]),
-                             integers.of(numbers[3])};
-        if (lane == 0) Format::factors(vectors)[group] = integers.factor;
-        Format::keep(group * WARP + lane, four, vectors);
+    for (u32 first = threadIdx.x / WARP; first < groups; first += AT_ONCE * WARPS) {
+        u64 pairs[AT_ONCE];
+#pragma unroll
+        for (u32 i = 0; i < AT_ONCE; i++) {
+            const u32 group = min(first + i * WARPS, groups - 1);
+            pairs[i] = ((const u64*)x)[group * WARP + threadIdx.x % WARP];
+        }
+#pragma unroll
+        for (u32 i = 0; i < AT_ONCE; i++) {
+            if (first + i * WARPS < groups) prepare_group<Format>(pairs[i], first + i * WARPS, vectors);
+        }
     }
 }
 
