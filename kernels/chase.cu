@@ -1,6 +1,7 @@
 // Pointer chase: the address of each load is what the load before it brought.
 //
-// Work: one dependent 8-byte load per hop, one hop per cache line, by one thread. Bound: the latency of what holds the lines.
+// Work: one dependent 8-byte load per hop, one hop per cache line, by one thread. Bound: the latency of what holds the
+// lines.
 //
 // build: compute_70, PTX 7.4
 
@@ -33,7 +34,8 @@ template <Keep KEEP> DEVICE void chase(u64* state, u32 turns) {
     state[2] = ended - began;
 }
 
-// Entry points, of one thread. `state` holds the address of the place where the chase goes on, and after a launch the cycles and the
-// nanoseconds that it took. Every place holds the address of the next. chase_near lets L1 keep places; chase_far goes past it.
+// Entry points, of one thread. `state` holds the address of the place where the chase goes on, and after a launch the
+// cycles and the nanoseconds that it took. Every place holds the address of the next. chase_near lets L1 keep places;
+// chase_far goes past it.
 KERNEL __launch_bounds__(32) chase_near(u64* state, u32 turns) { chase<Keep::NEAR>(state, turns); }
 KERNEL __launch_bounds__(32) chase_far(u64* state, u32 turns) { chase<Keep::FAR>(state, turns); }

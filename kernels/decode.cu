@@ -1,14 +1,15 @@
-// Decode attention: the queries of one new token over the keys and values of all tokens before it, GROUP query heads to a head of
-// keys and values.
+// Decode attention: the queries of one new token over the keys and values of all tokens before it, GROUP query heads to
+// a head of keys and values.
 //
-// Work: 4 * GROUP * DIM * context operations for each head of keys and values; each key and value loaded once, with its scale where
-// the format has one. Bound: the bandwidth of what holds the cache. With a byte to an element it takes 8 multiply-adds to the two of
-// key and value that an H200 brings 9 times per multiprocessor and cycle: 60 % of its vector units, and widening comes on top.
+// Work: 4 * GROUP * DIM * context operations for each head of keys and values; each key and value loaded once, with its
+// scale where the format has one. Bound: the bandwidth of what holds the cache. An H200 brings 18.4 bytes of it per
+// multiprocessor and cycle, for which it has 128 lanes' instructions: f16 and bf16 take half of them, int8 80 %, and
+// fp8, which is widened and multiplied element by element, as good as all.
 //
-// A block takes a stretch of one head's tokens. Side by side, so many lanes as make a token's vectors have a token each; a lane keeps its
-// part of all GROUP queries and results in registers, and takes STEPS tokens at a time. Scores are added up over its lanes so that
-// each lane ends with different ones: exponentials are taken once. Softmax goes along with running maximum and sum, in powers of two.
-// Where a head has several stretches, a second kernel puts them together.
+// A block takes a stretch of one head's tokens. As many lanes as a token has vectors take it together; a lane keeps its
+// part of all GROUP queries and results in registers, and takes STEPS tokens at a time. Scores are added up over the
+// lanes so that each lane ends with different ones: exponentials are taken once. Softmax goes along with running
+// maximum and sum, in powers of two. Where a head has several stretches, a second kernel puts them together.
 //
 // build: compute_70, PTX 7.4
 // build: compute_89, PTX 8.1
@@ -41,13 +42,15 @@ DEVICE float power_of_two(float exponent) {
 // One of two values. Told in C++, the compiler makes branches of it, with the exchanges between lanes in both of them.
 DEVICE float select(u32 condition, float yes, float no) {
     float value;
-    asm("{ .reg .pred p; setp.ne.u32 p, %1, 0; selp.f32 %0, %2, %3, p; }" : "=f"(value) : "r"(condition), "f"(yes), "f"(no));
+    asm("{ .reg .pred p; setp.ne.u32 p, %1, 0; selp.f32 %0, %2, %3, p; }"
+        : "=f"(value) : "r"(condition), "f"(yes), "f"(no));
     return value;
 }
 
 DEVICE i32 select(u32 condition, i32 yes, i32 no) {
     i32 value;
-    asm("{ .reg .pred p; setp.ne.u32 p, %1, 0; selp.b32 %0, %2, %3, p; }" : "=r"(value) : "r"(condition), "r"(yes), "r"(no));
+    asm("{ .reg .pred p; setp.ne.u32 p, %1, 0; selp.b32 %0, %2, %3, p; }"
+        : "=r"(value) : "r"(condition), "r"(yes), "r"(no));
     return value;
 }
 
@@ -90,7 +93,8 @@ template <typename Numbers> struct FloatQueries {
     MEMBER float finish(Score score) const { return score; }
 };
 
-// The same for keys of 8 bits: queries are integers of 16 bits with a factor for all of them, and scores are exact until they are added up.
+// The same for keys of 8 bits: queries are integers of 16 bits with a factor for all of them, and scores are exact
+// until they are added up.
 struct IntegerQueries {
     static constexpr u32 N = Int8Numbers::PER_VECTOR;
     typedef i32 Score;
@@ -121,10 +125,7 @@ struct IntegerQueries {
     MEMBER void score(Words key, Score* scores) const {
 #pragma unroll
         for (u32 head = 0; head < GROUP; head++) {
-            const u32 *h = high[head], *l = low[head];
-            const i32 upper = dot_high(key.x, h[0], dot_high(key.y, h[1], dot_high(key.z, h[2], dot_high(key.w, h[3], 0))));
-            const i32 lower = dot_low(key.x, l[0], dot_low(key.y, l[1], dot_low(key.z, l[2], dot_low(key.w, l[3], 0))));
-            scores[head] = upper * 256 + lower;
+            scores[head] = dot_of(key, high[head], low[head]);
         }
     }
 
@@ -200,7 +201,11 @@ template <typename Numbers, typename Queries, bool SCALED> struct Attention {
             top[i] = largest;
             shares[i] = share * value_scale;
         }
-        scale_results(less);
+        // Largest scores seldom change once there were some.
+        bool changed = false;
+#pragma unroll
+        for (u32 i = 0; i < KEPT; i++) changed |= less[i] != 1.0f;
+        if (__any_sync(EVERY_WARP_LANE, changed)) scale_results(less);
 #pragma unroll
         for (u32 step = 0; step < STEPS; step++) {
             float numbers[N];
@@ -286,14 +291,16 @@ DEVICE void decode(const Words* keys, const Words* values, const float* scales, 
     }
 }
 
-// Entry points. decode_*: a block of 128 threads for each stretch of each head; `stretch`, a multiple of 64, times `stretches` is
-// `context`, and `tokens` are those of all heads. `scales`, of int8 only, has one for each token's keys, then one for each token's values.
-// With one stretch `partial` gets the results. decode_join: a block of 128 threads for each query head.
+// Entry points. decode_*: a block of 128 threads for each stretch of each head; `stretch`, a multiple of 64, times
+// `stretches` is `context`, and `tokens` are those of all heads. `scales`, of int8 only, has one for each token's keys,
+// then one for each token's values. With one stretch `partial` gets the results. decode_join: a block of 128 threads
+// for each query head.
 #define DECODE(name, Numbers, Queries, SCALED, BLOCKS) \
     KERNEL __launch_bounds__(THREADS, BLOCKS) decode_##name( \
         const Words* keys, const Words* values, const float* scales, const Words* queries, float* partial, \
         Weight* weights, u32 context, u32 stretch, u32 stretches, u64 tokens) { \
-        decode<Numbers, Queries, SCALED>(keys, values, scales, queries, partial, weights, context, stretch, stretches, tokens); \
+        decode<Numbers, Queries, SCALED>(keys, values, scales, queries, partial, weights, context, stretch, stretches, \
+                                         tokens); \
     }
 
 DECODE(f16, F16Numbers, FloatQueries<F16Numbers>, false, 3)
@@ -301,7 +308,8 @@ DECODE(bf16, Bf16Numbers, FloatQueries<Bf16Numbers>, false, 3)
 DECODE(fp8, Fp8Numbers, FloatQueries<Fp8Numbers>, false, 2)
 DECODE(int8, Int8Numbers, IntegerQueries, true, 2)
 
-KERNEL __launch_bounds__(THREADS) decode_join(const float* partial, const Weight* weights, float* results, u32 stretches) {
+KERNEL __launch_bounds__(THREADS)
+decode_join(const float* partial, const Weight* weights, float* results, u32 stretches) {
     const u32 head = blockIdx.x / GROUP, query = blockIdx.x % GROUP;
     float largest = NOTHING, sum = 0.0f, result = 0.0f;
     for (u32 part = 0; part < stretches; part++) {

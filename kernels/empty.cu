@@ -1,6 +1,7 @@
 // The empty launch: what it costs to have a kernel run at all.
 //
-// Work: one event. Bound: the command processor, and the wait for the launch before, whose count the second kernel goes on with.
+// Work: one event. Bound: the command processor, and the wait for the launch before, whose count the second kernel goes
+// on with.
 //
 // build: compute_70, PTX 7.4
 

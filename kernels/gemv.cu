@@ -1,16 +1,17 @@
 // Matrix-vector products y[n] = W[n, k] * x[k], with weights as they are stored.
 //
-// Work: 2 n k operations; every weight loaded once with its scales, the vector and the result once. Bound: the bandwidth of what
-// holds the weights. An H200 brings 18 bytes of them per multiprocessor and cycle, so that unpacking and multiplying a byte
-// may take 7 of its 128 lanes' instructions, and had better take 3.
+// Work: 2 n k operations; every weight loaded once with its scales, the vector and the result once. Bound: the
+// bandwidth of what holds the weights. An H200 brings 18 bytes of them per multiprocessor and cycle, so that unpacking
+// and multiplying a byte may take 7 of its 128 lanes' instructions, and had better take 3.
 //
-// Each block first prepares the vector in its shared memory: widened to f32, in the order in which weights are met. Then a warp, or
-// four of them, take some rows at a time and walk along them, so that what is prepared is loaded once for all of them.
+// Each block first prepares the vector in its shared memory: widened to f32, in the order in which weights are met.
+// Then a warp, or four of them, take some rows at a time and walk along them, so that what is prepared is loaded once
+// for all of them.
 //
-// 8- and 4-bit integers are multiplied as integers, by activations of 16 bits: an activation is 256 times its high byte plus its low
-// byte, and an instruction (dp4a) multiplies four weights by four such bytes. That is exact. Activations of a group of 128
-// share the power of two that makes the largest an integer of 16 bits: bf16 that is not below a 128th of the largest
-// stays exact too, and what is smaller is off by at most 2^-15 of the largest. Sums are kept in f32.
+// 8- and 4-bit integers are multiplied as integers, by activations of 16 bits: an activation is 256 times its high byte
+// plus its low byte, and an instruction (dp4a) multiplies four weights by four such bytes. That is exact. Activations
+// of a group of 128 share the power of two that makes the largest an integer of 16 bits: bf16 that is not below a 128th
+// of the largest stays exact too, and what is smaller is off by at most 2^-15 of the largest. Sums are kept in f32.
 //
 // build: compute_70, PTX 7.4
 // build: compute_89, PTX 8.1
@@ -19,12 +20,12 @@
 
 constexpr u32 THREADS = 256;
 constexpr u32 WARPS = THREADS / WARP;
-// Vectors that a thread has on their way at once. With the blocks that fit a multiprocessor, three or four, they are more than
-// hides the latency of memory.
+// Vectors that a thread has on their way at once. With the blocks that fit a multiprocessor, three or four, they are
+// more than hides the latency of memory.
 constexpr int LOADS = 4;
 
-// What a block prepares: PLANES vectors for each vector of weights, plane by plane so that lanes meet no bank twice. For integers a
-// factor for each group comes after them, and for those of 4 bits an integer for each vector of weights.
+// What a block prepares: PLANES vectors for each vector of weights, plane by plane so that lanes meet no bank twice.
+// For integers a factor for each group comes after them, and for those of 4 bits an integer for each vector of weights.
 extern __shared__ Words prepared[];
 
 // Floating-point weights: a plane has every so manieth four activations in f32.
@@ -76,20 +77,35 @@ template <typename Weights, typename Activations> struct Floats {
     DEVICE float finish(float sum, const void*, u32) { return sum * Weights::FACTOR; }
 };
 
-// Prepares activations as integers. A warp takes a group, of which each lane has four numbers.
+// Prepares a group's activations as integers. A warp takes the group, of which each lane has four numbers.
+template <typename Format> DEVICE void prepare_group(u64 pairs, u32 group, u32 vectors) {
+    const u32 lane = threadIdx.x % WARP, first = (u32)pairs, second = (u32)(pairs >> 32);
+    const float numbers[4] = {bf16_low(first), bf16_high(first), bf16_low(second), bf16_high(second)};
+    float largest = fmaxf(fmaxf(fabsf(numbers[0]), fabsf(numbers[1])), fmaxf(fabsf(numbers[2]), fabsf(numbers[3])));
+    largest = max_over<1, 32>(largest);
+    const Integers integers = Integers::up_to(largest);
+    const i32 four[4] = {integers.of(numbers[0]), integers.of(numbers[1]), integers.of(numbers[2]),
+                         integers.of(numbers[3])};
+    if (lane == 0) Format::factors(vectors)[group] = integers.factor;
+    Format::keep(group * WARP + lane, four, vectors);
+}
+
+// Prepares all groups. No weights are on their way meanwhile, so that the loads of several groups are.
 template <typename Format> DEVICE void prepare_groups(const Words* x, u32 vectors) {
-    const u32 lane = threadIdx.x % WARP, groups = vectors * Format::PER_VECTOR / (4 * WARP);
+    constexpr u32 AT_ONCE = 4;
+    const u32 groups = vectors * Format::PER_VECTOR / (4 * WARP);
 #pragma unroll 1
-    for (u32 group = threadIdx.x / WARP; group < groups; group += WARPS) {
-        const u64 pairs = ((const u64*)x)[group * WARP + lane];
-        const u32 first = (u32)pairs, second = (u32)(pairs >> 32);
-        const float numbers[4] = {bf16_low(first), bf16_high(first), bf16_low(second), bf16_high(second)};
-        float largest = fmaxf(fmaxf(fabsf(numbers[0]), fabsf(numbers[1])), fmaxf(fabsf(numbers[2]), fabsf(numbers[3])));
-        largest = max_over<1, 32>(largest);
-        const Integers integers = Integers::up_to(largest);
-        const i32 four[4] = {integers.of(numbers[0]), integers.of(numbers[1]), integers.of(numbers[2]), integers.of(numbers[3])};
-        if (lane == 0) Format::factors(vectors)[group] = integers.factor;
-        Format::keep(group * WARP + lane, four, vectors);
+    for (u32 first = threadIdx.x / WARP; first < groups; first += AT_ONCE * WARPS) {
+        u64 pairs[AT_ONCE];
+#pragma unroll
+        for (u32 i = 0; i < AT_ONCE; i++) {
+            const u32 group = min(first + i * WARPS, groups - 1);
+            pairs[i] = ((const u64*)x)[group * WARP + threadIdx.x % WARP];
+        }
+#pragma unroll
+        for (u32 i = 0; i < AT_ONCE; i++) {
+            if (first + i * WARPS < groups) prepare_group<Format>(pairs[i], first + i * WARPS, vectors);
+        }
     }
 }
 
@@ -111,22 +127,21 @@ struct Int8 {
 
     template <int ROWS>
     DEVICE void add(float (&sums)[ROWS], const Words (&weights)[ROWS], const float (&)[ROWS], u32 at, u32 vectors) {
-        const Words high = prepared[at], low = prepared[vectors + at];
+        const Words x = prepared[at], y = prepared[vectors + at];
+        const u32 high[4] = {x.x, x.y, x.z, x.w}, low[4] = {y.x, y.y, y.z, y.w};
         const float factor = factors(vectors)[at / 8];
 #pragma unroll
         for (int row = 0; row < ROWS; row++) {
-            const Words w = weights[row];
-            const i32 upper = dot_high(w.x, high.x, dot_high(w.y, high.y, dot_high(w.z, high.z, dot_high(w.w, high.w, 0))));
-            const i32 lower = dot_low(w.x, low.x, dot_low(w.y, low.y, dot_low(w.z, low.z, dot_low(w.w, low.w, 0))));
-            sums[row] = fmaf((float)(upper * 256 + lower), factor, sums[row]);
+            sums[row] = fmaf((float)dot_of(weights[row], high, low), factor, sums[row]);
         }
     }
 
     DEVICE float finish(float sum, const void* scales, u32 row) { return sum * ((const float*)scales)[row]; }
 };
 
-// Weights of 4 bits, stored 8 too large, with an f16 scale for each group. Planes: for every eight weights the high bytes of
-// even ones, those of odd ones, then low bytes. Minus eight times the sum of a vector's activations comes after the factors.
+// Weights of 4 bits, stored 8 too large, with an f16 scale for each group. Planes: for every eight weights the high
+// bytes of even ones, those of odd ones, then low bytes. Minus eight times the sum of a vector's activations comes
+// after the factors.
 struct Int4 {
     static constexpr u32 BLOCKS = 3;
     static constexpr int PER_VECTOR = 32;
@@ -140,7 +155,8 @@ struct Int4 {
 
     DEVICE void keep(u32 four, const i32 (&integers)[4], u32 vectors) {
         u16* place = (u16*)(prepared + four / 2 % 4 * vectors + four / 8) + four % 2;
-        const u32 even = __byte_perm(integers[0], integers[2], 0x5140), odd = __byte_perm(integers[1], integers[3], 0x5140);
+        const u32 even = __byte_perm(integers[0], integers[2], 0x5140);
+        const u32 odd = __byte_perm(integers[1], integers[3], 0x5140);
         place[0] = (u16)(even >> 16);
         place[2] = (u16)(odd >> 16);
         place[4] = (u16)even;
@@ -161,7 +177,8 @@ struct Int4 {
     }
 
     template <int ROWS>
-    DEVICE void add(float (&sums)[ROWS], const Words (&weights)[ROWS], const float (&scales)[ROWS], u32 at, u32 vectors) {
+    DEVICE void add(float (&sums)[ROWS], const Words (&weights)[ROWS], const float (&scales)[ROWS], u32 at,
+                    u32 vectors) {
         i32 upper[ROWS] = {}, lower[ROWS];
         const i32 offset = offsets(vectors)[at];
 #pragma unroll
@@ -245,7 +262,9 @@ DEVICE void gemv(const Words* weights, const Words* x, const void* scales, float
             for (int row = 0; row < ROWS; row++) {
                 sums[row] = 0.0f;
 #pragma unroll
-                for (u32 other = 0; other < TEAM_WARPS; other++) sums[row] += partial[warp / TEAM_WARPS * TEAM_WARPS + other][row];
+                for (u32 other = 0; other < TEAM_WARPS; other++) {
+                    sums[row] += partial[warp / TEAM_WARPS * TEAM_WARPS + other][row];
+                }
             }
             __syncthreads();
         }
@@ -256,8 +275,8 @@ DEVICE void gemv(const Words* weights, const Words* x, const void* scales, float
     }
 }
 
-// Entry points gemv_<weights>_r<rows>w<warps>: rows at a time, and warps that share them. `rows` is a multiple of 4, `columns` one of 256.
-// `scales`: f32 for each row of int8, f16 for each group of int4, null for others.
+// Entry points gemv_<weights>_r<rows>w<warps>: rows at a time, and warps that share them. `rows` is a multiple of 4,
+// `columns` one of 256. `scales`: f32 for each row of int8, f16 for each group of int4, null for others.
 #define GEMV(name, Format, ROWS, TEAM_WARPS) \
     KERNEL __launch_bounds__(THREADS, Format::BLOCKS) gemv_##name##_r##ROWS##w##TEAM_WARPS( \
         const Words* weights, const Words* x, const void* scales, float* results, u32 rows, u32 columns) { \

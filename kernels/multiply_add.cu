@@ -1,11 +1,12 @@
 // Multiply-adds on values in registers, of every format that vector units have.
 //
-// Work: 8 chains * 16 rounds * 2 = 256 multiply-adds to a turn of the loop, for each thread: two operations for each of their elements, of which f16x2
-// and bf16x2 have two; dp4a has four multiply-adds and so eight operations. Bound: the issue rate of multiply-adds.
+// Work: 8 chains * 16 rounds * 2 = 256 multiply-adds to a turn of the loop, for each thread: two operations for each of
+// their elements, of which f16x2 and bf16x2 have two; dp4a has four multiply-adds and so eight operations. Bound: the
+// issue rate of multiply-adds.
 //
-// Every thread has a factor and first sums of its own, and adds two numbers in turns: operands move as real data does, no sum
-// overflows, and a loop that ran too short has another result. The same steps in the same format on a processor give the same
-// bits, because every step rounds once.
+// Every thread has a factor and first sums of its own, and adds two numbers in turns: operands move as real data does,
+// no sum overflows, and a loop that ran too short has another result. The same steps in the same format on a processor
+// give the same bits, because every step rounds once.
 //
 // build: compute_70, PTX 7.4
 // build: compute_80, PTX 7.4
@@ -20,8 +21,8 @@ constexpr int ROUNDS = 16;
 constexpr float UNIT = 0.125f;
 DEVICE u32 first_sum(u32 thread, u32 element) { return (thread + 37 * element) % 61; }
 
-// Formats: what a chain is made of, its first sum, one step, and what a chain adds to the thread's result. A thread's factor is
-// `x - (thread % 8) * step`; it adds `y` and `-y / 2` in turns, or among integers `y` and `y ^ FLIP`.
+// Formats: what a chain is made of, its first sum, one step, and what a chain adds to the thread's result. A thread's
+// factor is `x - (thread % 8) * step`; it adds `y` and `-y / 2` in turns, or among integers `y` and `y ^ FLIP`.
 constexpr u32 FLIP = 0x10325476;
 
 struct F32 {
@@ -46,7 +47,8 @@ struct F64 {
     DEVICE Scalar total(Scalar total, Chain sum) { return total + sum; }
 };
 
-// Two elements to a chain: numbers 2 * chain and 2 * chain + 1. Factors are rounded from f32 once, results added up in f32.
+// Two elements to a chain: numbers 2 * chain and 2 * chain + 1. Factors are rounded from f32 once, results added up in
+// f32.
 template <typename Half> struct Pair {
     typedef float Scalar;
     typedef u32 Chain;
@@ -141,8 +143,8 @@ DEVICE void multiply_add(Scalar* results, u64* clocks, u32 turns, u32 longer, Sc
     }
 }
 
-// Entry points. `results` has a scalar for each thread of the grid, `clocks` what the loop of thread 0 took: cycles, nanoseconds.
-// Threads run `turns` turns, and the first `longer` of them one more. `x`, `step`, `y`: see above.
+// Entry points. `results` has a scalar for each thread of the grid, `clocks` what the loop of thread 0 took: cycles,
+// nanoseconds. Threads run `turns` turns, and the first `longer` of them one more. `x`, `step`, `y`: see above.
 #define MULTIPLY_ADD(name, Format, Scalar) \
     KERNEL __launch_bounds__(1024) multiply_add_##name(Scalar* results, u64* clocks, u32 turns, u32 longer, \
                                                        Scalar x, Scalar step, Scalar y) { \

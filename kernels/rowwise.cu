@@ -1,8 +1,8 @@
 // Operators on rows of activations: softmax, RMSNorm, silu(gate) * up, rotary embedding, residual addition, gather.
 //
 // Work per element of the result: one element loaded (two for silu_mul and add), one stored, up to five operations (see
-// `RowwiseOp::flops`). Bound: the bandwidth of what holds the rows. A block takes a row, of which every thread keeps its share in
-// registers, so that each byte is loaded and stored once.
+// `RowwiseOp::flops`). Bound: the bandwidth of what holds the rows. A block takes a row, of which every thread keeps
+// its share in registers, so that each byte is loaded and stored once.
 //
 // build: compute_70, PTX 7.4
 // build: compute_80, PTX 7.4
@@ -16,7 +16,8 @@ constexpr u32 HEAD = 128;
 // What a norm adds to the mean square.
 constexpr float EPSILON = 1e-6f;
 
-// What every operator gets: arrays whose rows are ROW elements, a table, the positions after which angles repeat, and shared memory.
+// What every operator gets: arrays whose rows are ROW elements, a table, the positions after which angles repeat, and
+// shared memory.
 struct Arguments {
     Words* a;
     const Words* b;
@@ -192,8 +193,8 @@ DEVICE void rowwise(Words* a, const Words* b, Words* c, const Words* table, u32 
     }
 }
 
-// Entry points <operator>_<format>_t<threads of a block>. Rows from `first` on, `rows` of them. Arrays that an operator does not need
-// may be null.
+// Entry points <operator>_<format>_t<threads of a block>. Rows from `first` on, `rows` of them. Arrays that an operator
+// does not need may be null.
 #define ROWWISE(name, Operator, format, Numbers, THREADS) \
     KERNEL __launch_bounds__(THREADS, 768 / THREADS) name##_##format##_t##THREADS( \
         Words* a, const Words* b, Words* c, const Words* table, u32 first, u32 rows, u32 period) { \

@@ -1,11 +1,12 @@
 // Streaming kernels over f32 arrays: read, write, copy, scale, add, triad.
 //
-// Work per element: 4 bytes for each array touched (read 1, write 1, copy 2, scale 2, add 3, triad 3), 0 to 2 operations
-// (scale and add 1, triad 2); a read stores one word more for each thread. Bound: the bandwidth of what holds the arrays.
+// Work per element: 4 bytes for each array touched (read 1, write 1, copy 2, scale 2, add 3, triad 3), 0 to 2
+// operations (scale and add 1, triad 2); a read stores one word more for each thread. Bound: the bandwidth of what
+// holds the arrays.
 //
-// A block takes chunks of THREADS * N vectors of 16 bytes, N of them to a thread and all of these on their way at once, and
-// goes on with the chunk that lies a grid further. With several passes in one launch, every pass deals the chunks out
-// anew: what a block comes back to was last in another multiprocessor.
+// A block takes chunks of THREADS * N vectors of 16 bytes, N of them to a thread and all of these on their way at once,
+// and goes on with the chunk that lies a grid further. With several passes in one launch, every pass deals the chunks
+// out anew: what a block comes back to was last in another multiprocessor.
 //
 // build: compute_70, PTX 7.4
 
@@ -14,15 +15,15 @@
 // Threads of a block: known to the compiler, so that loads differ by constants and addresses take no registers.
 constexpr u32 THREADS = 256;
 
-// Blocks that must fit a multiprocessor, so that there are registers for some vectors of a thread at once. Told nothing, the assembler
-// saves registers by waiting between loads.
+// Blocks that must fit a multiprocessor, so that there are registers for some vectors of a thread at once. Told
+// nothing, the assembler saves registers by waiting between loads.
 DEVICE constexpr u32 blocks(int vectors) { return vectors > 8 ? 2 : 4; }
 
 // A power of two, so that it makes no difference whether a multiply-add rounds once or twice.
 constexpr float FACTOR = 0.5f;
 
-// Calls `body.take<vectors at once>(first of them)` until all vectors had their turn, once in every pass. Vectors that a thread has
-// at once lie THREADS apart.
+// Calls `body.take<vectors at once>(first of them)` until all vectors had their turn, once in every pass. Vectors that
+// a thread has at once lie THREADS apart.
 template <int N, typename Body> DEVICE void walk(u64 vectors, u32 passes, u32 shift, Body& body) {
     constexpr u64 CHUNK = THREADS * N;
     u32 block = blockIdx.x;
@@ -134,17 +135,21 @@ DEVICE void transform(const Words* a, const Words* b, Words* c, u64 vectors, u32
 
 // Entry points, by the number of vectors that a thread has on their way at once.
 //
-// read_x*, read_once_x*: `sums` has a word for each thread of the grid; `shift`, below gridDim, is by how many blocks a pass is
-// ahead of the one before it. read_x* goes past L1, for L2 and device memory; read_once_x* takes the path of constants.
-// read_near_x*: `slice` vectors for each block. write_x* ... triad_x*: `c` is written; `a` and `b` are read by those that need them.
+// read_x*, read_once_x*: `sums` has a word for each thread of the grid; `shift`, below gridDim, is by how many blocks a
+// pass is ahead of the one before it. read_x* goes past L1, for L2 and device memory; read_once_x* takes the path of
+// constants. read_near_x*: `slice` vectors for each block. write_x* ... triad_x*: `c` is written; `a` and `b` are read
+// by those that need them.
 #define READ(N) \
-    KERNEL __launch_bounds__(THREADS, blocks(N)) read_x##N(const Words* a, u32* sums, u64 vectors, u32 passes, u32 shift) { \
+    KERNEL __launch_bounds__(THREADS, blocks(N)) \
+    read_x##N(const Words* a, u32* sums, u64 vectors, u32 passes, u32 shift) { \
         read<Keep::FAR, N>(a, sums, vectors, passes, shift); \
     } \
-    KERNEL __launch_bounds__(THREADS, blocks(N)) read_once_x##N(const Words* a, u32* sums, u64 vectors, u32 passes, u32 shift) { \
+    KERNEL __launch_bounds__(THREADS, blocks(N)) \
+    read_once_x##N(const Words* a, u32* sums, u64 vectors, u32 passes, u32 shift) { \
         read<Keep::ONCE, N>(a, sums, vectors, passes, shift); \
     } \
-    KERNEL __launch_bounds__(THREADS, blocks(N)) read_near_x##N(const Words* a, u32* sums, u32 slice, u32 passes) { \
+    KERNEL __launch_bounds__(THREADS, blocks(N)) \
+    read_near_x##N(const Words* a, u32* sums, u32 slice, u32 passes) { \
         read_near<N>(a, sums, slice, passes); \
     }
 

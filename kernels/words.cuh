@@ -1,5 +1,5 @@
-// What kernels share: words of memory, the caches they are loaded through, numbers in words, sums over warps and blocks.
-// No CUDA headers: NVRTC needs none, and the sources stay free of anybody's licence.
+// What kernels share: words of memory, the caches they are loaded through, numbers in words, sums over warps and
+// blocks. No CUDA headers: NVRTC needs none, and the sources stay free of anybody's licence.
 
 typedef unsigned char u8;
 typedef unsigned short u16;
@@ -19,8 +19,8 @@ struct __align__(16) Words {
     u32 x, y, z, w;
 };
 
-// Where loaded words are kept: in L1, no nearer than L2, or nowhere in L1 if it can be helped, for what nobody writes (on the path of
-// constants) and for what is written in its place.
+// Where loaded words are kept: in L1, no nearer than L2, or nowhere in L1 if it can be helped, for what nobody writes
+// (on the path of constants) and for what is written in its place.
 enum class Keep { NEAR, FAR, ONCE, CHANGED };
 
 template <Keep KEEP> DEVICE Words load(const Words* from) {
@@ -59,7 +59,8 @@ DEVICE u64 nanoseconds() {
     return now;
 }
 
-// Two numbers of 16 bits in a word, the first in its lower half, widened to f32 and rounded from it to the nearest, ties to even.
+// Two numbers of 16 bits in a word, the first in its lower half, widened to f32 and rounded from it to the nearest,
+// ties to even.
 DEVICE float f16_low(u32 pair) {
     float value;
     asm("{ .reg .b16 low, high; mov.b32 {low, high}, %1; cvt.f32.f16 %0, low; }" : "=f"(value) : "r"(pair));
@@ -137,7 +138,8 @@ struct Bf16Numbers {
     }
 };
 
-// FP8 E4M3. Before compute capability 8.9 its bits are moved into those of f16, whose exponents are larger by 8; NaN is lost.
+// FP8 E4M3. Before compute capability 8.9 its bits are moved into those of f16, whose exponents are larger by 8; NaN is
+// lost.
 struct Fp8Numbers {
     static constexpr int PER_VECTOR = 16;
 #if __CUDA_ARCH__ >= 890
@@ -161,7 +163,8 @@ struct Fp8Numbers {
     }
 };
 
-// Signed bytes. Put into the last byte of 2^23 they are f32 already, 128 and 2^23 too large: conversions have few lanes.
+// Signed bytes. Put into the last byte of 2^23 they are f32 already, 128 and 2^23 too large: conversions have few
+// lanes.
 struct Int8Numbers {
     static constexpr int PER_VECTOR = 16;
     static constexpr float FACTOR = 1.0f;
@@ -213,8 +216,9 @@ template <typename Numbers> DEVICE Words narrow(const float (&numbers)[Numbers::
     }
 }
 
-// Numbers as integers of 16 bits, with a power of two in common: the largest becomes at least 2^14, and all stay below 2^15. What has 8
-// significant bits and is not below a 128th of the largest is exact; the rest is off by at most 2^-15 of the largest.
+// Numbers as integers of 16 bits, with a power of two in common: the largest becomes at least 2^14, and all stay below
+// 2^15. What has 8 significant bits and is not below a 128th of the largest is exact; the rest is off by at most 2^-15
+// of the largest.
 struct Integers {
     float to_integer, factor;
 
@@ -240,16 +244,27 @@ DEVICE i32 dot_low(u32 bytes, u32 low, i32 sum) {
     return result;
 }
 
+// A vector of signed bytes times such integers, of which words have four high bytes and four low ones.
+DEVICE i32 dot_of(Words bytes, const u32 (&high)[4], const u32 (&low)[4]) {
+    i32 upper = dot_high(bytes.w, high[3], 0), lower = dot_low(bytes.w, low[3], 0);
+    upper = dot_high(bytes.x, high[0], dot_high(bytes.y, high[1], dot_high(bytes.z, high[2], upper)));
+    lower = dot_low(bytes.x, low[0], dot_low(bytes.y, low[1], dot_low(bytes.z, low[2], lower)));
+    return upper * 256 + lower;
+}
+
 // The high bytes, or low bytes, of four integers.
 DEVICE u32 high_bytes(const i32 (&integers)[4]) {
-    return __byte_perm(__byte_perm(integers[0], integers[1], 0x5140), __byte_perm(integers[2], integers[3], 0x5140), 0x7632);
+    const u32 first = __byte_perm(integers[0], integers[1], 0x5140);
+    return __byte_perm(first, __byte_perm(integers[2], integers[3], 0x5140), 0x7632);
 }
 
 DEVICE u32 low_bytes(const i32 (&integers)[4]) {
-    return __byte_perm(__byte_perm(integers[0], integers[1], 0x5140), __byte_perm(integers[2], integers[3], 0x5140), 0x5410);
+    const u32 first = __byte_perm(integers[0], integers[1], 0x5140);
+    return __byte_perm(first, __byte_perm(integers[2], integers[3], 0x5140), 0x5410);
 }
 
-// Sums and maxima over the lanes of a warp that differ in the bits from FROM up to below TO; all of them get the result.
+// Sums and maxima over the lanes of a warp that differ in the bits from FROM up to below TO; all of them get the
+// result.
 template <int FROM, int TO> DEVICE float sum_over(float value) {
 #pragma unroll
     for (int bit = FROM; bit < TO; bit *= 2) value += __shfl_xor_sync(EVERY_WARP_LANE, value, bit);

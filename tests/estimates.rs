@@ -90,6 +90,35 @@ fn loads_queues_and_rates() {
 }
 
 #[test]
+fn a_run_that_ends_and_lengths_that_vary() {
+    let ttft = |line: &str| {
+        let document = json(&format!("{SERVER} {line} --json"));
+        let served = document["estimate"]["served"]["ttft"]["mean"].as_f64().unwrap();
+        (served, document["scenario"].clone())
+    };
+    // Sixteen requests that start together wait for each other's prompts; of a run without end, few do.
+    let (endless, scenario) = ttft("--concurrency 16");
+    assert_eq!((scenario.get("requests"), scenario.get("variability")), (None, None));
+    let (short, scenario) = ttft("--concurrency 16 --requests 16");
+    assert_eq!(scenario["requests"], 16);
+    let (long, _) = ttft("--concurrency 16 --requests 1600");
+    assert!(endless < long && long < short / 3.0, "{endless} {long} {short}");
+    assert!(
+        output(&format!("{SERVER} --concurrency 16 --requests 64"))
+            .contains("16 requests in flight, of 64 in all, of 1024")
+    );
+    // Replicas share the requests of the run as they share those in flight.
+    let (shared, _) = ttft("--concurrency 32 --requests 32 --dp 2");
+    assert!((shared / short - 1.0).abs() < 1e-9, "{shared} {short}");
+    let (equal, _) = ttft("--rate 20");
+    let (varied, scenario) = ttft("--rate 20 --variability 1");
+    assert!(varied > equal && scenario["variability"] == 1.0, "{equal} {varied}");
+    fails(&format!("{SERVER} --concurrency 16 --requests 8"), &["`requests` is 8; expected 16 or more"]);
+    fails(&format!("{SERVER} --rate 2 --variability=-1"), &["variability"]);
+    fails(&format!("{SERVER} --requests 8"), &["--concurrency"]);
+}
+
+#[test]
 fn two_devices_show_what_their_exchange_costs() {
     let line = "estimate -m llama-3.1-70b -f h100-sxm --weights fp8 --tp 2 --link 450GB/s,5us";
     insta::assert_snapshot!("two-devices", output(line));
@@ -333,6 +362,27 @@ fn memory_that_a_profile_does_not_state_is_asked_for() {
     assert!(text.contains("64.0 GB") && text.contains("fits: up to"), "{text}");
     // Its vector units have figures for f32 alone, and multiply what is widened to it.
     assert!(text.contains("`compute.vector.f32` for `gemm.bf16.f32`"), "{text}");
+}
+
+#[test]
+fn of_a_floor_that_is_not_known_nothing_is_said() {
+    let home = Home::new();
+    let measured = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/profiles/golden-cove-2c-kvm.json");
+    let mut profile: Value = serde_json::from_str(&fs::read_to_string(measured).unwrap()).unwrap();
+    let ceilings = profile["ceilings"].as_array_mut().unwrap();
+    ceilings.retain(|ceiling| !ceiling["resource"].as_str().unwrap().starts_with("compute."));
+    fs::write(home.path().join("bare.json"), profile.to_string()).unwrap();
+    let line = "estimate -m qwen3-0.6b --device-memory 64GB -f ";
+    assert!(output(&format!("{line}{measured}")).contains("at this context, a step is bound by "));
+    let (code, out, err) = rooflab(&home, &format!("{line}bare.json"));
+    assert_eq!(code, 0, "{err}");
+    assert!(!out.contains("at this context, a step is bound by "), "{out}");
+    let (_, out, _) = rooflab(&home, &format!("{line}bare.json --json"));
+    let decode: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (&decode["estimate"]["decode"]["floor"], &decode["estimate"]["ridge_batch"]),
+        (&Value::Null, &Value::Null)
+    );
 }
 
 /// A configuration of a model like Llama.

@@ -66,3 +66,81 @@ fn a_threshold_is_a_gate() {
     assert_eq!((diff("5%").0, diff("20%").0), (1, 0));
     assert_eq!(home.run(&["profile", "diff", "nodes/node0.json", "nodes/node1.json"]).0, 0);
 }
+
+#[test]
+fn a_gate_against_a_datasheet_is_refused() {
+    let home = Home::new();
+    fleet(&home, &[1.0]);
+    let sheet = "nvidia-h200-sxm";
+    for (before, after) in [(sheet, "nodes/node0.json"), ("nodes/node0.json", sheet)] {
+        for gate in [&["--threshold", "1%"][..], &["--fail-on-regression"]] {
+            let (code, out, err) = home.run(&[&["profile", "diff", before, after], gate].concat());
+            assert!(code == 2 && out.is_empty() && err.contains("`nvidia-h200-sxm` is a datasheet"), "{err}");
+        }
+        assert_eq!(home.run(&["profile", "diff", before, after]).0, 0);
+    }
+}
+
+/// Changes a stored profile.
+fn change(home: &Home, node: &str, with: impl Fn(&mut Value)) {
+    let path = home.path().join("nodes").join(node);
+    let mut profile: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    with(&mut profile);
+    fs::write(path, profile.to_string()).unwrap();
+}
+
+#[test]
+fn a_device_that_could_not_be_measured_fails_the_gate() {
+    let home = Home::new();
+    fleet(&home, &[1.0, 1.01, 0.99]);
+    change(&home, "node1.json", |profile| {
+        for ceiling in profile["ceilings"].as_array_mut().unwrap() {
+            let ceiling = ceiling.as_object_mut().unwrap();
+            ceiling.retain(|key, _| ["resource", "scope", "unit", "axis", "counting"].contains(&key.as_str()));
+            ceiling.insert("status".to_owned(), "failed".into());
+            ceiling.insert("reason".to_owned(), "the device was lost".into());
+        }
+    });
+    let (code, out, err) = home.run(&["profile", "merge", "nodes"]);
+    assert_eq!((code, err.as_str()), (1, ""), "{out}");
+    assert!(out.contains("node1 has no value of ") && out.contains(" more: the device was lost"), "{out}");
+    assert!(!out.contains("none falls behind"), "{out}");
+    let (code, out, _) = home.run(&["profile", "merge", "nodes", "--json"]);
+    let document: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &document["fleet"]["missing"][0]["profile"]), (1, &1.into()));
+    // Whatever is common to all is missing in one of three: none is typical.
+    let (code, _, err) = home.run(&["profile", "merge", "nodes", "-o", "typical.json"]);
+    assert!(code == 2 && err.contains("none of the profiles has a value for every ceiling"), "{err}");
+    assert!(!home.path().join("typical.json").exists());
+}
+
+#[test]
+fn what_cannot_be_compared_is_refused() {
+    let home = Home::new();
+    fleet(&home, &[1.0, 1.01, 0.99]);
+    let (code, _, err) = home.run(&["profile", "merge", "nodes/node0.json"]);
+    assert!(code == 2 && err.contains("1 profile has no middle"), "{err}");
+    let datasheet = "nvidia-h100-sxm";
+    let (code, _, err) = home.run(&["profile", "merge", datasheet, datasheet, datasheet, "-o", "typical.json"]);
+    assert!(code == 2 && err.contains("no ceiling was measured on 3 of the devices"), "{err}");
+    for (field, value) in [("name", "Another processor"), ("kind", "simulated"), ("backend", "mock")] {
+        fs::remove_dir_all(home.path().join("nodes")).unwrap();
+        fleet(&home, &[1.0, 1.01, 0.99]);
+        change(&home, "node2.json", |profile| profile["device"][field] = value.into());
+        let (code, out, err) = home.run(&["profile", "merge", "nodes"]);
+        assert!(code == 2 && out.is_empty() && err.contains("`node2` of "), "{field}: {err}");
+    }
+}
+
+#[test]
+fn the_typical_profile_can_go_to_standard_output() {
+    let home = Home::new();
+    fleet(&home, &[1.0, 1.01, 0.99]);
+    let (code, out, err) = home.run(&["profile", "merge", "nodes", "-o", "-"]);
+    assert_eq!(code, 0, "{err}");
+    let profile: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(profile["schema"], "rooflab.profile/1");
+    assert!(err.contains("3 devices, none falls behind") && !home.path().join("-").exists(), "{err}");
+    let (code, _, err) = home.run(&["profile", "merge", "nodes", "-o", "-", "--json"]);
+    assert!(code == 2 && err.contains("both write to standard output"), "{err}");
+}

@@ -9,6 +9,8 @@ use std::fs;
 use common::Home;
 use serde_json::Value;
 
+/// A profile with curves of matrix products.
+const PRODUCTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/profiles/products-0.1.json");
 /// A machine that was measured, and ships with rooflab.
 const MACHINE: &str = "amd-epyc-zen4-2c-kvm.cpu";
 
@@ -135,6 +137,132 @@ fn several_machines_share_a_page() {
     assert_eq!((code, err.as_str()), (0, ""));
     assert!(page.contains("AMD EPYC") && page.contains("NVIDIA H200 SXM 141 GB"));
     assert_eq!(page.matches("<script type=\"application/json\"").count(), 2);
+    // Only the first is read back, and both the page and the command say so.
+    assert!(page.contains("reads the first profile back"));
+    fs::write(home.path().join("both.html"), &page).unwrap();
+    let (code, back, err) = rooflab(&home, "profile show both.html --json");
+    assert_eq!((code, err.as_str()), (0, "note: both.html: the page holds another profile; the first was read\n"));
+    assert_eq!(back, output(&format!("profile show {MACHINE} --json")));
+}
+
+/// Stores a copy of a bundled profile, changed.
+fn changed(home: &Home, name: &str, file: &str, change: impl Fn(&mut Value)) {
+    let (_, shown, _) = rooflab(home, &format!("profile show {name} --json"));
+    let mut profile: Value = serde_json::from_str(&shown).unwrap();
+    change(&mut profile);
+    fs::write(home.path().join(file), profile.to_string()).unwrap();
+}
+
+#[test]
+fn memory_is_what_it_is_said_to_be() {
+    for what in ["plot frontier", "plot breakdown", "plot roofline"] {
+        let line = format!("{what} -m mistral-7b amd-ryzen-9-7950x");
+        fails(&line, &["does not say how much memory", "`--device-memory 64GB`"]);
+        assert!(!output(&format!("{line} --device-memory 64GB")).is_empty());
+    }
+    // What does not fit into 24 GB fits into more.
+    assert!(!output("plot frontier -m llama-3.1-70b rtx-4090 --device-memory 1TB").is_empty());
+    let report = "report amd-ryzen-9-7950x -m mistral-7b -o -";
+    let page = output(report);
+    assert!(
+        page.contains("mistral-7b: `amd-ryzen-9-7950x` does not say how much memory") && !page.contains("Too large")
+    );
+    let page = output(&format!("{report} --device-memory 64GB"));
+    assert!(page.contains(", with 64.0 GB of memory") && !page.contains("does not say how much memory"));
+}
+
+#[test]
+fn profiles_are_named_with_and_without_a_flag() {
+    let named = output("plot roofline h100-sxm h200-sxm --json");
+    assert_eq!(output("plot roofline -f h100-sxm -f h200-sxm --json"), named);
+    assert_eq!(output("plot roofline h100-sxm --profile h200-sxm --json"), named);
+    assert!(output("report -f h200-sxm -m qwen3-8b -o -").contains("NVIDIA H200 SXM 141 GB"));
+}
+
+#[test]
+fn a_report_says_what_it_is_of() {
+    let page = output("report h200-sxm -m qwen3-8b -o -");
+    assert!(page.contains("They are of 1 request of 1024 tokens, 256 generated.") && page.contains("a single user"));
+    let page = output("report h200-sxm -m qwen3-8b --prompt 4000 --generate 100 -b 8 -o -");
+    assert!(page.contains("They are of 8 requests that start together of 4000 tokens, 100 generated."));
+    assert!(!page.contains("1024 tokens") && !page.contains("a single user"));
+    // Formats that were tried are named, and no others.
+    let page = output("report rtx-4090 -m llama-3.1-70b -o -");
+    assert!(page.contains("Too large for this memory: llama-3.1-70b (") && page.contains(" with w4a16 weights)"));
+    let page = output("report rtx-4090 -m llama-3.1-70b --weights fp8 -o -");
+    assert!(page.contains(" with fp8 weights)") && !page.contains("w4a16"));
+    // What is refused is listed, once for each reason.
+    let page = output("report h200-sxm -m qwen3-8b -m mistral-7b --tp 3 --link 450GB/s,5us -o -");
+    assert!(page.contains("qwen3-8b, mistral-7b: "), "{}", page.contains("qwen3-8b"));
+}
+
+#[test]
+fn a_page_says_where_numbers_are_ceilings_of_nothing() {
+    let home = Home::new();
+    changed(&home, MACHINE, "soft.json", |profile| profile["device"]["kind"] = "software".into());
+    for line in ["report soft.json -m qwen3-0.6b -o -", "report soft.json h200-sxm -m qwen3-0.6b -o -"] {
+        let (code, page, _) = rooflab(&home, line);
+        assert_eq!((code, page.matches("SOFTWARE: a processor stands in for a GPU").count()), (0, 2), "{line}");
+    }
+}
+
+#[test]
+fn the_bars_of_a_step_take_its_time() {
+    let line = "plot breakdown -m llama-3.1-70b h100-sxm --pp 4 -b 32 --link 450GB/s,5us --json";
+    let estimate = output(&line.replace("plot breakdown", "estimate").replace(" h100-sxm", " -f h100-sxm"));
+    let (charts, estimate): (Value, Value) =
+        (serde_json::from_str(&output(line)).unwrap(), serde_json::from_str(&estimate).unwrap());
+    for (index, phase) in ["decode", "prefill"].into_iter().enumerate() {
+        let series = charts[index]["series"].as_array().unwrap();
+        // Tokens go from stage to stage; the prompts of a batch follow each other through the stages, of which each waits for the first and for the last.
+        assert_eq!(series.iter().any(|series| series["name"] == "waiting"), phase == "prefill");
+        let bars = series.iter().flat_map(|series| series["bars"].as_array().unwrap());
+        let sum: f64 = bars.map(|bar| bar["to"].as_f64().unwrap() - bar["from"].as_f64().unwrap()).sum();
+        let time = estimate["estimate"][phase]["time"].as_f64().unwrap();
+        assert!((sum / time - 1.0).abs() < 1e-9, "{phase}: {sum} of {time}");
+    }
+}
+
+#[test]
+fn a_waterfall_says_what_its_floor_is_of() {
+    let legend = |profile: &str| {
+        let line =
+            format!("plot waterfall -m qwen3-0.6b -f {profile} --batch 1 --prompt 100 --generate 100 --tpot 1s --json");
+        let charts: Value = serde_json::from_str(&output(&line)).unwrap();
+        let first = &charts["series"][0];
+        (first["name"].as_str().unwrap().to_owned(), first["bars"][0]["detail"].as_str().unwrap().to_owned())
+    };
+    let (name, detail) = legend("h100-sxm");
+    assert!(
+        name == "least time by the datasheet" && detail.ends_with("at the datasheet's figures"),
+        "{name}: {detail}"
+    );
+    let (name, detail) = legend(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/profiles/golden-cove-2c-kvm.json"));
+    assert!(
+        name == "least time by its measured peaks" && detail.ends_with("at its measured peaks"),
+        "{name}: {detail}"
+    );
+}
+
+#[test]
+fn a_measured_peak_is_drawn_as_one() {
+    let home = Home::new();
+    let stroke = |change: fn(&mut Value)| {
+        changed(&home, PRODUCTS, "here.json", change);
+        let (_, charts, _) = rooflab(&home, "plot products here.json --json");
+        let chart: Value = serde_json::from_str(&charts).unwrap();
+        let peak = chart["series"].as_array().unwrap().last().unwrap().clone();
+        (peak["name"].as_str().unwrap().to_owned(), peak["stroke"].clone())
+    };
+    let (name, measured) = stroke(|_| {});
+    assert!(name.starts_with("peak compute.vector.bf16.f32") && measured == "solid", "{name}: {measured}");
+    let (name, stated) = stroke(|profile| {
+        let is_peak = |entry: &Value| entry["resource"].as_str().unwrap().starts_with("compute.");
+        profile["ceilings"].as_array_mut().unwrap().retain(|ceiling| !is_peak(ceiling));
+        let claim = r#"{ "resource": "compute.matrix.bf16.f32", "value": 1e12, "unit": "FLOP/s", "source": "a page" }"#;
+        profile["datasheet"] = Value::Array(vec![serde_json::from_str(claim).unwrap()]);
+    });
+    assert!(name.starts_with("datasheet") && stated == "dashed", "{name}: {stated}");
 }
 
 #[test]
@@ -172,12 +300,71 @@ fn profiles_in_the_units_of_other_tools() {
 
 #[test]
 fn measured_curves_are_exported_as_steps() {
-    let profile = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/profiles/products-0.1.json");
-    let (code, out, err) = rooflab(&Home::new(), &format!("profile export {profile} --to calculon"));
+    let (code, out, err) = rooflab(&Home::new(), &format!("profile export {PRODUCTS} --to calculon"));
     assert_eq!(code, 0, "{err}");
     let system: Value = serde_json::from_str(&out).unwrap();
     let steps = system["matrix"]["float16"]["gflops_efficiency"].as_array().unwrap().clone();
     let size = |step: &Value| step[0].as_f64().unwrap();
     assert!(steps.len() > 3 && size(steps.last().unwrap()) == 0.0);
     assert!(steps.windows(2).all(|pair| size(&pair[0]) > size(&pair[1])), "{steps:?}");
+}
+
+/// What is said of an export of a profile in the home.
+fn notes(home: &Home, tool: &str) -> String {
+    let (code, _, err) = rooflab(home, &format!("profile export here.json --to {tool}"));
+    assert_eq!(code, 0, "{err}");
+    err
+}
+
+#[test]
+fn an_export_claims_no_more_than_was_measured() {
+    let home = Home::new();
+    // By the maker's figures alone.
+    changed(&home, "h200-sxm", "here.json", |_| {});
+    let stated = "the maker's, which nothing reaches";
+    for tool in ["blis", "llm-analysis", "calculon"] {
+        let said = notes(&home, tool);
+        assert!(said.contains(stated) && !said.contains("are shares that were measured"), "{tool}: {said}");
+    }
+    let said = notes(&home, "calculon");
+    assert!(said.contains("`vector` is as fast as `matrix`") != said.contains("vector arithmetic: "), "{said}");
+    assert!(notes(&home, "aiconfigurator").contains("`mem_empirical_constant_latency` is 0: "));
+    // Measured, but no products.
+    let without_products = |profile: &mut Value| {
+        let ceilings = profile["ceilings"].as_array_mut().unwrap();
+        ceilings.retain(|ceiling| !ceiling["resource"].as_str().unwrap().starts_with("gem"));
+        profile["datasheet"] = Value::Array(Vec::new());
+    };
+    changed(&home, PRODUCTS, "here.json", without_products);
+    assert!(notes(&home, "blis").contains("the peak is that of a measured unit, which no product may reach"));
+    let said = notes(&home, "calculon");
+    assert!(said.contains("no product of its format was measured, and the peak is that of a measured unit"), "{said}");
+    assert!(said.contains("no matrix–vector product was measured, and the bandwidth is measured"), "{said}");
+    changed(&home, PRODUCTS, "here.json", |_| {});
+    assert!(notes(&home, "blis").contains("the peak is that of a measured product"));
+    assert!(notes(&home, "calculon").contains("are shares that were measured at these sizes"));
+    assert!(notes(&home, "llm-analysis").contains("the bandwidth is measured"));
+}
+
+#[test]
+fn a_bandwidth_and_its_factor_come_to_what_was_measured() {
+    let home = Home::new();
+    let read = "memory.dram.read";
+    // A maker that claims less than was measured, as of a kit of memory that is faster than the product's.
+    for claim in [1e9, 1e12] {
+        changed(&home, MACHINE, "here.json", |profile| {
+            profile["datasheet"] =
+                serde_json::json!([{ "resource": read, "value": claim, "unit": "B/s", "source": "a page" }]);
+        });
+        let (_, yaml, _) = rooflab(&home, "profile export here.json --to aiconfigurator");
+        let number = |key: &str| -> f64 {
+            let line = yaml.lines().find_map(|line| line.trim().strip_prefix(&format!("{key}: "))).unwrap();
+            line.split_whitespace().next().unwrap().parse().unwrap()
+        };
+        let (_, asked, _) = rooflab(&home, "profile ask memory.dram.read here.json --json");
+        let asked: Value = serde_json::from_str(&asked).unwrap();
+        let measured = asked[0]["value"].as_f64().or_else(|| asked["value"].as_f64()).unwrap();
+        let factor = number("mem_bw_empirical_scaling_factor");
+        assert!(factor <= 1.0 && (number("mem_bw") * factor / measured - 1.0).abs() < 1e-4, "{yaml}");
+    }
 }

@@ -180,7 +180,8 @@ pub(crate) enum Profile {
     Merge(Merge),
 }
 
-/// Compare many profiles of the same kind of device. Exits with 1 when one falls behind the median by more than the threshold and than the others' scatter explains.
+/// Compare many profiles of the same kind of device. Exits with 1 when one falls behind the median by more than the threshold and than the others' scatter explains, or
+/// lacks a value that most have.
 #[derive(Debug, Args)]
 pub(crate) struct Merge {
     /// Three profiles or more: names, paths, or folders of JSON files.
@@ -191,7 +192,7 @@ pub(crate) struct Merge {
     #[arg(long, value_name = "PERCENT", value_parser = diagnose::percentage, default_value = "5%")]
     pub(crate) threshold: f64,
 
-    /// Write the profile that lies nearest to all medians to this file.
+    /// Write the profile that lies nearest to all medians to this file; `-` is standard output.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 }

@@ -1,7 +1,8 @@
 //! What the command knows of its surroundings: environment, folders, date, terminal. The library is handed these.
 
+use std::fs;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anstream::{AutoStream, ColorChoice};
 use etcetera::BaseStrategy;
@@ -40,6 +41,29 @@ impl Context {
         self.out.write_all(text.as_bytes()).map_err(|error| CliError::writing("standard output", &error))
     }
 
+    /// Writes a report to a file, or to standard output.
+    pub(crate) fn show_in(&mut self, path: Option<&Path>, blocks: &[Block]) -> Result<(), CliError> {
+        match file(path) {
+            None => self.show(blocks),
+            Some(path) => save(path, text(blocks, IN_A_FILE).as_bytes()),
+        }
+    }
+
+    /// Writes text to a file, or to standard output.
+    pub(crate) fn write_in(&mut self, path: Option<&Path>, text: &str) -> Result<(), CliError> {
+        match file(path) {
+            None => self.write(text),
+            Some(path) => save(path, text.as_bytes()),
+        }
+    }
+
+    /// Writes a value as JSON to a file, or to standard output.
+    pub(crate) fn write_json_in(&mut self, path: Option<&Path>, value: &impl Serialize) -> Result<(), CliError> {
+        let text =
+            serde_json::to_string_pretty(value).map_err(|error| CliError::caused_by("cannot write JSON", &error))?;
+        self.write_in(path, &(text + "\n"))
+    }
+
     /// Writes bytes that are no text to standard output.
     pub(crate) fn write_bytes(&mut self, bytes: &[u8]) -> Result<(), CliError> {
         self.flush()?;
@@ -53,10 +77,7 @@ impl Context {
 
     /// Writes a value to standard output as JSON.
     pub(crate) fn write_json(&mut self, value: &impl Serialize) -> Result<(), CliError> {
-        let text =
-            serde_json::to_string_pretty(value).map_err(|error| CliError::caused_by("cannot write JSON", &error))?;
-        self.write(&text)?;
-        self.write("\n")
+        self.write_json_in(None, value)
     }
 
     pub(crate) fn flush(&mut self) -> Result<(), CliError> {
@@ -128,6 +149,19 @@ impl Context {
     pub(crate) fn shows_progress(&self) -> bool {
         io::stderr().is_terminal() && AutoStream::choice(&io::stderr()) != ColorChoice::Never
     }
+}
+
+/// How text is drawn in a file.
+pub(crate) const IN_A_FILE: Style = Style { width: None, unicode: true, colour: false };
+
+/// The file that a path names; none where it stands for standard output, as none and `-` do.
+pub(crate) fn file(path: Option<&Path>) -> Option<&Path> {
+    path.filter(|path| *path != Path::new("-"))
+}
+
+/// Writes a file.
+pub(crate) fn save(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
+    fs::write(path, bytes).map_err(|error| CliError::writing_file(path, &error))
 }
 
 /// Whether the locale can show more than ASCII. Unknown locales can: nearly all are UTF-8.

@@ -3,7 +3,6 @@
 mod candidates;
 mod request;
 
-use std::fs;
 use std::path::Path;
 
 use rooflab::estimate::cost::Costing;
@@ -14,12 +13,13 @@ use rooflab::estimate::{
     combinations,
 };
 use rooflab::profile::{Profile, datasheet_of};
-use rooflab::report::{self, By, Style};
+use rooflab::report::{self, By};
 use rooflab::units::{Bytes, Seconds};
 use serde::Serialize;
 
 use super::Answer;
 use super::args::estimate::{self as args, Format};
+use super::args::plot::Profiles;
 use super::context::Context;
 use super::error::CliError;
 use super::lookup::{load_and_note, or_this_machine};
@@ -33,13 +33,14 @@ pub(crate) fn run(context: &mut Context, arguments: &args::Estimate) -> Result<A
     let costing = Costing::new(&profile, sheet, request.options);
     let estimator = request.estimator(&costing, &profile);
     let format = if context.json { Format::Json } else { arguments.format };
+    let output = arguments.output.as_deref();
     if !request.requirements.is_empty() {
         return candidates::search(context, arguments, &request, &costing, &profile, format);
     }
     if !arguments.sweep.is_empty() {
         let points = combinations(&arguments.sweep).map_err(|error| CliError::new(error.to_string()))?;
         let rows: Vec<Row> = estimator.sweep(&request.scenario, points).collect();
-        return show_sweep(context, arguments, &rows, format);
+        return show_sweep(context, output, &rows, format);
     }
     let against = match arguments.against.as_deref() {
         None => None,
@@ -47,7 +48,7 @@ pub(crate) fn run(context: &mut Context, arguments: &args::Estimate) -> Result<A
     };
     let document = Document { against, ..document(context, &request, &profile)? };
     match format {
-        Format::Json => write_json(context, arguments, &document)?,
+        Format::Json => context.write_json_in(output, &document)?,
         Format::Csv => {
             return Err(CliError::new("`--format csv` is for sweeps")
                 .with_hint("add `--sweep batch=1-64*2`, or use `--format json`"));
@@ -58,14 +59,15 @@ pub(crate) fn run(context: &mut Context, arguments: &args::Estimate) -> Result<A
                 args::By::Layer => By::Layer,
                 args::By::Resource => By::Resource,
             };
-            show(context, arguments, &report::estimate(&document, by))?;
+            context.show_in(output, &report::estimate(&document, by))?;
         }
     }
     Ok(Answer::Yes)
 }
 
-/// What a request comes to on a device.
+/// What a request comes to on a device, with the memory that it is said to have.
 pub(super) fn document(context: &Context, request: &Request, profile: &Profile) -> Result<Document, CliError> {
+    let profile = &request.sized(profile.clone())?;
     let costing = Costing::new(profile, datasheet_of(&profile.device), request.options);
     let estimate = answer(request, &request.estimator(&costing, profile), &costing, profile)?;
     Ok(Document {
@@ -80,12 +82,20 @@ pub(super) fn document(context: &Context, request: &Request, profile: &Profile) 
 }
 
 /// The profile that was asked for, or this machine's.
-pub(super) fn load_profile(context: &mut Context, name: Option<&str>) -> Result<Profile, CliError> {
+fn load_profile(context: &mut Context, name: Option<&str>) -> Result<Profile, CliError> {
     let profile = or_this_machine(name).and_then(|name| load_and_note(context, &name));
     profile.map_err(|error| match name {
         Some(_) => error,
         None => error.with_hint("`rooflab probe` measures this machine; or name a profile: `-f rtx-4090`"),
     })
+}
+
+/// The profiles that were asked for, or this machine's.
+pub(super) fn load_profiles(context: &mut Context, profiles: &Profiles) -> Result<Vec<Profile>, CliError> {
+    match profiles.names().as_slice() {
+        [] => Ok(vec![load_profile(context, None)?]),
+        names => names.iter().map(|name| load_profile(context, Some(name))).collect(),
+    }
 }
 
 /// What a profile says.
@@ -172,15 +182,10 @@ struct JsonRow<'a> {
     error: Option<String>,
 }
 
-fn show_sweep(
-    context: &mut Context,
-    arguments: &args::Estimate,
-    rows: &[Row],
-    format: Format,
-) -> Result<Answer, CliError> {
+fn show_sweep(context: &mut Context, output: Option<&Path>, rows: &[Row], format: Format) -> Result<Answer, CliError> {
     match format {
-        Format::Table => show(context, arguments, &report::rows(rows))?,
-        Format::Csv => write_text(context, arguments.output.as_deref(), &report::csv(rows))?,
+        Format::Table => context.show_in(output, &report::rows(rows))?,
+        Format::Csv => context.write_in(output, &report::csv(rows))?,
         Format::Json => {
             let rows: Vec<JsonRow<'_>> = rows
                 .iter()
@@ -190,38 +195,13 @@ fn show_sweep(
                     error: row.outcome.as_ref().err().map(ToString::to_string),
                 })
                 .collect();
-            write_json(context, arguments, &rows)?;
+            context.write_json_in(output, &rows)?;
         }
     }
     // What fails everywhere fails; what fails at some points is one of the answers.
     match rows.iter().find_map(|row| row.outcome.as_ref().err()) {
         Some(error) if rows.iter().all(|row| row.outcome.is_err()) => Err(refused(error)),
         _ => Ok(Answer::Yes),
-    }
-}
-
-fn write_json(context: &mut Context, arguments: &args::Estimate, value: &impl Serialize) -> Result<(), CliError> {
-    let text =
-        serde_json::to_string_pretty(value).map_err(|error| CliError::caused_by("cannot write JSON", &error))? + "\n";
-    write_text(context, arguments.output.as_deref(), &text)
-}
-
-/// Shows a report, or writes it to a file.
-fn show(context: &mut Context, arguments: &args::Estimate, blocks: &[report::Block]) -> Result<(), CliError> {
-    match arguments.output.as_deref().filter(|path| *path != Path::new("-")) {
-        None => context.show(blocks),
-        Some(path) => {
-            let style = Style { width: None, unicode: true, colour: false };
-            write_text(context, Some(path), &report::text(blocks, style))
-        }
-    }
-}
-
-/// Writes to a file, or to standard output.
-fn write_text(context: &mut Context, path: Option<&Path>, text: &str) -> Result<(), CliError> {
-    match path.filter(|path| *path != Path::new("-")) {
-        None => context.write(text),
-        Some(path) => fs::write(path, text).map_err(|error| CliError::writing_file(path, &error)),
     }
 }
 

@@ -1,17 +1,16 @@
 //! `rooflab plot`: documents as pictures.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use rooflab::profile::Profile;
-use rooflab::report::{self, Chart, Family, Frame, Placed, Style, Theme};
+use rooflab::report::{self, Chart, Family, Frame, Placed, Theme};
 
 use super::Answer;
 use super::args::plot::{self as args, Format, Ground, What};
-use super::context::Context;
+use super::context::{Context, IN_A_FILE, file, save};
 use super::diagnose::diagnoses;
 use super::error::CliError;
-use super::estimate::{Request, document, load_profile};
+use super::estimate::{Request, document, load_profiles};
 
 /// Pixels of an image for each one of the picture.
 const PNG_SCALE: f32 = 2.0;
@@ -29,7 +28,7 @@ fn format(context: &Context, arguments: &args::Plot) -> Result<Format, CliError>
     if let Some(format) = chosen {
         return Ok(format);
     }
-    let Some(path) = file(arguments) else { return Ok(Format::Text) };
+    let Some(path) = file(arguments.output.as_deref()) else { return Ok(Format::Text) };
     let extension = path.extension().map(|extension| extension.to_string_lossy().into_owned()).unwrap_or_default();
     Format::of_extension(&extension).ok_or_else(|| {
         CliError::new(format!("the name of `{}` does not say what to write", path.display()))
@@ -37,26 +36,15 @@ fn format(context: &Context, arguments: &args::Plot) -> Result<Format, CliError>
     })
 }
 
-fn file(arguments: &args::Plot) -> Option<&Path> {
-    arguments.output.as_deref().filter(|path| *path != Path::new("-"))
-}
-
-fn load(context: &mut Context, names: &[String]) -> Result<Vec<Profile>, CliError> {
-    if names.is_empty() {
-        return Ok(vec![load_profile(context, None)?]);
-    }
-    names.iter().map(|name| load_profile(context, Some(name))).collect()
-}
-
 fn charts(context: &mut Context, what: &What) -> Result<Vec<Chart>, CliError> {
     let curves = |context: &mut Context, names: &args::Profiles, family| {
-        let profiles = load(context, &names.profiles)?;
+        let profiles = load_profiles(context, names)?;
         let chart = report::curves(family, &profiles.iter().collect::<Vec<_>>());
         drawn(vec![chart], &profiles, "curve of that kind")
     };
     match what {
         What::Roofline { profiles, model, scene } => {
-            let profiles = load(context, profiles)?;
+            let profiles = load_profiles(context, profiles)?;
             let documents = match model {
                 None => Vec::new(),
                 Some(model) => {
@@ -87,7 +75,7 @@ fn charts(context: &mut Context, what: &What) -> Result<Vec<Chart>, CliError> {
         What::Weights(names) => curves(context, names, Family::Weights),
         What::Attention(names) => curves(context, names, Family::Attention),
         What::Products(names) => {
-            let profiles = load(context, &names.profiles)?;
+            let profiles = load_profiles(context, names)?;
             drawn(profiles.iter().flat_map(report::products).collect(), &profiles, "curve of matrix products")
         }
         What::Breakdown(estimated) => {
@@ -120,7 +108,7 @@ fn estimates(
     estimated: &args::Estimated,
     with_frontier: bool,
 ) -> Result<Vec<rooflab::estimate::Document>, CliError> {
-    let profiles = load(context, &estimated.profiles)?;
+    let profiles = load_profiles(context, &estimated.profiles)?;
     let request = Request::of(context, &estimated.model, &estimated.scene)?;
     let request = if with_frontier { request.with_frontier() } else { request };
     profiles.iter().map(|profile| document(context, &request, profile)).collect()
@@ -151,7 +139,7 @@ fn write(context: &mut Context, arguments: &args::Plot, charts: &[Chart], format
             Format::Text | Format::Html | Format::Json => Vec::new(),
         })
     };
-    let path = file(arguments);
+    let path = file(arguments.output.as_deref());
     let whole = match format {
         Format::Svg | Format::Png | Format::Csv => None,
         Format::Html => Some(report::pictures(charts, theme)),
@@ -165,14 +153,13 @@ fn write(context: &mut Context, arguments: &args::Plot, charts: &[Chart], format
         Format::Text => {
             let style = match path {
                 None => context.style(),
-                Some(_) => Style { width: None, unicode: true, colour: false },
+                Some(_) => IN_A_FILE,
             };
             Some(charts.iter().map(|chart| report::terminal(chart, style)).collect::<Vec<_>>().join("\n"))
         }
     };
     match (whole, path) {
-        (Some(text), None) => context.write(&text),
-        (Some(text), Some(path)) => save(path, text.as_bytes()),
+        (Some(text), path) => context.write_in(path, &text),
         (None, None) => match charts {
             [one] => context.write_bytes(&rendered(one)?),
             several => {
@@ -184,10 +171,6 @@ fn write(context: &mut Context, arguments: &args::Plot, charts: &[Chart], format
             charts.iter().enumerate().try_for_each(|(index, chart)| save(&numbered(path, index), &rendered(chart)?))
         }
     }
-}
-
-fn save(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
-    fs::write(path, bytes).map_err(|error| CliError::writing_file(path, &error))
 }
 
 /// The path of one of several files: `name.svg`, `name-2.svg`, …

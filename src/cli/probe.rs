@@ -205,6 +205,7 @@ fn check(context: &mut Context, device: &mut dyn Device, plan: &Plan) -> Result<
                     "ceiling": result.key.to_string(),
                     "variant": result.variant,
                     "bytes": result.bytes,
+                    "work": result.work,
                     "ok": result.result.is_ok(),
                     "reason": result.result.as_ref().err().map(ToString::to_string),
                 })

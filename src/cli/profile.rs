@@ -194,6 +194,12 @@ fn compare(
         );
     }
     let (first, second) = (load_and_note(context, before)?, load_and_note(context, after)?);
+    if let Some(sheet) = [&first, &second].into_iter().find(|profile| fail_on_regression && profile.is_datasheet()) {
+        let message = format!("`{}` is a datasheet: nothing in it was measured that could become worse", sheet.name);
+        return Err(CliError::new(message).with_hint(
+            "compare two measured profiles, or leave out `--threshold` and `--fail-on-regression` to see what of the maker's figures is reached",
+        ));
+    }
     let comparison = diff(&first, &second, threshold);
     if context.json {
         let rows: Vec<_> = comparison

@@ -1,18 +1,13 @@
 //! `rooflab report`: a page about a machine.
 
-use std::fs;
-use std::path::Path;
-
-use rooflab::estimate::Document;
 use rooflab::profile::Profile;
 use rooflab::report::{Machine, Rated, Run, machines};
-use rooflab::units::Bytes;
 
 use super::Answer;
 use super::args::report as args;
-use super::context::Context;
+use super::context::{Context, file};
 use super::error::CliError;
-use super::estimate::{Request, document, load_profile};
+use super::estimate::{Request, document, load_profiles};
 
 /// Models that are tried where none is named: what people run, from small to large.
 const COMMON: [&str; 13] = [
@@ -38,19 +33,15 @@ pub(crate) fn run(context: &mut Context, arguments: &args::Report) -> Result<Ans
         return Err(CliError::new("a report is a page, and has no JSON of its own")
             .with_hint("`rooflab profile show --json` and `rooflab estimate --json` write what is in it"));
     }
-    let profiles = match arguments.profiles.as_slice() {
-        [] => vec![load_profile(context, None)?],
-        names => names.iter().map(|name| load_profile(context, Some(name))).collect::<Result<_, _>>()?,
-    };
+    let profiles = load_profiles(context, &arguments.profiles)?;
     let requests = requests(context, arguments)?;
     let rated = |profile| Machine { profile, models: rated(context, &requests, profile) };
     let page = machines(&profiles.iter().map(rated).collect::<Vec<_>>(), &context.source(), context.now());
-    if arguments.output == Path::new("-") {
-        context.write(&page)?;
-        return Ok(Answer::Yes);
+    let output = Some(arguments.output.as_path());
+    context.write_in(output, &page)?;
+    if let Some(path) = file(output) {
+        context.say(&format!("wrote {}", path.display()));
     }
-    fs::write(&arguments.output, page).map_err(|error| CliError::writing_file(&arguments.output, &error))?;
-    context.say(&format!("wrote {}", arguments.output.display()));
     Ok(Answer::Yes)
 }
 
@@ -75,29 +66,10 @@ fn requests(context: &mut Context, arguments: &args::Report) -> Result<Vec<Tried
 }
 
 fn rated(context: &Context, requests: &[Tried], profile: &Profile) -> Vec<Rated> {
-    requests
-        .iter()
-        .map(|(model, requests)| Rated { model: model.clone(), run: tried(context, requests, profile) })
-        .collect()
-}
-
-/// A model in each of its formats: those that fit, or why there is none.
-fn tried(context: &Context, requests: &[Request], profile: &Profile) -> Run {
-    let (mut fitting, mut least, mut refused): (Vec<Document>, Option<f64>, Option<CliError>) =
-        (Vec::new(), None, None);
-    for request in requests {
-        match document(context, request, profile) {
-            Ok(document) if document.estimate.memory.over.is_none() => fitting.push(document),
-            Ok(document) => {
-                let needs = document.estimate.memory.lines.iter().map(|line| line.bytes.get()).sum::<f64>();
-                least = Some(least.map_or(needs, |least| least.min(needs)));
-            }
-            Err(error) => refused = Some(error),
-        }
-    }
-    match (fitting.is_empty(), least, refused) {
-        (true, Some(needs), _) => Run::TooLarge { needs: Bytes(needs) },
-        (true, None, Some(error)) => Run::Unknown(error.message()),
-        _ => Run::Fits(fitting),
-    }
+    let run = |request: &Request| match document(context, request, profile) {
+        Ok(document) => Run::Estimated(Box::new(document)),
+        Err(error) => Run::Refused { weights: request.weights_name(), why: error.message() },
+    };
+    let rated = |(model, requests): &Tried| Rated { model: model.clone(), runs: requests.iter().map(run).collect() };
+    requests.iter().map(rated).collect()
 }

@@ -90,6 +90,16 @@ pub struct Entry {
 }
 
 impl Account {
+    /// Share of a step's time below which a part of it is summed up with others.
+    pub const SMALL: f64 = 0.005;
+
+    /// The time in which parts of the model wait for one another, and its share of the step: what no operator takes. None where it is small.
+    #[must_use]
+    pub fn waiting(&self) -> Option<(Seconds, f64)> {
+        let share = 1.0 - self.operators.iter().map(|entry| entry.share).sum::<f64>();
+        (share > Self::SMALL).then(|| (self.time * share, share))
+    }
+
     /// The account of a step of equal sequences.
     pub(super) fn of(step: &Step, cost: &StagedCost, costing: &Costing<'_>) -> Self {
         let group =

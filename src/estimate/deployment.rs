@@ -3,9 +3,10 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::search::try_last;
 use super::serving::{
-    ClosedLoop, Engine, MOST_SEQUENCES, Metrics, Open, OpenLoop, Request, ServingError, Steady, StepTimes, Untimed,
-    closed_loop, count, number, open_loop, static_batch,
+    ClosedLoop, Engine, Metrics, Open, OpenLoop, Request, ServingError, Steady, StepTimes, Untimed, closed_loop, count,
+    open_loop, static_batch,
 };
 use super::subject::{Placed, Turn, parts_to_try};
 use crate::graph::{Sequences, Step};
@@ -130,13 +131,14 @@ impl Deployment {
         &self,
         placed: &Placed<'_>,
         request: &Request,
-        concurrency: u64,
+        clients: &ClosedLoop,
     ) -> Result<Metrics, ServingError> {
-        count("concurrency", concurrency, MOST_SEQUENCES)?;
+        clients.check()?;
+        let concurrency = clients.concurrency;
         let of_replica = |requests| {
             let at = |parts| {
                 let (times, engine, share) = self.fullest(placed, requests, parts);
-                let clients = ClosedLoop { concurrency: share.requests, requests: None };
+                let clients = clients.share(share.requests);
                 let found = closed_loop(&times, &engine, request, &clients)?.times(share.engines);
                 Ok(Metrics { concurrency: requests as f64, ..found })
             };
@@ -151,15 +153,20 @@ impl Deployment {
     }
 
     /// Requests that arrive at a rate.
-    pub(super) fn open_loop(&self, placed: &Placed<'_>, request: &Request, rate: f64) -> Result<Open, ServingError> {
-        number("rate", rate, "1e-12 to 1e12 requests per second", |rate| (1e-12..=1e12).contains(&rate))?;
+    pub(super) fn open_loop(
+        &self,
+        placed: &Placed<'_>,
+        request: &Request,
+        arrivals: &OpenLoop,
+    ) -> Result<Open, ServingError> {
+        arrivals.check()?;
         let is_better = |a: &Open, b: &Open| match (a, b) {
             (Open::Steady(a), Open::Steady(b)) => a.metrics.latency.mean < b.metrics.latency.mean,
             (Open::Saturated { capacity: a }, Open::Saturated { capacity: b }) => a > b,
             (a, _) => matches!(a, Open::Steady(_)),
         };
         let most = self.engine.max_batch.min(self.stages);
-        best(parts_to_try(most), |parts| self.open_loop_in(placed, request, rate, parts), is_better)
+        best(parts_to_try(most), |parts| self.open_loop_in(placed, request, arrivals, parts), is_better)
     }
 
     /// The same in so many parts. While fewer requests run than there are ranks, so many ranks have one, and the others nothing.
@@ -167,14 +174,14 @@ impl Deployment {
         &self,
         placed: &Placed<'_>,
         request: &Request,
-        rate: f64,
+        arrivals: &OpenLoop,
         parts: u64,
     ) -> Result<Open, ServingError> {
         let max_batch = self.engine.max_batch / parts;
         let at = |active: u64| {
             let times = Fullest { placed, replicas: self.replicas, parts, together: (active, 1) };
             let engines = active as f64 * parts as f64 * self.replicas as f64;
-            let arrivals = OpenLoop { rate: rate / engines, variability: 0.0 };
+            let arrivals = OpenLoop { rate: arrivals.rate / engines, ..*arrivals };
             let engine = Engine { max_batch, ..self.engine };
             Ok::<_, ServingError>(match open_loop(&times, &engine, request, &arrivals)? {
                 Open::Steady(steady) => Open::Steady(Steady {
@@ -185,16 +192,13 @@ impl Deployment {
                 Open::Saturated { capacity } => Open::Saturated { capacity: capacity * engines },
             })
         };
-        let (mut low, mut high) = (1, self.ranks);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let is_enough = match at(middle)? {
-                Open::Steady(steady) => steady.metrics.running <= (middle * self.replicas) as f64,
-                Open::Saturated { .. } => false,
-            };
-            if is_enough { high = middle } else { low = middle + 1 }
-        }
-        at(low)
+        let are_too_few = |active: u64| {
+            Ok(match at(active)? {
+                Open::Steady(steady) => steady.metrics.running > (active * self.replicas) as f64,
+                Open::Saturated { .. } => true,
+            })
+        };
+        at(try_last(0, self.ranks, are_too_few)? + 1)
     }
 
     /// Numbers of parts for so many requests of a replica.

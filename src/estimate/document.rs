@@ -70,6 +70,12 @@ pub struct ScenarioFacts {
     pub generate: u64,
     /// How requests come.
     pub load: LoadFacts,
+    /// Requests of the whole run, where a number is in flight and the run has an end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u64>,
+    /// How much the lengths of requests that arrive at a rate vary: the variance of their work over the square of its mean.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variability: Option<f64>,
     /// Most tokens of an engine's step, those that decode included, where prompts are cut into chunks.
     pub chunk: Option<u64>,
     /// Devices that share each matrix.
@@ -118,7 +124,8 @@ pub struct Answer {
     pub prefill: Account,
     /// One decode step of the account's sequences.
     pub decode: Account,
-    /// The batch from which on a decode step at this context is bound by arithmetic; none where every batch is bound by memory.
+    /// The batch from which on a decode step at this context is bound by arithmetic, by its floor. None where every batch is bound by memory, and where nothing is
+    /// known of it: then `decode.floor` is none as well.
     pub ridge_batch: Option<u64>,
     /// What requests see.
     pub served: ServedFacts,
@@ -215,6 +222,8 @@ impl From<&Scenario> for ScenarioFacts {
                 Load::Closed(concurrency) => LoadFacts::Concurrency(concurrency),
                 Load::Open(rate) => LoadFacts::Rate(rate),
             },
+            requests: scenario.requests.filter(|_| matches!(scenario.load, Load::Closed(_))),
+            variability: Some(scenario.variability).filter(|_| matches!(scenario.load, Load::Open(_))),
             chunk: scenario.chunk,
             tp: tensor,
             pp: pipeline,

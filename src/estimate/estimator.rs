@@ -6,7 +6,7 @@ use super::deployment::{Deployment, Limit};
 use super::memory::{Admission, AtOnce, BudgetError, Plan, Policy};
 use super::offload::OffloadError;
 use super::scenario::{Load, Scenario};
-use super::serving::{FrontierPoint, MOST_SEQUENCES, Metrics, Open, ServingError, frontier};
+use super::serving::{ClosedLoop, FrontierPoint, MOST_SEQUENCES, Metrics, Open, OpenLoop, ServingError, frontier};
 use super::subject::{Placed, Subject};
 use crate::graph::{LayoutError, Sequences, Step};
 use crate::units::Bytes;
@@ -57,7 +57,7 @@ pub struct Estimate {
     /// One decode step of the account's sequences.
     pub decode: Account,
     /// The batch from which on a decode step at the account's context is bound by arithmetic, by its floor; none where the caches that come with it keep every batch
-    /// bound by memory, or where no figures are known.
+    /// bound by memory, or where the floor of some batch is not known.
     pub ridge_batch: Option<u64>,
     /// What requests see.
     pub served: Served,
@@ -171,9 +171,10 @@ impl<'a> Estimator<'a> {
 
     /// The batch at which the floor of a decode step turns from memory to arithmetic.
     fn ridge_batch(&self, scenario: &Scenario, placed: &Placed<'_>) -> Option<u64> {
+        // A floor that is not known says nothing of its batch, and ends the search.
         let is_compute_bound = |batch| {
-            let floor = placed.lower(&Step::decode(batch, scenario.decode_context())).floor(self.costing)?;
-            Ok::<_, CostError>(floor.is_some_and(|floor| floor.is_compute_bound()))
+            let floor = placed.lower(&Step::decode(batch, scenario.decode_context())).floor(self.costing);
+            floor.ok().flatten().map(|floor| floor.is_compute_bound()).ok_or(())
         };
         ridge_batch(MOST_SEQUENCES, is_compute_bound).ok().flatten()
     }
@@ -225,11 +226,17 @@ impl<'a> Estimator<'a> {
         let request = &scenario.request;
         Ok(match scenario.load {
             Load::Batch(batch) => Served::Steady(deployment.static_batch(placed, request, batch)?),
-            Load::Closed(concurrency) => Served::Steady(deployment.closed_loop(placed, request, concurrency)?),
-            Load::Open(rate) => match deployment.open_loop(placed, request, rate)? {
-                Open::Steady(steady) => Served::Steady(steady.metrics),
-                Open::Saturated { capacity } => Served::Saturated { capacity },
-            },
+            Load::Closed(concurrency) => {
+                let clients = ClosedLoop { concurrency, requests: scenario.requests };
+                Served::Steady(deployment.closed_loop(placed, request, &clients)?)
+            }
+            Load::Open(rate) => {
+                let arrivals = OpenLoop { rate, variability: scenario.variability };
+                match deployment.open_loop(placed, request, &arrivals)? {
+                    Open::Steady(steady) => Served::Steady(steady.metrics),
+                    Open::Saturated { capacity } => Served::Saturated { capacity },
+                }
+            }
         })
     }
 
@@ -243,7 +250,9 @@ impl<'a> Estimator<'a> {
         if deployment.admitted() == 0 {
             return Ok(Vec::new());
         }
-        let at = |concurrency| deployment.closed_loop(&placed, &scenario.request, concurrency);
+        // What pays is a matter of the steady state.
+        let clients = |concurrency| ClosedLoop { concurrency, requests: None };
+        let at = |concurrency| deployment.closed_loop(&placed, &scenario.request, &clients(concurrency));
         Ok(frontier(deployment.admitted().min(MOST_SEQUENCES), at)?)
     }
 

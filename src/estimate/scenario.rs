@@ -15,6 +15,10 @@ pub struct Scenario {
     pub request: Request,
     /// How requests come.
     pub load: Load,
+    /// Requests of the whole run of a closed loop, of which the first of each client start together; without it, a run without end.
+    pub requests: Option<u64>,
+    /// How much the lengths of requests that arrive at a rate vary: the variance of a request's work over the square of its mean.
+    pub variability: f64,
     /// Tokens that the decode step of the account attends to; without it, those in the middle of the output.
     pub context: Option<u64>,
     /// Most tokens of an engine's step, those that decode included, where prompts are cut into chunks.
@@ -52,6 +56,8 @@ impl Default for Scenario {
         Self {
             request: Request { prompt: 1024, output: 256 },
             load: Load::Batch(1),
+            requests: None,
+            variability: 0.0,
             context: None,
             chunk: None,
             host: Seconds(0.0),

@@ -1,7 +1,9 @@
 //! The best of some candidates under requirements, and why each of the others is not.
 
+mod last;
 mod requirement;
 
+pub use last::{last, try_last};
 pub use requirement::{Aspect, ParseRequirementError, Requirement, Statistic, parse_requirements};
 
 use super::serving::Metrics;
@@ -72,20 +74,6 @@ pub fn search<C, R>(
     Found { best, rejected }
 }
 
-/// The last number from one that does up to one that does not, which does: found by halving, where what does comes before what does not.
-pub fn last(does: u64, does_not: u64, mut is_met: impl FnMut(u64) -> bool) -> u64 {
-    let (mut does, mut does_not) = (does, does_not);
-    while does_not.saturating_sub(does) > 1 {
-        let middle = does + (does_not - does) / 2;
-        if is_met(middle) {
-            does = middle;
-        } else {
-            does_not = middle;
-        }
-    }
-    does
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,15 +121,6 @@ mod tests {
             |is: fn(&Rejection<ServingError>) -> bool| found.rejected.iter().filter(|(_, why)| is(why)).count();
         assert!(reasons(|why| matches!(why, Rejection::Missed { .. })) > 3);
         assert!(reasons(|why| matches!(why, Rejection::Slower { .. })) > 3);
-    }
-
-    #[test]
-    fn the_last_that_does_is_found() {
-        for edge in 1..40 {
-            assert_eq!(last(1, 40, |number| number <= edge), edge);
-        }
-        assert_eq!(last(7, 8, |_| unreachable!("there is nothing between")), 7);
-        assert_eq!(last(1, u64::MAX, |number| number <= 1 << 40), 1 << 40);
     }
 
     #[test]

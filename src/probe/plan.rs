@@ -289,7 +289,7 @@ fn workloads(family: Family, part: (Scope, u32), grid: Grid, sizes: &Sizes, shap
             .map(|bytes| {
                 let per_lane = bytes / u64::from(lanes);
                 // Both buffers of all pairs together make the far working set.
-                let buffers = (sizes.far / 2 / bytes).max(1);
+                let buffers = (sizes.far / 2 / direction.ways() / bytes).max(1);
                 Kind::HostCopy { direction, bytes: per_lane, buffers }
             })
             .collect(),

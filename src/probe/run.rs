@@ -14,7 +14,7 @@ use crate::backend::{BackendError, CycleLimit, Device, Stopwatch};
 use crate::profile::{Builder, Ceiling, Flag, Instrument, Outcome, Point, Profile, Source, Stop};
 use crate::resource::{Key, Overhead, Resource};
 use crate::units::{Hertz, Seconds};
-use crate::workload::{Spot, Workload};
+use crate::workload::{Spot, Work, Workload};
 
 /// What the caller knows and the library does not ask for.
 #[derive(Clone, Debug)]
@@ -307,6 +307,8 @@ pub struct Verification {
     pub variant: String,
     /// Bytes of its working set.
     pub bytes: u64,
+    /// What an iteration is stated to do.
+    pub work: Work,
     /// Whether it computed what its reference computes.
     pub result: Result<(), BackendError>,
 }
@@ -320,7 +322,8 @@ pub fn verify(device: &mut dyn Device, plan: &Plan, interrupted: &dyn Fn() -> bo
                 return results;
             }
             let mut note = |variant: String, result| {
-                results.push(Verification { key: step.key(), variant, bytes: workload.footprint(), result });
+                let (bytes, work) = (workload.footprint(), workload.work());
+                results.push(Verification { key: step.key(), variant, bytes, work, result });
             };
             match device.prepare(workload) {
                 Ok(mut kernel) => {

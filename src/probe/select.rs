@@ -96,7 +96,7 @@ mod tests {
         assert_eq!(chosen(&["memory.dram.read"]), ["memory.dram.read"]);
         assert_eq!(chosen(&["memory.dram.read@core"]), ["memory.dram.read@core"]);
         assert_eq!(chosen(&["compute.vector.f{32,64}"]), ["compute.vector.f32", "compute.vector.f64"]);
-        assert_eq!(chosen(&["overhead.*"]), ["overhead.launch", "overhead.wake"]);
+        assert_eq!(chosen(&["overhead.*"]), ["overhead.launch", "overhead.graph_launch", "overhead.wake"]);
         assert_eq!(chosen(&[]).len(), all_keys().count());
     }
 

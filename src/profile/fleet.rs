@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::document::{Ceiling, Profile};
-use crate::resource::{Key, Resource};
+use super::document::{Ceiling, Outcome, Profile};
+use crate::resource::Key;
 use crate::stats::Summary;
 use crate::units::Unit;
 
@@ -21,7 +21,9 @@ const SCALE: f64 = 1.4826;
 pub struct Fleet {
     /// Ceilings that at least [`LEAST`] devices have.
     pub ceilings: Vec<Common>,
-    /// The profile that lies nearest to all medians, by its place in the list.
+    /// Values that devices lack.
+    pub missing: Vec<Missing>,
+    /// The profile that lies nearest to all medians, by its place in the list, of those that have a value for each.
     pub typical: Option<usize>,
 }
 
@@ -61,11 +63,24 @@ pub struct Outlier {
     pub deviations: Option<f64>,
 }
 
+/// A value that a device lacks: it could not be measured, or more than half of the devices have it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Missing {
+    /// The device's profile, by its place in the list.
+    pub profile: usize,
+    /// The ceiling.
+    #[serde(rename = "ceiling")]
+    pub key: Key,
+    /// Why, where the profile says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 impl Fleet {
-    /// Whether a device falls behind anywhere.
+    /// Whether a device falls behind anywhere, or lacks a value.
     #[must_use]
     pub fn has_outliers(&self) -> bool {
-        self.ceilings.iter().any(|common| !common.outliers.is_empty())
+        !self.missing.is_empty() || self.ceilings.iter().any(|common| !common.outliers.is_empty())
     }
 }
 
@@ -73,20 +88,34 @@ impl Fleet {
 #[must_use]
 pub fn fleet(profiles: &[&Profile], threshold: f64) -> Fleet {
     let keys: BTreeSet<Key> = profiles.iter().flat_map(|profile| &profile.ceilings).map(Ceiling::key).collect();
-    let keys = keys.into_iter().filter(|key| !is_whole_curve(key.resource));
+    let missing = keys.iter().flat_map(|&key| missing(key, profiles)).collect();
+    // Of curves over all levels of memory, the levels are compared.
+    let keys = keys.into_iter().filter(|key| !key.resource.is_whole_curve());
     let ceilings: Vec<Common> = keys.filter_map(|key| common(key, profiles, threshold)).collect();
-    let distance = |profile: &Profile| -> f64 {
+    // A profile that lacks a value is not near to anything by that.
+    let distance = |profile: &Profile| -> Option<f64> {
         let away = |common: &Common| Some((value(profile, common.key)? / common.median).ln().abs());
-        ceilings.iter().filter_map(away).sum()
+        ceilings.iter().map(away).sum()
     };
-    let distances = profiles.iter().map(|profile| distance(profile)).enumerate();
+    let distances = profiles.iter().enumerate().filter_map(|(index, profile)| Some((index, distance(profile)?)));
     let typical = distances.filter(|_| !ceilings.is_empty()).min_by(|a, b| a.1.total_cmp(&b.1)).map(|(index, _)| index);
-    Fleet { ceilings, typical }
+    Fleet { ceilings, missing, typical }
 }
 
-/// Curves over all levels of memory: their levels are compared.
-const fn is_whole_curve(resource: Resource) -> bool {
-    matches!(resource, Resource::Memory { level: None, .. } | Resource::Latency { level: None })
+/// The devices that lack a ceiling: those on which it failed, and all without a value where most have one.
+fn missing(key: Key, profiles: &[&Profile]) -> Vec<Missing> {
+    let have = profiles.iter().filter(|profile| value(profile, key).is_some()).count();
+    let most_have = 2 * have > profiles.len();
+    let lacks = |(profile, of): (usize, &&Profile)| {
+        let (failed, reason) = match of.ceiling(key).map(|ceiling| &ceiling.outcome) {
+            Some(Outcome::Failed { reason }) => (true, Some(reason)),
+            Some(Outcome::Unsupported { reason } | Outcome::Skipped { reason }) => (false, Some(reason)),
+            Some(Outcome::Ok { .. }) | None => (false, None),
+        };
+        let is_missing = failed || (most_have && value(of, key).is_none());
+        is_missing.then(|| Missing { profile, key, reason: reason.cloned() })
+    };
+    profiles.iter().enumerate().filter_map(lacks).collect()
 }
 
 fn value(profile: &Profile, key: Key) -> Option<f64> {
@@ -155,7 +184,47 @@ mod tests {
     #[test]
     fn two_devices_have_no_middle() {
         let all = [1.0, 0.5].map(scaled);
-        assert_eq!(fleet(&all.iter().collect::<Vec<_>>(), 0.05), Fleet { ceilings: Vec::new(), typical: None });
+        let nothing = Fleet { ceilings: Vec::new(), missing: Vec::new(), typical: None };
+        assert_eq!(fleet(&all.iter().collect::<Vec<_>>(), 0.05), nothing);
+    }
+
+    /// The same device, of which everything after the first ceilings has no value, for a reason or for none.
+    fn without(count: usize, outcome: Option<Outcome>) -> Profile {
+        let mut profile = scaled(1.0);
+        match outcome {
+            None => profile.ceilings.truncate(count),
+            Some(outcome) => {
+                profile.ceilings.iter_mut().skip(count).for_each(|ceiling| ceiling.outcome = outcome.clone());
+            }
+        }
+        profile
+    }
+
+    #[test]
+    fn whoever_lacks_what_the_others_have_is_named_and_never_typical() {
+        let failed = || Some(Outcome::Failed { reason: "the device was lost".to_owned() });
+        for (outcome, reason) in [(failed(), Some("the device was lost")), (None, None)] {
+            let all = [scaled(1.01), scaled(0.99), without(3, outcome)];
+            let fleet = fleet(&all.iter().collect::<Vec<_>>(), 0.05);
+            assert!(fleet.has_outliers() && fleet.missing.len() > 20, "{:?}", fleet.missing);
+            for missing in &fleet.missing {
+                assert_eq!((missing.profile, missing.reason.as_deref()), (2, reason), "{}", missing.key);
+            }
+            // The third has the medians of what it has, and is far from typical.
+            assert_ne!(fleet.typical, Some(2));
+        }
+        // With a fourth there are medians of what one lacks.
+        let all = [scaled(1.02), without(3, None), scaled(0.9), scaled(1.01)];
+        let found = fleet(&all.iter().collect::<Vec<_>>(), 0.5);
+        assert!(found.ceilings.len() > 20);
+        assert_eq!(found.typical, Some(3));
+    }
+
+    #[test]
+    fn what_most_devices_were_not_asked_for_is_not_missing() {
+        let all = [scaled(1.0), without(3, None), without(3, None), without(3, None)];
+        let fleet = fleet(&all.iter().collect::<Vec<_>>(), 0.05);
+        assert!(!fleet.has_outliers(), "{:?}", fleet.missing);
     }
 
     proptest! {

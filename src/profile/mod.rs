@@ -23,7 +23,7 @@ pub use document::{
     SCHEMA_NAME, Source, schema,
 };
 pub use export::{EXPORTERS, Export, ExportError, Exporter, exporter};
-pub use fleet::{Common, Fleet, LEAST as LEAST_OF_FLEET, Outlier, fleet};
+pub use fleet::{Common, Fleet, LEAST as LEAST_OF_FLEET, Missing, Outlier, fleet};
 pub use name::slug;
 pub use point::{Flag, Mode, Point, Samples, Steady, Stop};
 pub use read::{MAX_BYTES, ReadError, ReadNote, SCRIPT_END, SCRIPT_START, from_json, from_reader};

@@ -59,9 +59,17 @@ pub struct Point {
 }
 
 impl Point {
-    /// A value that is known exactly, as by a formula, and was not sampled.
+    /// Its place on the ceiling's axis.
     #[must_use]
-    pub fn exact(at: Option<f64>, value: f64) -> Self {
+    pub const fn spot(&self) -> Spot {
+        Spot { at: self.at, shape: self.shape }
+    }
+}
+
+#[cfg(test)]
+impl Point {
+    /// A value that is known exactly, as by a formula, and was not sampled.
+    pub(crate) fn exact(at: Option<f64>, value: f64) -> Self {
         Self {
             at,
             shape: None,
@@ -83,12 +91,6 @@ impl Point {
             steady: None,
             raw: None,
         }
-    }
-
-    /// Its place on the ceiling's axis.
-    #[must_use]
-    pub const fn spot(&self) -> Spot {
-        Spot { at: self.at, shape: self.shape }
     }
 }
 

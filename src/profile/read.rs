@@ -60,6 +60,8 @@ pub enum ReadError {
 pub enum ReadNote {
     /// Ceilings of kinds this rooflab does not know were left out.
     UnknownResources(Vec<String>),
+    /// The page holds further profiles, so many, which were not read.
+    FurtherProfiles(usize),
 }
 
 impl std::fmt::Display for ReadNote {
@@ -68,6 +70,8 @@ impl std::fmt::Display for ReadNote {
             Self::UnknownResources(names) => {
                 write!(f, "{} ceilings of unknown kinds were left out: {}", names.len(), names.join(", "))
             }
+            Self::FurtherProfiles(1) => f.write_str("the page holds another profile; the first was read"),
+            Self::FurtherProfiles(count) => write!(f, "the page holds {count} profiles more; the first was read"),
         }
     }
 }
@@ -93,7 +97,7 @@ pub fn from_json(bytes: &[u8]) -> Result<(Profile, Vec<ReadNote>), ReadError> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(ReadError::Empty);
     }
-    let bytes = if bytes.trim_ascii_start().starts_with(b"<") { embedded(bytes)? } else { bytes };
+    let (bytes, further) = if bytes.trim_ascii_start().starts_with(b"<") { embedded(bytes)? } else { (bytes, 0) };
     let mut value: Value = serde_json::from_slice(bytes)
         .map_err(|error| if error.is_eof() { ReadError::Truncated(error) } else { ReadError::NotJson(error) })?;
     check_header(&value)?;
@@ -101,17 +105,21 @@ pub fn from_json(bytes: &[u8]) -> Result<(Profile, Vec<ReadNote>), ReadError> {
     leave_out_unknown(&mut value, "datasheet");
     let profile = serde_path_to_error::deserialize(value)
         .map_err(|error| ReadError::Field { path: error.path().to_string(), cause: error.into_inner().to_string() })?;
-    let notes = if unknown.is_empty() { Vec::new() } else { vec![ReadNote::UnknownResources(unknown)] };
+    let mut notes = Vec::new();
+    notes.extend((!unknown.is_empty()).then_some(ReadNote::UnknownResources(unknown)));
+    notes.extend((further > 0).then_some(ReadNote::FurtherProfiles(further)));
     Ok((profile, notes))
 }
 
-/// The first document that a page has embedded.
-fn embedded(page: &[u8]) -> Result<&[u8], ReadError> {
+/// The first document that a page has embedded, and how many follow it.
+fn embedded(page: &[u8]) -> Result<(&[u8], usize), ReadError> {
     let find = |text: &[u8], what: &str| text.windows(what.len()).position(|window| window == what.as_bytes());
     let inside = || {
         let rest = &page[find(page, SCRIPT_START)?..];
         let rest = &rest[find(rest, ">")? + 1..];
-        rest.get(..find(rest, SCRIPT_END)?)
+        let end = find(rest, SCRIPT_END)?;
+        let starts = rest[end..].windows(SCRIPT_START.len()).filter(|window| *window == SCRIPT_START.as_bytes());
+        Some((&rest[..end], starts.count()))
     };
     inside().ok_or(ReadError::Page)
 }

@@ -111,10 +111,14 @@ fn account(phase: &Phase) -> Vec<Block> {
     blocks
 }
 
-/// What a step is. The floor is that of the maker's figures only where there are any.
-fn explain(phase: &Phase, on: Cause) -> String {
-    let is_makers = phase.floor.is_none_or(|floor| matches!(floor.knowledge(), Knowledge::Datasheet));
-    if is_makers {
+/// Whether the floor is that of the maker's figures, as it is where there are any; else it is that of measured peaks.
+pub(super) fn is_makers(phase: &Phase) -> bool {
+    phase.floor.is_none_or(|floor| matches!(floor.knowledge(), Knowledge::Datasheet))
+}
+
+/// What a step is.
+pub(super) fn explain(phase: &Phase, on: Cause) -> String {
+    if is_makers(phase) {
         on.explain().to_owned()
     } else {
         on.explain().replace("the datasheet's figures", "its measured peaks")

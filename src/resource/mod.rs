@@ -129,6 +129,12 @@ impl Resource {
         }
     }
 
+    /// Whether it is the curve over all levels of memory, which have values of their own.
+    #[must_use]
+    pub const fn is_whole_curve(self) -> bool {
+        matches!(self, Self::Memory { level: None, .. } | Self::Latency { level: None })
+    }
+
     /// The same resource at another level of the hierarchy (or, with none, its whole curve). Resources without levels
     /// stay what they are.
     #[must_use]

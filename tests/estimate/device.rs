@@ -30,14 +30,9 @@ impl Laws {
         let bytes = || (0..80).map(|step| 1e4 * 1.2_f64.powi(step));
         let stream = || curve(bytes().map(|bytes| (bytes, self.stream(bytes))));
         let flat = |value: f64| curve([128.0, 1e5].map(|tokens| (tokens, value)));
-        let far = Outcome::Ok {
-            points: vec![Point::exact(Some(1e10), self.bandwidth)],
-            limit: None,
-            plateau: None,
-            fit: None,
-        };
-        let single =
-            |value| Outcome::Ok { points: vec![Point::exact(None, value)], limit: None, plateau: None, fit: None };
+        let far =
+            Outcome::Ok { points: vec![exact(Some(1e10), self.bandwidth)], limit: None, plateau: None, fit: None };
+        let single = |value| Outcome::Ok { points: vec![exact(None, value)], limit: None, plateau: None, fit: None };
         profile(
             kind,
             vec![
@@ -69,10 +64,10 @@ impl Laws {
             (work, model.time(&work))
         };
         let measured: Vec<(Work, Seconds)> = shapes.iter().map(time).collect();
-        let points = shapes.iter().zip(&measured).map(|(&shape, (work, time))| Point {
-            shape: Some(shape),
-            ..Point::exact(None, work.ops as f64 / time.get())
-        });
+        let points = shapes
+            .iter()
+            .zip(&measured)
+            .map(|(&shape, (work, time))| Point { shape: Some(shape), ..exact(None, work.ops as f64 / time.get()) });
         Outcome::Ok { points: points.collect(), limit: None, plateau: None, fit: fit(&measured) }
     }
 
@@ -87,8 +82,33 @@ impl Laws {
     }
 }
 
+/// A value that is known by a formula.
+fn exact(at: Option<f64>, value: f64) -> Point {
+    Point {
+        at,
+        shape: None,
+        value,
+        best: value,
+        p10: value,
+        p90: value,
+        mad: 0.0,
+        confidence: [value, value],
+        samples: Samples { clean: 10, total: 10 },
+        iterations: 1,
+        time: Seconds(1.0),
+        work: Work::default(),
+        lanes: 1,
+        variant: "exact".to_owned(),
+        clock: None,
+        stop: Stop::Goal,
+        flags: Vec::new(),
+        steady: None,
+        raw: None,
+    }
+}
+
 pub(super) fn curve(points: impl IntoIterator<Item = (f64, f64)>) -> Outcome {
-    let points = points.into_iter().map(|(at, value)| Point::exact(Some(at), value)).collect();
+    let points = points.into_iter().map(|(at, value)| exact(Some(at), value)).collect();
     Outcome::Ok { points, limit: None, plateau: None, fit: None }
 }
 

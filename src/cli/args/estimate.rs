@@ -108,9 +108,17 @@ pub(crate) struct Scene {
     #[arg(long, value_name = "N", value_parser = count, conflicts_with = "rate")]
     pub(crate) concurrency: Option<u64>,
 
+    /// Requests of the whole run, of which the first of each client start together and wait for each other's prompts. Without it, a run without end.
+    #[arg(long, value_name = "N", value_parser = count, requires = "concurrency")]
+    pub(crate) requests: Option<u64>,
+
     /// Requests that arrive per second: open loop.
     #[arg(long, value_name = "PER_SECOND")]
     pub(crate) rate: Option<f64>,
+
+    /// How much the lengths of those requests vary: 0 where all are equal, 1 for exponential ones; the variance of a request's work over the square of its mean.
+    #[arg(long, default_value_t = 0.0, value_name = "NUMBER", requires = "rate")]
+    pub(crate) variability: f64,
 
     /// Devices that split every matrix.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = count)]

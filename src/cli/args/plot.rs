@@ -39,9 +39,8 @@ pub(crate) struct Plot {
 pub(crate) enum What {
     /// Arithmetic against operations per byte: all bandwidths and peaks, and the operators of a model under them.
     Roofline {
-        /// Profiles: names, some words of them, paths, or `-`. Without any, this machine's.
-        #[arg(value_name = "PROFILE")]
-        profiles: Vec<String>,
+        #[command(flatten)]
+        profiles: Profiles,
 
         /// Place the operators of this model, as for `rooflab estimate -m`.
         #[arg(short, long, value_name = "MODEL")]
@@ -64,7 +63,7 @@ pub(crate) enum What {
     Breakdown(Estimated),
     /// Throughput against latency, for every number of requests in flight that pays.
     Frontier(Estimated),
-    /// Where the time of a measured run went, from the datasheet's floor to what was measured.
+    /// Where the time of a measured run went, from the floor, by the datasheet or else by measured peaks, to what was measured.
     Waterfall {
         #[command(flatten)]
         run: Box<Run>,
@@ -76,15 +75,25 @@ pub(crate) enum What {
 pub(crate) struct Profiles {
     /// Profiles: names, some words of them, paths, or `-`. Without any, this machine's.
     #[arg(value_name = "PROFILE")]
-    pub(crate) profiles: Vec<String>,
+    listed: Vec<String>,
+
+    /// A profile, as for `rooflab estimate -f`: the same as naming it without `-f`. Repeatable.
+    #[arg(short = 'f', long = "profile", value_name = "PROFILE")]
+    flagged: Vec<String>,
+}
+
+impl Profiles {
+    /// What they are called, however they were named.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        self.listed.iter().chain(&self.flagged).map(String::as_str).collect()
+    }
 }
 
 /// A model on some profiles.
 #[derive(Debug, Args)]
 pub(crate) struct Estimated {
-    /// Profiles: names, some words of them, paths, or `-`. Without any, this machine's.
-    #[arg(value_name = "PROFILE")]
-    pub(crate) profiles: Vec<String>,
+    #[command(flatten)]
+    pub(crate) profiles: Profiles,
 
     /// The model, as for `rooflab estimate -m`.
     #[arg(short, long, value_name = "MODEL")]

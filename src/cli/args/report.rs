@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::estimate::Scene;
+use super::plot::Profiles;
 
 /// Write a page about a machine: who it is, its ceilings, its roofline, and what models would do on it.
 #[derive(Debug, Args)]
@@ -14,9 +15,8 @@ use super::estimate::Scene;
   rooflab report mine yours -m llama-3.1-8b       two machines, and one model
   rooflab profile show report.html                the profile, read back from the page")]
 pub(crate) struct Report {
-    /// Profiles: names, some words of them, paths, or `-`. Without any, this machine's.
-    #[arg(value_name = "PROFILE")]
-    pub(crate) profiles: Vec<String>,
+    #[command(flatten)]
+    pub(crate) profiles: Profiles,
 
     /// Models to estimate, as for `rooflab estimate -m`. Without any, common ones. Repeatable.
     #[arg(short, long = "model", value_name = "MODEL")]

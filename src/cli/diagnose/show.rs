@@ -1,10 +1,7 @@
 //! What `rooflab diagnose` writes: runs, products and kernels alike, as text, Markdown or JSON.
 
-use std::fs;
-use std::path::Path;
-
 use rooflab::diagnose::{Diagnosis, KernelsDiagnosis, ProductDiagnosis, Severity};
-use rooflab::report::{self, Block, Style, Tone};
+use rooflab::report::{self, Block, Tone};
 use serde::Serialize;
 
 use crate::cli::args::diagnose::{self as args, Format};
@@ -53,7 +50,7 @@ impl Document {
 
 /// Writes diagnoses one after the other; in JSON, several are a list.
 pub(super) fn show(context: &mut Context, arguments: &args::Diagnose, documents: &[Document]) -> Result<(), CliError> {
-    let path = arguments.output.as_deref().filter(|path| *path != Path::new("-"));
+    let path = arguments.output.as_deref();
     let format = if context.json { Format::Json } else { arguments.format };
     let mut blocks: Vec<Block> = Vec::new();
     for (index, document) in documents.iter().enumerate() {
@@ -62,20 +59,12 @@ pub(super) fn show(context: &mut Context, arguments: &args::Diagnose, documents:
         }
         blocks.extend(document.blocks());
     }
-    let text = match format {
-        Format::Json => {
-            let json = match documents {
-                [one] => serde_json::to_string_pretty(one),
-                several => serde_json::to_string_pretty(several),
-            };
-            json.map_err(|error| CliError::caused_by("cannot write JSON", &error))? + "\n"
-        }
-        Format::Markdown => report::markdown(&blocks),
-        Format::Text if path.is_none() => return context.show(&blocks),
-        Format::Text => report::text(&blocks, Style { width: None, unicode: true, colour: false }),
-    };
-    match path {
-        None => context.write(&text),
-        Some(path) => fs::write(path, text).map_err(|error| CliError::writing_file(path, &error)),
+    match format {
+        Format::Json => match documents {
+            [one] => context.write_json_in(path, one),
+            several => context.write_json_in(path, &several),
+        },
+        Format::Markdown => context.write_in(path, &report::markdown(&blocks)),
+        Format::Text => context.show_in(path, &blocks),
     }
 }

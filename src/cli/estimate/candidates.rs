@@ -9,7 +9,6 @@ use rooflab::report::{self, Candidate, Verdict};
 use rooflab::units::Bytes;
 
 use super::request::Request;
-use super::{show, write_json};
 use crate::cli::Answer;
 use crate::cli::args::estimate::{self as args, Format};
 use crate::cli::context::Context;
@@ -84,10 +83,11 @@ pub(super) fn search(
         };
         describe(way, verdict)
     });
+    let output = arguments.output.as_deref();
     let candidates: Vec<Candidate> = best.into_iter().chain(others).collect();
     match format {
-        Format::Json => write_json(context, arguments, &candidates)?,
-        Format::Table => show(context, arguments, &report::candidates(&candidates))?,
+        Format::Json => context.write_json_in(output, &candidates)?,
+        Format::Table => context.show_in(output, &report::candidates(&candidates))?,
         Format::Csv => return Err(CliError::new("`--require` has no `--format csv`").with_hint("use `--format json`")),
     }
     Ok(if has_one { Answer::Yes } else { Answer::No })

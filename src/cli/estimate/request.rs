@@ -125,7 +125,8 @@ impl Request {
         Subject { model: &self.model, precision, kv: self.kv, routing: self.routing }
     }
 
-    pub(super) fn weights_name(&self) -> String {
+    /// What its weights are called.
+    pub(in crate::cli) fn weights_name(&self) -> String {
         self.formats[0].0.clone()
     }
 
@@ -236,6 +237,8 @@ fn scenario(arguments: &args::Scene) -> Result<Scenario, CliError> {
     Ok(Scenario {
         request: serving::Request { prompt: arguments.prompt, output: arguments.generate },
         load,
+        requests: arguments.requests,
+        variability: arguments.variability,
         context: arguments.context,
         chunk: arguments.chunk,
         layout: Layout { tensor: arguments.tp, pipeline: arguments.pp, expert: arguments.ep, data: arguments.dp },

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rooflab::profile::{Profile, Store, StoreError};
 
 use crate::cli::args;
-use crate::cli::context::Context;
+use crate::cli::context::{Context, file};
 use crate::cli::error::CliError;
 
 /// Keeps a growing profile.
@@ -35,8 +35,9 @@ impl Keeper {
         if let Some(store) = &store {
             store.prepare()?;
         }
-        let stdout = arguments.output.as_deref() == Some(Path::new("-"));
-        let output = match arguments.output.as_deref().filter(|_| !stdout) {
+        let path = file(arguments.output.as_deref());
+        let stdout = arguments.output.is_some() && path.is_none();
+        let output = match path {
             Some(path) => {
                 // Not truncated: the file keeps what it holds until there is something to take its place.
                 let file = OpenOptions::new().create(true).write(true).truncate(false).open(path);

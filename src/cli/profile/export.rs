@@ -1,8 +1,5 @@
 //! `rooflab profile export`: a profile as another tool wants it.
 
-use std::fs;
-use std::path::Path;
-
 use rooflab::profile::exporter;
 
 use crate::cli::Answer;
@@ -24,9 +21,6 @@ pub(super) fn run(context: &mut Context, arguments: &args::Export) -> Result<Ans
     for note in &export.notes {
         context.say(&format!("note: {note}"));
     }
-    match arguments.output.as_deref().filter(|path| *path != Path::new("-")) {
-        None => context.write(&export.text)?,
-        Some(path) => fs::write(path, &export.text).map_err(|error| CliError::writing_file(path, &error))?,
-    }
+    context.write_in(arguments.output.as_deref(), &export.text)?;
     Ok(Answer::Yes)
 }

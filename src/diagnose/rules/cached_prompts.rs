@@ -4,6 +4,7 @@ use super::Rule;
 use crate::diagnose::case::Case;
 use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::diagnose::phase::{Kind, Phase};
+use crate::estimate::search::try_last;
 use crate::graph::{Sequences, Step};
 use crate::observe::{Quantity, Tool};
 use crate::units::Seconds;
@@ -67,18 +68,12 @@ fn implied(case: &Case<'_>, phase: &Phase) -> Option<Found> {
         return None;
     }
     // The least that must have been cached: time falls with it, so that halving finds it.
-    let (mut enough, mut few) = (phase.new_tokens.checked_sub(1)?, 0);
-    if time(case, phase, enough)? > phase.measured {
+    let most = phase.new_tokens.checked_sub(1)?;
+    if time(case, phase, most)? > phase.measured {
         return None;
     }
-    while enough - few > 1 {
-        let middle = few + (enough - few) / 2;
-        if time(case, phase, middle)? > phase.measured {
-            few = middle;
-        } else {
-            enough = middle;
-        }
-    }
+    let are_too_few = |cached| time(case, phase, cached).map(|time| time > phase.measured).ok_or(());
+    let enough = (try_last(0, most, are_too_few).ok()? + 1).min(most);
     let share = enough as f64 / phase.new_tokens as f64;
     Some(
         Found::new(

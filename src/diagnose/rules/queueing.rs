@@ -13,8 +13,8 @@ pub(super) const RULE: Rule = Rule {
     explain: "The time to the first token of a served request is its own prompt, and before that the prompts that came earlier: those of requests that started with it, and beyond admission \
 whole requests. The waterfall's step `queueing` is the first token of the closed loop less the prompt alone, both by the estimator. In a batch that starts together there is no queue: all of its prompts are its own.
 
-It is noted where waiting is a tenth of the time to the first token or more, and it warns where what is unexplained is more than the prompt itself takes: then requests waited longer than a steady state makes \
-them, as they do when all of them start at once, or when they arrive faster than they are answered.",
+It is noted where waiting is a tenth of the time to the first token or more, and it warns where what is unexplained is more than the prompt itself takes: then requests waited longer than a closed loop makes \
+them, as they do when they arrive faster than they are answered. Those that start together are counted where the run says how many requests it had and how many were in flight; of another run, they are part of what is unexplained.",
     check,
 };
 
@@ -24,7 +24,7 @@ fn check(case: &Case<'_>) -> Option<Found> {
     let own = phase.estimate - queued.time;
     let unexplained = rest(phase);
     let found = if unexplained > own {
-        let says = "requests wait for their first token longer than prompts and a steady queue explain";
+        let says = "requests wait for their first token longer than prompts and the queue of a closed loop explain";
         Found::new(Severity::Warning, says).worth(Kind::Prefill, unexplained)
     } else if queued.share >= MATTERS {
         let says =

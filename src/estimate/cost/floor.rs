@@ -7,6 +7,7 @@ use super::error::{CostError, Lack};
 use super::knowledge::{Bound, Knowledge};
 use super::needs::{alike, arithmetic, summed_in};
 use crate::dtype::{DType, FORMATS};
+use crate::estimate::search::try_last;
 use crate::graph::{Graph, Kind, Operator};
 use crate::profile::{Place, Profile};
 use crate::resource::{Access, ComputeUnit, MemoryLevel, Resource, StreamOp};
@@ -99,16 +100,8 @@ pub fn ridge_batch<E>(most: u64, mut is_compute_bound: impl FnMut(u64) -> Result
         below = turned;
         turned = turned.saturating_mul(2);
     }
-    turned = turned.min(most);
-    while turned - below > 1 {
-        let middle = below + (turned - below) / 2;
-        if is_compute_bound(middle)? {
-            turned = middle;
-        } else {
-            below = middle;
-        }
-    }
-    Ok(Some(turned))
+    let last_bound_by_memory = try_last(below, turned.min(most), |batch| is_compute_bound(batch).map(|is| !is))?;
+    Ok(Some(last_bound_by_memory + 1))
 }
 
 /// A figure that utilisation is measured against.

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{AtOnce, Line, Plan, Policy};
 use crate::dtype::DType;
+use crate::estimate::search::last;
 use crate::estimate::subject::Subject;
 use crate::graph::Layout;
 use crate::model::KvFormat;
@@ -199,15 +200,7 @@ fn most(fits: impl Fn(u64) -> bool) -> Option<u64> {
     while fits(too_many) {
         (most, too_many) = (too_many, too_many.saturating_mul(2));
     }
-    while too_many - most > 1 {
-        let middle = most + (too_many - most) / 2;
-        if fits(middle) {
-            most = middle;
-        } else {
-            too_many = middle;
-        }
-    }
-    Some(most)
+    Some(last(most, too_many, fits))
 }
 
 impl Admission {

@@ -15,6 +15,30 @@ pub struct ClosedLoop {
     pub requests: Option<u64>,
 }
 
+impl ClosedLoop {
+    /// Refuses numbers that nothing can be calculated with.
+    pub(in crate::estimate) fn check(&self) -> Result<(), ServingError> {
+        let concurrency = self.concurrency;
+        count("concurrency", concurrency, error::MOST_SEQUENCES)?;
+        match self.requests.filter(|&requests| requests < concurrency) {
+            None => Ok(()),
+            Some(requests) => {
+                let expected = format!("{concurrency} or more, one for each client");
+                Err(ServingError::Value { field: "requests", value: requests.to_string(), expected })
+            }
+        }
+    }
+
+    /// Some of the clients, with their share of the run's requests.
+    pub(in crate::estimate) fn share(&self, concurrency: u64) -> Self {
+        let share = |requests: u64| {
+            let share = u128::from(requests) * u128::from(concurrency) / u128::from(self.concurrency.max(1));
+            u64::try_from(share).unwrap_or(u64::MAX).max(concurrency)
+        };
+        Self { concurrency, requests: self.requests.map(share) }
+    }
+}
+
 /// What a closed loop comes to.
 ///
 /// **Steady state.** Requests are out of step with each other, as lengths that vary make them, so that `TPOT = decode +
@@ -40,8 +64,8 @@ pub fn closed_loop(
     clients: &ClosedLoop,
 ) -> Result<Metrics, ServingError> {
     check(engine, request)?;
+    clients.check()?;
     let concurrency = clients.concurrency;
-    count("concurrency", concurrency, error::MOST_SEQUENCES)?;
     let running = concurrency.min(engine.admitted());
     let residence = residence(times, engine, request, running)?;
     let total = residence.total(request);
@@ -55,10 +79,6 @@ pub fn closed_loop(
     }
     let steady = Spread::of(ttft.clone());
     if let Some(requests) = clients.requests {
-        if requests < concurrency {
-            let expected = format!("{concurrency} or more, one for each client");
-            return Err(ServingError::Value { field: "requests", value: requests.to_string(), expected });
-        }
         let share = concurrency as f64 / requests as f64;
         let weight: f64 = ttft.iter().map(|atom| atom.1).sum();
         for atom in &mut ttft {

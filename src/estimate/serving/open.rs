@@ -17,6 +17,14 @@ pub struct OpenLoop {
     pub variability: f64,
 }
 
+impl OpenLoop {
+    /// Refuses numbers that nothing can be calculated with.
+    pub(in crate::estimate) fn check(&self) -> Result<(), ServingError> {
+        number("rate", self.rate, "1e-12 to 1e12 requests per second", |rate| (1e-12..=1e12).contains(&rate))?;
+        number("variability", self.variability, "0 to 1e6", |variability| (0.0..=1e6).contains(&variability))
+    }
+}
+
 /// What an open loop comes to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Open {
@@ -65,9 +73,8 @@ pub fn open_loop(
     arrivals: &OpenLoop,
 ) -> Result<Open, ServingError> {
     check(engine, request)?;
+    arrivals.check()?;
     let OpenLoop { rate, variability } = *arrivals;
-    number("rate", rate, "1e-12 to 1e12 requests per second", |rate| (1e-12..=1e12).contains(&rate))?;
-    number("variability", variability, "0 to 1e6", |variability| (0.0..=1e6).contains(&variability))?;
     let places = engine.admitted();
     let full = residence(times, engine, request, places)?;
     let capacity = places as f64 / full.total(request);

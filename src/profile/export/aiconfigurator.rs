@@ -13,11 +13,14 @@ pub(super) const EXPORTER: Exporter =
 const CAPABILITIES: [(&str, u32); 4] = [("Volta", 70), ("Turing", 75), ("Ada Lovelace", 89), ("Hopper", 90)];
 
 fn write(device: &mut Device<'_>) -> Result<String, ExportError> {
-    let measured = device.bandwidth()?;
-    // Whoever multiplies both must come to the measured value.
-    let bandwidth = device.stated_bandwidth().unwrap_or(measured);
-    let (half, memory) = (device.half()?, device.memory()?);
+    let (measured, _) = device.bandwidth()?;
+    // Whoever multiplies both must come to the measured value, of which the factor is a share: never more than all.
+    let bandwidth = device.stated_bandwidth().map_or(measured, |stated| stated.max(measured));
+    let ((half, _), memory) = (device.half()?, device.memory()?);
     let launch = device.known("time of the smallest kernel", Resource::Overhead { of: Overhead::Launch });
+    if launch.is_none() {
+        device.note("`mem_empirical_constant_latency` is 0: the profile does not know the time of the smallest kernel");
+    }
     let (int8, fp8) = (device.int8(), device.fp8());
     let host = device.known("link to the host", Resource::HostLink { direction: Direction::H2d });
     device.note_no_links("`inter_node_bw`, `intra_node_bw` and `p2p_latency`");
@@ -30,13 +33,13 @@ fn write(device: &mut Device<'_>) -> Result<String, ExportError> {
         "data_dir: data/{slug}  # no tables of kernels: without any, the tool calculates by speed of light"
     );
     let _ = writeln!(text, "gpu:\n  mem_bw: {}  # B/s", whole(bandwidth));
-    let _ = writeln!(text, "  mem_bw_empirical_scaling_factor: {}", rounded((measured / bandwidth).min(1.0)));
-    let latency = launch.map_or(0.0, rounded);
+    let _ = writeln!(text, "  mem_bw_empirical_scaling_factor: {}", rounded(measured / bandwidth));
+    let latency = launch.map_or(0.0, |(launch, _)| rounded(launch));
     let _ = writeln!(text, "  mem_empirical_constant_latency: {latency:?}  # s");
     let _ = writeln!(text, "  mem_capacity: {memory:.0}  # B");
     let _ = writeln!(text, "  bfloat16_tc_flops: {}  # FLOP/s", whole(half));
     for (name, value) in [("int8_tc_flops", int8), ("fp8_tc_flops", fp8)] {
-        if let Some(value) = value {
+        if let Some((value, _)) = value {
             let _ = writeln!(text, "  {name}: {}", whole(value));
         }
     }
@@ -45,7 +48,7 @@ fn write(device: &mut Device<'_>) -> Result<String, ExportError> {
         let _ = writeln!(text, "  sm_version: {version}");
     }
     text += "node:\n  num_gpus_per_node: 1\n";
-    if let Some(host) = host {
+    if let Some((host, _)) = host {
         let _ = writeln!(text, "  pcie_bw: {}  # B/s, one direction", whole(host));
     }
     text += "misc:\n  nccl_mem:\n    1: 0\n  other_mem: 0\n";

@@ -1,4 +1,4 @@
-//! BLIS (inference-sim), an entry of `hardware_config.json`: TFLOP/s, TB/s and GiB. Its utilisations are 1 with these peaks: they are measured already.
+//! BLIS (inference-sim), an entry of `hardware_config.json`: TFLOP/s, TB/s and GiB. Its utilisations are 1: measured peaks hold them already, and of others none is known.
 
 use serde_json::{Map, Value, json};
 
@@ -9,15 +9,9 @@ pub(super) const EXPORTER: Exporter =
     Exporter { name: "blis", title: "an entry of BLIS' `hardware_config.json`", extension: "json", write };
 
 fn write(device: &mut Device<'_>) -> Result<String, ExportError> {
-    let (bandwidth, half) = (device.bandwidth()?, device.half()?);
-    let fp8 = device.fp8();
-    if device.profile.instrument.is_none() {
-        device.note(
-            "`mfuPrefill` and `mfuDecode` are 1 of the maker's peaks, which nothing reaches: nothing was measured",
-        );
-    } else {
-        device.note("`mfuPrefill` and `mfuDecode` are 1: the peak is that of a measured product");
-    }
+    let ((bandwidth, _), (half, known)) = (device.bandwidth()?, device.half()?);
+    let fp8 = device.fp8().map(|(fp8, _)| fp8);
+    device.note(format!("`mfuPrefill` and `mfuDecode` are 1: the peak is {}", known.of_peak()));
     let entry = json!({
         "TFlopsPeak": rounded(half / 1e12),
         // 0 stands for none.

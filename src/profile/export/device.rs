@@ -13,6 +13,39 @@ pub(super) struct Device<'a> {
     notes: Vec<String>,
 }
 
+/// How a number in a file is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// It is that of a measured matrix product.
+    Product,
+    /// It is that of a measured resource, which products may not reach.
+    Unit,
+    /// It is the maker's figure.
+    Stated,
+}
+
+impl Known {
+    /// What a note says of a peak that is known like this.
+    pub(super) const fn of_peak(self) -> &'static str {
+        match self {
+            Self::Product => "that of a measured product",
+            Self::Unit => "that of a measured unit, which no product may reach",
+            Self::Stated => "the maker's, which nothing reaches",
+        }
+    }
+
+    /// What a note says of a bandwidth that is known like this.
+    pub(super) const fn of_bandwidth(self) -> &'static str {
+        match self {
+            Self::Product | Self::Unit => "measured",
+            Self::Stated => "the maker's, which nothing reaches",
+        }
+    }
+}
+
+/// A number with how it is known.
+pub(super) type Figure = (f64, Known);
+
 /// A step of a curve: from this size on, this share of the peak.
 pub(super) type Step = [f64; 2];
 
@@ -31,26 +64,31 @@ impl<'a> Device<'a> {
     }
 
     /// The value of a resource, measured or stated, of no substitute; what it is called in the notes.
-    pub(super) fn known(&mut self, what: &str, resource: Resource) -> Option<f64> {
+    pub(super) fn known(&mut self, what: &str, resource: Resource) -> Option<Figure> {
         let value = self.value(resource)?;
         self.tell(what, resource, value);
-        Some(value.0)
+        Some(value)
     }
 
-    fn value(&self, resource: Resource) -> Option<(f64, bool)> {
+    fn value(&self, resource: Resource) -> Option<Figure> {
         let demand = Demand { resource, scope: Scope::Device, at: Place::Anywhere };
         let answer = Ceilings::new(self.profile).ask(&demand);
         let known = answer.known().filter(|known| !matches!(known.how, How::Substituted { .. }))?;
-        Some((known.value, matches!(known.how, How::Datasheet { .. })))
+        let how = match known.how {
+            How::Datasheet { .. } => Known::Stated,
+            _ if matches!(resource, Resource::Gemm { .. }) => Known::Product,
+            _ => Known::Unit,
+        };
+        Some((known.value, how))
     }
 
-    fn tell(&mut self, what: &str, resource: Resource, (value, is_stated): (f64, bool)) {
-        let how = if is_stated { "the maker's figure" } else { "measured" };
+    fn tell(&mut self, what: &str, resource: Resource, (value, known): Figure) {
+        let how = if known == Known::Stated { "the maker's figure" } else { "measured" };
         self.note(format!("{what}: {} of `{resource}`, {how}", human(value, resource.unit())));
     }
 
     /// Bytes per second that are read from main memory.
-    pub(super) fn bandwidth(&mut self) -> Result<f64, ExportError> {
+    pub(super) fn bandwidth(&mut self) -> Result<Figure, ExportError> {
         let resource = Resource::Memory { level: Some(MemoryLevel::Dram), access: Access::plain(StreamOp::Read) };
         self.known("memory bandwidth", resource).ok_or(ExportError::Missing("the bandwidth of its memory"))
     }
@@ -63,40 +101,43 @@ impl<'a> Device<'a> {
     }
 
     /// Operations per second in one of some formats: those of the fastest matrix product that was measured; else those of the fastest unit that was; else the maker's.
-    pub(super) fn peak(&mut self, what: &str, formats: &[(DType, DType)]) -> Option<f64> {
+    pub(super) fn peak(&mut self, what: &str, formats: &[(DType, DType)]) -> Option<Figure> {
         let products = formats.iter().map(|&(input, accumulate)| Resource::Gemm { input, accumulate }).collect();
         let units = ComputeUnit::ALL.iter().flat_map(|&unit| {
             formats.iter().map(move |&(input, accumulate)| Resource::Compute { unit, input, accumulate })
         });
         let units: Vec<Resource> = units.collect();
         let all: [Vec<Resource>; 2] = [products, units];
+        let is_own = |(_, known): Figure| known != Known::Stated;
         for resources in all {
             let known = |&resource: &Resource| Some((resource, self.value(resource)?));
             // What was measured comes before what is stated.
-            let best =
-                resources.iter().filter_map(known).max_by(|a, b| b.1.1.cmp(&a.1.1).then(a.1.0.total_cmp(&b.1.0)));
+            let best = resources
+                .iter()
+                .filter_map(known)
+                .max_by(|a, b| is_own(a.1).cmp(&is_own(b.1)).then(a.1.0.total_cmp(&b.1.0)));
             if let Some((resource, value)) = best {
                 self.tell(what, resource, value);
-                return Some(value.0);
+                return Some(value);
             }
         }
         None
     }
 
     /// Operations per second in formats of 16 bits.
-    pub(super) fn half(&mut self) -> Result<f64, ExportError> {
+    pub(super) fn half(&mut self) -> Result<Figure, ExportError> {
         const HALF: [(DType, DType); 3] =
             [(DType::Bf16, DType::F32), (DType::F16, DType::F32), (DType::F16, DType::F16)];
         self.peak("16-bit arithmetic", &HALF).ok_or(ExportError::Missing("how fast it calculates in 16 bits"))
     }
 
     /// Operations per second in FP8.
-    pub(super) fn fp8(&mut self) -> Option<f64> {
+    pub(super) fn fp8(&mut self) -> Option<Figure> {
         self.peak("FP8 arithmetic", &[(DType::Fp8E4m3, DType::F32)])
     }
 
     /// Operations per second in 8-bit integers.
-    pub(super) fn int8(&mut self) -> Option<f64> {
+    pub(super) fn int8(&mut self) -> Option<Figure> {
         self.peak("8-bit integer arithmetic", &[(DType::Int8, DType::Int32)])
     }
 

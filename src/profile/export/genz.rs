@@ -9,7 +9,7 @@ pub(super) const EXPORTER: Exporter =
     Exporter { name: "genz", title: "an entry of GenZ's `system_configs` (JSON)", extension: "json", write };
 
 fn write(device: &mut Device<'_>) -> Result<String, ExportError> {
-    let (bandwidth, half) = (device.bandwidth()?, device.half()?);
+    let ((bandwidth, _), (half, _)) = (device.bandwidth()?, device.half()?);
     device.note_no_links("`ICN` and `ICN_LL`");
     let entry = json!({
         "Flops": rounded(half / 1e12),

@@ -7,7 +7,7 @@ pub(super) const EXPORTER: Exporter =
     Exporter { name: "gguf-parser", title: "the value of gguf-parser's `--device-metric`", extension: "txt", write };
 
 fn write(device: &mut Device<'_>) -> Result<String, ExportError> {
-    let (half, bandwidth) = (device.half()?, device.bandwidth()?);
+    let ((half, _), (bandwidth, _)) = (device.half()?, device.bandwidth()?);
     device.note("use it as `--device-metric \"$(rooflab profile export --to gguf-parser)\"`");
     Ok(format!("{};{}\n", whole(half, "FLOPS"), whole(bandwidth, "Bps")))
 }

@@ -15,10 +15,10 @@ pub(super) const EXPORTER: Exporter = Exporter {
 
 fn write(device: &mut Device<'_>) -> Result<String, ExportError> {
     let mut entry = Map::new();
-    entry.insert("bandwidth".to_owned(), json!(rounded(device.bandwidth()?)));
-    entry.insert("FP16".to_owned(), json!(rounded(device.half()?)));
+    entry.insert("bandwidth".to_owned(), json!(rounded(device.bandwidth()?.0)));
+    entry.insert("FP16".to_owned(), json!(rounded(device.half()?.0)));
     match device.int8() {
-        Some(int8) => {
+        Some((int8, _)) => {
             entry.insert("INT8".to_owned(), json!(rounded(int8)));
         }
         None => device.note("`INT8` is left out: the profile knows no 8-bit integer arithmetic"),

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::device::Device;
 use super::{ExportError, Exporter};
-use crate::resource::{Resource, Scope};
+use crate::resource::Scope;
 use crate::units::Unit;
 
 pub(super) const EXPORTER: Exporter = Exporter {
@@ -33,7 +33,7 @@ fn write(device: &mut Device<'_>) -> Result<String, ExportError> {
     for (name, help, units) in METRICS {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
         for ceiling in profile.ceilings.iter().filter(|ceiling| units.contains(&ceiling.unit)) {
-            if is_whole_curve(ceiling.resource) {
+            if ceiling.resource.is_whole_curve() {
                 continue;
             }
             let Some(point) = ceiling.representative().filter(|point| point.value.is_finite()) else { continue };
@@ -59,11 +59,6 @@ fn write(device: &mut Device<'_>) -> Result<String, ExportError> {
     let created = profile.header.created.as_second();
     let _ = writeln!(text, "# HELP {name} When measuring began.\n# TYPE {name} gauge\n{name}{{{about}}} {created}");
     Ok(text)
-}
-
-/// Whether it is the curve over all levels of memory, which have their own values.
-const fn is_whole_curve(resource: Resource) -> bool {
-    matches!(resource, Resource::Memory { level: None, .. } | Resource::Latency { level: None })
 }
 
 /// The value of a label: backslashes, quotes and ends of lines have signs of their own.

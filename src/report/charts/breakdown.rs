@@ -6,9 +6,6 @@ use crate::estimate::cost::Bound;
 use crate::estimate::{Account, Document, Entry};
 use crate::units::{Unit, human, percent};
 
-/// Share of a step below which operators are one row.
-const SMALL: f64 = 0.005;
-
 /// The prompts and the decode step of an estimate, each as a picture.
 #[must_use]
 pub fn breakdown(document: &Document) -> [Chart; 2] {
@@ -21,7 +18,7 @@ fn of_step(name: &str, about: &str, account: &Account) -> Chart {
     let (mut rows, mut bars): (Vec<String>, Vec<(Bound, Bar)>) = (Vec::new(), Vec::new());
     let mut rest = (0.0, 0.0);
     for entry in &account.operators {
-        if entry.share < SMALL {
+        if entry.share < Account::SMALL {
             rest = (rest.0 + entry.time.get(), rest.1 + entry.share);
             continue;
         }
@@ -44,21 +41,14 @@ fn of_step(name: &str, about: &str, account: &Account) -> Chart {
             })
         })
         .collect();
-    if rest.0 > 0.0 {
-        let bar = Bar {
-            row: rows.len(),
-            from: 0.0,
-            to: rest.0,
-            label: label(rest.0, rest.1),
-            detail: "operators that take little".to_owned(),
-        };
-        rows.push("the rest".to_owned());
-        series.push(Series {
-            name: "the rest".to_owned(),
-            label: None,
-            hue: Hue::Quiet,
-            mark: Mark::Bars { bars: vec![bar] },
-        });
+    let rest = (rest.0 > 0.0).then_some(("the rest", "operators that take little", rest));
+    let waiting = account.waiting().map(|(time, share)| (time.get(), share));
+    let waiting = waiting.map(|taken| ("waiting", "parts of the model wait for one another", taken));
+    for (name, detail, (time, share)) in rest.into_iter().chain(waiting) {
+        let bar = Bar { row: rows.len(), from: 0.0, to: time, label: label(time, share), detail: detail.to_owned() };
+        rows.push(name.to_owned());
+        let mark = Mark::Bars { bars: vec![bar] };
+        series.push(Series { name: name.to_owned(), label: None, hue: Hue::Quiet, mark });
     }
     let what = if account.new_tokens > 1 {
         format!("{} × {} tokens", account.sequences, account.new_tokens)

@@ -54,21 +54,16 @@ fn of_format(profile: &Profile, ceiling: &Ceiling) -> Option<Chart> {
     if least >= most {
         return None;
     }
-    series.extend(peak(profile, ceiling.resource).map(|(name, value)| {
+    series.extend(peak(profile, ceiling.resource).map(|(name, value, stroke)| {
         let name = format!("{name} {}", human(value, ceiling.unit));
         let points = [least, most].map(|x| Point::new(x, value, name.clone())).to_vec();
-        Series {
-            label: Some(name.clone()),
-            name,
-            hue: Hue::Ink,
-            mark: Mark::Line { points, stroke: Stroke::Dashed, band: Vec::new() },
-        }
+        Series { label: Some(name.clone()), name, hue: Hue::Ink, mark: Mark::Line { points, stroke, band: Vec::new() } }
     }));
     let axis = |title: &str, measure| Axis { title: title.to_owned(), measure, scale: Scale::Log, range: None };
     Some(Chart {
         title: format!("Matrix products in {} by tokens", input.name()),
         subtitle: format!(
-            "{}: a line for each matrix (outputs × inputs) of language models; dashed is the peak that bounds them",
+            "{}: a line for each matrix (outputs × inputs) of language models; above them the peak that bounds them",
             device_name(profile)
         ),
         x: axis("tokens", Measure::Count("tokens")),
@@ -78,12 +73,12 @@ fn of_format(profile: &Profile, ceiling: &Ceiling) -> Option<Chart> {
     })
 }
 
-/// The fastest measured way to compute in a format; else the maker's figure.
-fn peak(profile: &Profile, resource: Resource) -> Option<(String, f64)> {
+/// The fastest measured way to compute in a format; else the maker's figure, drawn as what nobody measured.
+fn peak(profile: &Profile, resource: Resource) -> Option<(String, f64, Stroke)> {
     let measured = bounds(resource)?.into_iter().filter_map(|resource| {
         let ceiling = profile.ceiling(Key { resource, scope: Scope::Device })?;
-        Some((format!("peak {resource}"), ceiling.representative()?.value))
+        Some((format!("peak {resource}"), ceiling.representative()?.value, Stroke::Solid))
     });
-    let stated = || profile.claim_above(resource).map(|claim| ("datasheet".to_owned(), claim.value));
-    measured.max_by(|a, b| a.1.total_cmp(&b.1)).or_else(stated).filter(|(_, value)| usable(*value))
+    let stated = || profile.claim_above(resource).map(|claim| ("datasheet".to_owned(), claim.value, Stroke::Dashed));
+    measured.max_by(|a, b| a.1.total_cmp(&b.1)).or_else(stated).filter(|(_, value, _)| usable(*value))
 }

@@ -1,6 +1,7 @@
 //! A diagnosis as a waterfall: each cause begins where the one before it ends, from the floor to what was measured.
 
 use super::super::chart::{Axis, Bar, Chart, Hue, Mark, Measure, Scale, Series};
+use super::super::diagnosis::{explain, is_makers};
 use super::plain_name;
 use crate::diagnose::{Cause, Diagnosis, Phase};
 use crate::units::{Unit, human, percent};
@@ -13,12 +14,15 @@ pub fn waterfall(document: &Diagnosis) -> Vec<Chart> {
 }
 
 /// The groups of causes that a colour stands for.
-const GROUPS: [(&str, Hue); 4] = [
-    ("least time by the datasheet", Hue::Of(0)),
-    ("what the device and the model add", Hue::Of(4)),
-    ("unexplained", Hue::Of(1)),
-    ("measured", Hue::Quiet),
-];
+fn groups(phase: &Phase) -> [(&'static str, Hue); 4] {
+    let floor = if is_makers(phase) { "least time by the datasheet" } else { "least time by its measured peaks" };
+    [
+        (floor, Hue::Of(0)),
+        ("what the device and the model add", Hue::Of(4)),
+        ("unexplained", Hue::Of(1)),
+        ("measured", Hue::Quiet),
+    ]
+}
 
 const fn group(cause: Cause) -> usize {
     match cause {
@@ -35,21 +39,21 @@ fn visible(share: f64) -> f64 {
 
 fn of_phase(about: &str, phase: &Phase) -> Chart {
     let mut rows = Vec::new();
-    let mut groups: [Vec<Bar>; 4] = Default::default();
+    let mut bars: [Vec<Bar>; 4] = Default::default();
     let mut reached = 0.0;
     for spent in &phase.spent {
         let (from, to) = (reached, reached + spent.time.get());
         let label = format!("{} · {}", human(spent.time.get(), Unit::Second), percent(visible(spent.share)));
-        let detail = format!("{}: {}", spent.on.word(), spent.on.explain());
-        groups[group(spent.on)].push(Bar { row: rows.len(), from, to, label, detail });
+        let detail = format!("{}: {}", spent.on.word(), explain(phase, spent.on));
+        bars[group(spent.on)].push(Bar { row: rows.len(), from, to, label, detail });
         rows.push(spent.on.word().to_owned());
         reached = to;
     }
     let measured = phase.measured.get();
     let label = human(measured, Unit::Second).to_string();
-    groups[3].push(Bar { row: rows.len(), from: 0.0, to: measured, label, detail: phase.from.clone() });
+    bars[3].push(Bar { row: rows.len(), from: 0.0, to: measured, label, detail: phase.from.clone() });
     rows.push("measured".to_owned());
-    let series = GROUPS.into_iter().zip(groups).filter(|(_, bars)| !bars.is_empty());
+    let series = groups(phase).into_iter().zip(bars).filter(|(_, bars)| !bars.is_empty());
     let series =
         series.map(|((name, hue), bars)| Series { name: name.to_owned(), label: None, hue, mark: Mark::Bars { bars } });
     Chart {

@@ -18,9 +18,6 @@ pub enum By {
     Resource,
 }
 
-/// Rows below this share of the time are summed up in one; not communication, which has its row wherever devices exchange data.
-const SMALL: f64 = 0.005;
-
 /// A step's account, beside that of another profile.
 pub(super) fn account(title: &str, account: &Account, against: Option<&Account>, by: By) -> Vec<Block> {
     let context = if account.new_tokens > 1 {
@@ -35,11 +32,8 @@ pub(super) fn account(title: &str, account: &Account, against: Option<&Account>,
             account.by_bound.iter().map(|share| row(share.of.word(), None, share.time, share.share, None)).collect()
         }
     };
-    let listed: f64 = account.operators.iter().map(|entry| entry.share).sum();
-    if by != By::Resource && listed < 1.0 - SMALL {
-        let rest = account.time * (1.0 - listed);
-        rows.push(row("waiting", None, rest, 1.0 - listed, None));
-    }
+    let waiting = account.waiting().filter(|_| by != By::Resource);
+    rows.extend(waiting.map(|(time, share)| row("waiting", None, time, share, None)));
     let columns = ["×", "time", "share", "bound by", "known"].map(str::to_owned).to_vec();
     let right = vec![true, true, true, false, false];
     let table = Table { columns, right, groups: vec![Group { title: format!("{title}, {context}"), rows }] };
@@ -50,7 +44,7 @@ pub(super) fn account(title: &str, account: &Account, against: Option<&Account>,
     blocks
 }
 
-/// Entries of the same name as one row, the longest first; the short ones as one.
+/// Entries of the same name as one row, the longest first; the short ones as one. Not communication, which has its row wherever devices exchange data.
 fn grouped(account: &Account, name: impl Fn(&Entry) -> &'static str) -> Vec<Row> {
     let mut sums: Vec<(&'static str, Entry)> = Vec::new();
     for entry in &account.operators {
@@ -66,7 +60,7 @@ fn grouped(account: &Account, name: impl Fn(&Entry) -> &'static str) -> Vec<Row>
         }
     }
     sums.sort_by(|a, b| b.1.time.get().total_cmp(&a.1.time.get()));
-    let is_listed = |entry: &Entry| entry.share >= SMALL || entry.part == Part::Communication;
+    let is_listed = |entry: &Entry| entry.share >= Account::SMALL || entry.part == Part::Communication;
     let (long, short): (Vec<_>, Vec<_>) = sums.into_iter().partition(|(_, entry)| is_listed(entry));
     let mut rows: Vec<Row> =
         long.iter().map(|(name, entry)| row(name, Some(entry.count), entry.time, entry.share, Some(entry))).collect();
@@ -202,7 +196,7 @@ fn differences(account: &Account, other: impl Fn(Bound) -> f64) -> String {
     let mut differences: Vec<(Bound, f64)> =
         Bound::ALL.iter().map(|&bound| (bound, spent_on(account, bound) - other(bound))).collect();
     differences.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
-    let shown = differences.iter().filter(|(_, seconds)| seconds.abs() > SMALL * account.time.get());
+    let shown = differences.iter().filter(|(_, seconds)| seconds.abs() > Account::SMALL * account.time.get());
     let sign = |seconds: f64| if seconds > 0.0 { "+" } else { "−" };
     let words = shown.map(|(bound, seconds)| format!("{}{} {bound}", sign(*seconds), Seconds(seconds.abs())));
     words.collect::<Vec<String>>().join(", ")

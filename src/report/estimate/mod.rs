@@ -31,7 +31,7 @@ pub fn estimate(document: &Document, by: By) -> Vec<Block> {
     let against = document.against.as_ref();
     blocks.push(Block::blank());
     blocks.extend(account::account("decode", &estimate.decode, against.map(|answer| &answer.decode), by));
-    blocks.push(ridge(estimate));
+    blocks.extend(ridge(estimate));
     blocks.push(Block::blank());
     blocks.extend(account::account("prefill", &estimate.prefill, against.map(|answer| &answer.prefill), by));
     blocks.push(Block::blank());
@@ -40,13 +40,14 @@ pub fn estimate(document: &Document, by: By) -> Vec<Block> {
     blocks
 }
 
-/// From which batch on decoding is bound by arithmetic.
-fn ridge(answer: &Answer) -> Block {
+/// From which batch on decoding is bound by arithmetic, where its floor is known.
+fn ridge(answer: &Answer) -> Option<Block> {
+    answer.decode.floor?;
     let text = match answer.ridge_batch {
         Some(batch) => format!("at this context, a step is bound by arithmetic from {batch} sequences on"),
         None => "at this context, a step is bound by memory whatever its batch".to_owned(),
     };
-    Block::line(text, Tone::Dim)
+    Some(Block::line(text, Tone::Dim))
 }
 
 pub(super) fn model_line(model: &ModelFacts) -> String {
@@ -76,7 +77,10 @@ pub(super) fn load_line(scenario: &ScenarioFacts) -> String {
     let load = match scenario.load {
         LoadFacts::Batch(1) => "1 request".to_owned(),
         LoadFacts::Batch(batch) => format!("{batch} requests that start together"),
-        LoadFacts::Concurrency(concurrency) => format!("{concurrency} requests in flight"),
+        LoadFacts::Concurrency(concurrency) => {
+            let of = scenario.requests.map(|requests| format!(", of {requests} in all,")).unwrap_or_default();
+            format!("{concurrency} requests in flight{of}")
+        }
         LoadFacts::Rate(rate) => format!("{rate} requests per second"),
     };
     let sizes = [("tp", scenario.tp), ("pp", scenario.pp), ("ep", scenario.ep), ("dp", scenario.dp)];

@@ -2,18 +2,15 @@
 
 use jiff::Timestamp;
 
+use super::models::{Rated, example, models};
 use super::{Page, Part, Section, escaped};
 use crate::dtype::DType;
-use crate::estimate::cost::Knowledge;
-use crate::estimate::{Account, Document};
 use crate::facts::DeviceKind;
 use crate::profile::{Ceilings, Demand, How, Known, Place, Profile, Source};
 use crate::report::charts::device_name;
-use crate::report::{
-    Block, Cell, Chart, Family, Group, Placed, Row, Table, Theme, Tone, breakdown, curves, frontier, products, roofline,
-};
+use crate::report::{Block, Chart, Family, Placed, Theme, Tone, curves, not_of_hardware, products, roofline};
 use crate::resource::{Access, ComputeUnit, MemoryLevel, Overhead, Resource, Scope, StreamOp};
-use crate::units::{Bytes, Unit, human, percent};
+use crate::units::{Unit, human, percent};
 
 /// A device, and what models come to on it.
 #[derive(Clone, Debug)]
@@ -23,32 +20,6 @@ pub struct Machine<'a> {
     /// The models that were tried, in the order in which they are shown.
     pub models: Vec<Rated>,
 }
-
-/// A model that was tried on a device.
-#[derive(Clone, Debug)]
-pub struct Rated {
-    /// What it is called.
-    pub model: String,
-    /// What it comes to.
-    pub run: Run,
-}
-
-/// What a model comes to on a device.
-#[derive(Clone, Debug)]
-pub enum Run {
-    /// It fits, in one or several formats of its weights: an estimate of each, of one request, with the frontier.
-    Fits(Vec<Document>),
-    /// It fits in none of the formats that were tried.
-    TooLarge {
-        /// What it needs in the narrowest of them.
-        needs: Bytes,
-    },
-    /// There is no estimate, for this reason.
-    Unknown(String),
-}
-
-/// Requests in flight of the column for several.
-const SEVERAL: u64 = 16;
 
 /// The page.
 #[must_use]
@@ -93,11 +64,8 @@ fn header(profile: &Profile) -> String {
     facts.extend(profile.conditions.virtualisation.as_ref().map(|host| format!("{host} guest")));
     facts.extend(profile.conditions.system.clone());
     let facts: String = facts.iter().map(|fact| format!("<li>{}</li>", escaped(fact))).collect();
-    let alarm = if device.kind == DeviceKind::Simulated {
-        "<p class=\"note alarm\">Simulated: this is rooflab's test double; its numbers are invented.</p>"
-    } else {
-        ""
-    };
+    let alarm = not_of_hardware(device.kind).map(|why| format!("<p class=\"note alarm\">{}</p>", escaped(why)));
+    let alarm = alarm.unwrap_or_default();
     format!(
         "<header>\n<p class=\"eyebrow\">rooflab · hardware report</p>\n<h1>{}</h1>\n<ul class=\"facts\">{facts}</ul>\n<p class=\"note\">{}</p>{alarm}\n</header>\n",
         escaped(&device_name(profile)),
@@ -122,7 +90,7 @@ fn made(profile: &Profile) -> String {
 fn of_one(machine: &Machine<'_>) -> Vec<Section> {
     let profile = machine.profile;
     let mut sections = vec![Section { parts: vec![Part::Tiles(tiles(profile))], ..Section::default() }];
-    sections.extend(models(machine));
+    sections.extend(models(machine.profile, &machine.models));
     sections.push(rooflines(machine));
     sections.extend(memory(&[profile]));
     sections.extend(operators(profile));
@@ -133,12 +101,12 @@ fn of_one(machine: &Machine<'_>) -> Vec<Section> {
 fn of_several(machines: &[Machine<'_>], profiles: &[&Profile]) -> Vec<Section> {
     let mut sections = Vec::new();
     for machine in machines {
-        sections.push(Section {
-            title: device_name(machine.profile),
-            lead: made(machine.profile),
-            parts: vec![Part::Tiles(tiles(machine.profile))],
-        });
-        sections.extend(models(machine));
+        let alarm = not_of_hardware(machine.profile.device.kind).map(|why| Block::line(why, Tone::Bad));
+        let mut parts: Vec<Part> = alarm.map(|why| Part::Blocks(vec![why])).into_iter().collect();
+        parts.push(Part::Tiles(tiles(machine.profile)));
+        let (title, lead) = (device_name(machine.profile), made(machine.profile));
+        sections.push(Section { title, lead, parts });
+        sections.extend(models(machine.profile, &machine.models));
     }
     let chart = roofline(profiles, &[]);
     sections.push(Section { title: "Rooflines".to_owned(), lead: ROOFLINE.to_owned(), parts: vec![part(chart)] });
@@ -207,113 +175,11 @@ fn about(profile: &Profile, resource: Resource, known: &Known) -> String {
     facts.join(" · ")
 }
 
-/// What models would do here.
-fn models(machine: &Machine<'_>) -> Option<Section> {
-    if machine.models.is_empty() {
-        return None;
-    }
-    let mut rows = Vec::new();
-    let (mut too_large, mut unknown) = (Vec::new(), Vec::new());
-    for rated in &machine.models {
-        match &rated.run {
-            Run::Fits(documents) => rows.extend(documents.iter().map(model_row)),
-            Run::TooLarge { needs } => too_large.push(format!("{} ({needs})", rated.model)),
-            Run::Unknown(why) => unknown.push(format!("{}: {why}", rated.model)),
-        }
-    }
-    let columns = ["weights", "tokens/s", "first token", "16 users", "memory", "a token waits for", "known"];
-    let table = Table {
-        columns: columns.map(str::to_owned).to_vec(),
-        right: vec![false, true, true, true, true, false, false],
-        groups: vec![Group { title: "model".to_owned(), rows }],
-    };
-    let mut blocks = vec![Block::Table(table)];
-    if !too_large.is_empty() {
-        let text = format!("Too large for this memory, also with 4-bit weights: {}.", too_large.join(", "));
-        blocks.push(Block::line(text, Tone::Dim));
-    }
-    blocks.extend(unknown.into_iter().map(|text| Block::line(text, Tone::Warn)));
-    let mut parts = vec![Part::Blocks(blocks)];
-    if let Some(document) = example(machine) {
-        parts.extend(breakdown(document).into_iter().map(part));
-        let name = format!("{} with {} weights", document.model.name, document.model.weights);
-        let chart = frontier(&[(name, &document.estimate)]);
-        if !chart.is_empty() && document.estimate.frontier.len() > 1 {
-            parts.push(part(chart));
-        }
-    }
-    let known = if machine.profile.instrument.is_some() {
-        "from the ceilings measured here"
-    } else {
-        "from the maker's figures alone: nothing was measured, so that these are bounds rather than predictions"
-    };
-    Some(Section {
-        title: "What models would do here".to_owned(),
-        lead: format!(
-            "Estimates {known}, for prompts of 1024 tokens and answers of 256. “tokens/s” and “first token” are what a single user gets; “16 users” is the tokens per second of 16 requests in flight together, or of as many as fit. “known” says what they rest on most; where it says substituted, another resource was measured and stands for it."
-        ),
-        parts,
-    })
-}
-
-fn model_row(document: &Document) -> Row {
-    let estimate = &document.estimate;
-    let metrics = estimate.served.metrics();
-    let number = |value: f64| match value {
-        value if value >= 100.0 => format!("{value:.0}"),
-        value if value >= 10.0 => format!("{value:.1}"),
-        value => format!("{value:.2}"),
-    };
-    let dash = || Cell::new("–", Tone::Dim);
-    let memory: Bytes = estimate.memory.lines.iter().map(|line| line.bytes).sum();
-    let several = estimate.frontier.iter().rfind(|point| point.concurrency <= SEVERAL);
-    let several = several.map(|point| match point.concurrency {
-        SEVERAL => Cell::plain(number(point.metrics.throughput)),
-        fewer => Cell::plain(format!("{} ({fewer})", number(point.metrics.throughput))),
-    });
-    let bound = estimate.decode.by_bound.first().map_or("", |share| share.of.word());
-    Row {
-        label: document.model.name.clone(),
-        cells: vec![
-            Cell::new(document.model.weights.replace(" (as stored)", ""), Tone::Dim),
-            metrics.map_or_else(dash, |metrics| Cell::new(number(metrics.throughput_per_user), Tone::Strong)),
-            metrics.map_or_else(dash, |metrics| Cell::plain(metrics.ttft.mean.to_string())),
-            several.unwrap_or_else(dash),
-            Cell::plain(memory.to_string()),
-            Cell::plain(bound),
-            known(&estimate.decode),
-        ],
-    }
-}
-
-/// How most of a step's time is known.
-fn known(account: &Account) -> Cell {
-    let own: f64 = account.by_knowledge.iter().filter(|share| share.of.is_own()).map(|share| share.share).sum();
-    match account.by_knowledge.first() {
-        Some(most) if most.of == Knowledge::Datasheet => Cell::new("datasheet", Tone::Dim),
-        _ if own > 0.995 => Cell::new("measured", Tone::Dim),
-        Some(most) if own < 0.5 => Cell::new(most.of.word(), Tone::Warn),
-        _ => Cell::new(format!("{} measured", percent(own)), Tone::Dim),
-    }
-}
-
-/// The estimate that is shown in pictures: of the most parameters among those of up to ten billion; else the first there is.
-fn example<'a>(machine: &'a Machine<'_>) -> Option<&'a Document> {
-    let fitting = || {
-        machine.models.iter().filter_map(|rated| match &rated.run {
-            Run::Fits(documents) => documents.first(),
-            _ => None,
-        })
-    };
-    let common = fitting().filter(|document| document.model.parameters <= 10_000_000_000);
-    common.max_by_key(|document| document.model.parameters).or_else(|| fitting().next())
-}
-
 const ROOFLINE: &str = "An operator that does few operations for each byte is bound by memory: it lies under a slope. One that does many is bound by \
                         arithmetic: it lies under a level roof. How far it lies below its roof is what could be gained.";
 
 fn rooflines(machine: &Machine<'_>) -> Section {
-    let document = example(machine);
+    let document = example(&machine.models);
     let steps: Vec<Placed<'_>> = document.map_or_else(Vec::new, |document| {
         let estimate = &document.estimate;
         vec![
@@ -380,7 +246,10 @@ fn foot(profiles: &[&Profile], source: &Source, created: Timestamp) -> String {
         })
         .collect();
     out += &format!("<p>{buttons}</p>\n");
-    out += "<p>This page needs no network and holds its data: <code>rooflab profile show report.html</code> reads the profile back, and so does every command that takes one.</p>\n";
+    let which = if profiles.len() > 1 { "first profile" } else { "profile" };
+    out += &format!(
+        "<p>This page needs no network and holds its data: <code>rooflab profile show report.html</code> reads the {which} back, and so does every command that takes one.</p>\n"
+    );
     let commit = source.commit.as_ref().map(|commit| format!(" ({})", escaped(commit))).unwrap_or_default();
     out += &format!(
         "<p>Made by <b>rooflab</b> {}{commit} on {}.</p>",

@@ -3,6 +3,7 @@
 mod blocks;
 mod embed;
 mod machine;
+mod models;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +13,8 @@ use super::chart::style::{DARK, LIGHT, Theme, sheet};
 use super::chart::{Chart, Frame, REGULAR, SEMIBOLD, svg};
 use super::{Block, Tone};
 
-pub use machine::{Machine, Rated, Run, machines};
+pub use machine::{Machine, machines};
+pub use models::{Rated, Run};
 
 /// What a browser lets the page load: nothing that is not in it.
 const POLICY: &str =

@@ -265,7 +265,8 @@ impl Program for MultiplyAdd<'_> {
     }
 
     fn limit(&self, _: usize) -> Option<CycleLimit> {
-        rates::multiply_add(self.gpu.found.capability, self.format.input)
+        let known = !self.gpu.found.is_software();
+        known.then(|| rates::multiply_add(self.gpu.found.capability, self.format.input)).flatten()
     }
 }
 

@@ -1,0 +1,278 @@
+//! Drives the real command on a stand-in for NVIDIA's driver that runs the shipped PTX in an interpreter: every kernel against its reference and against the work that is
+//! stated for it, also when threads are interrupted at random; and the days on which there is no driver, an old one, no memory, or no device any more.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper of tests fails the test")]
+
+mod common;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use common::{Home, finish};
+use serde_json::Value;
+
+/// The folder of the stand-in's library, which is built when it is first asked for.
+///
+/// It is a folder of its own: cargo lets whatever it runs find the libraries of its usual one, and no other test shall find a GPU.
+fn stand_in() -> &'static PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../stand-in");
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--package", "stand-in-cuda", "--target-dir"])
+            .arg(&target)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status();
+        assert!(built.expect("cargo can be started").success(), "the stand-in does not compile");
+        target.join("debug").canonicalize().unwrap()
+    })
+}
+
+/// Runs the command with the stand-in as its driver.
+fn run(home: &Home, arguments: &[&str], knobs: &[(&str, &str)]) -> (i32, String, String) {
+    let mut command = home.rooflab(arguments);
+    command.env("LD_LIBRARY_PATH", stand_in()).envs(knobs.iter().copied());
+    finish(&mut command)
+}
+
+/// What `probe --check` says of each kernel.
+fn check(patterns: &[&str], knobs: &[(&str, &str)]) -> Vec<Value> {
+    let mut arguments = vec!["probe", "-d", "cuda:0", "--check", "--effort", "quick", "--json"];
+    arguments.extend(patterns.iter().flat_map(|pattern| ["-p", pattern]));
+    let (code, out, err) = run(&Home::new(), &arguments, knobs);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(!err.contains("stand-in"), "the interpreter found a fault: {err}");
+    serde_json::from_str(&out).unwrap()
+}
+
+fn right(rows: &[Value]) -> usize {
+    rows.iter().filter(|row| row["ok"] == true).count()
+}
+
+#[test]
+fn every_kernel_is_right() {
+    let rows = check(&["*"], &[]);
+    assert!(right(&rows) > 200, "only {} kernels were verified", right(&rows));
+    for row in rows.iter().filter(|row| row["ok"] == false) {
+        let reason = row["reason"].as_str().unwrap();
+        assert!(reason.contains("yet") || reason.contains("multiply-adds summed in"), "{row}");
+    }
+}
+
+#[test]
+fn kernels_of_older_devices_are_right() {
+    // Volta with the oldest driver: no bf16 arithmetic, no fp8 conversion in hardware.
+    let knobs = [("STAND_IN_CAPABILITY", "7.0"), ("STAND_IN_DRIVER", "11.4")];
+    let rows = check(&["gemv.*", "compute.vector.*", "rowwise.rmsnorm.bf16", "attention.decode.*"], &knobs);
+    assert!(right(&rows) > 30, "only {} kernels were verified", right(&rows));
+    let bf16 = rows.iter().find(|row| row["ceiling"] == "compute.vector.bf16").unwrap();
+    assert_eq!(bf16["reason"], "bf16 needs compute capability 8.0");
+}
+
+#[test]
+fn kernels_do_not_depend_on_who_runs_first() {
+    let patterns =
+        ["memory.dram.read", "gemv.bf16", "gemv.int4*", "rowwise.softmax.f32", "attention.decode.int8", "overhead.*"];
+    for seed in ["1", "2"] {
+        let rows = check(&patterns, &[("STAND_IN_SCHEDULE", seed), ("STAND_IN_RACES", "1")]);
+        assert!(right(&rows) > 20, "only {} kernels were verified", right(&rows));
+    }
+}
+
+/// What the interpreter counted in the launches of kernels whose names begin with something.
+fn launches(log: &std::path::Path, name: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(log).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter(|line| line["kernel"].as_str().unwrap().starts_with(name)).collect()
+}
+
+#[test]
+fn kernels_do_the_work_that_is_stated() {
+    // One iteration each; operators that read a vector or a table again and again from caches are held by what they touch.
+    let cases = [
+        ("memory.dram.write", "write_"),
+        ("memory.dram.triad", "triad_"),
+        ("gemv.f32", "gemv_f32"),
+        ("gemv.bf16", "gemv_bf16"),
+        ("gemv.fp8*", "gemv_fp8"),
+        ("gemv.int8*", "gemv_int8"),
+        ("gemv.int4*", "gemv_int4"),
+        ("attention.decode.bf16", "decode_bf16"),
+        ("attention.decode.int8", "decode_int8"),
+        ("rowwise.silu_mul.bf16", "silu_mul_bf16"),
+        ("rowwise.add.f32", "add_f32"),
+        ("rowwise.softmax.f32", "softmax_f32"),
+    ];
+    for (pattern, kernel) in cases {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let rows = check(&[pattern], &[("STAND_IN_LAUNCHES", log.path().to_str().unwrap())]);
+        let counted = launches(log.path(), kernel);
+        assert_eq!(counted.len(), rows.len(), "{pattern}: a launch for each variant");
+        for (row, launch) in rows.iter().zip(&counted) {
+            let number = |value: &Value| value.as_f64().unwrap();
+            let stated = |field: &str| number(&row["work"][field]);
+            // Queries, a norm's weights and the like are not stated: they are nothing beside what is.
+            let near = |found: f64, stated: f64| (found - stated).abs() <= 0.01 * stated.max(64.0 * 1024.0);
+            let (read, wrote) = (number(&launch["distinct_loaded"]), number(&launch["distinct_stored"]));
+            assert!(near(read, stated("bytes_read")), "{row} loads {read}: {launch}");
+            // What stretches of a context come to is joined by a second kernel.
+            if !pattern.starts_with("attention") {
+                assert!(near(wrote, stated("bytes_written")), "{row} stores {wrote}: {launch}");
+            }
+            // Nothing big is loaded twice.
+            let again = number(&launch["loaded"]) / stated("bytes_read").max(1.0);
+            assert!(again < 1.3 || stated("bytes_read") == 0.0, "{row} loads {again} times what it needs: {launch}");
+        }
+    }
+}
+
+#[test]
+fn multiply_adds_are_counted_right() {
+    let cases = [("compute.vector.f32", "f32"), ("compute.vector.f64", "f64"), ("compute.vector.f16", "f16")];
+    for (pattern, class) in cases {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let rows = check(&[pattern], &[("STAND_IN_LAUNCHES", log.path().to_str().unwrap())]);
+        let counted = launches(log.path(), "multiply_add");
+        // One iteration and seventeen, for each variant.
+        for (row, pair) in rows.iter().zip(counted.chunks(2)) {
+            let stated = row["work"]["ops"].as_u64().unwrap();
+            let operations = |launch: &Value| launch["operations"][class].as_u64().unwrap();
+            // What 16 iterations more do is the loop's work alone.
+            assert_eq!(operations(&pair[1]) - operations(&pair[0]), 16 * stated, "{row}");
+        }
+    }
+}
+
+#[test]
+fn a_profile_of_a_stand_in_is_whole_and_warns() {
+    let home = Home::new();
+    let arguments = [
+        "probe",
+        "-d",
+        "cuda:0",
+        "--effort",
+        "quick",
+        "-p",
+        "overhead.launch",
+        "-p",
+        "memory.dram.copy",
+        "-p",
+        "link.host.h2d",
+        "--json",
+        "--name",
+        "stand-in",
+    ];
+    let (code, out, err) = run(&home, &arguments, &[]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(err.contains("SOFTWARE"), "{err}");
+    let profile: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(profile["device"]["kind"], "software");
+    assert_eq!(profile["timer"]["source"], "device_events");
+    for ceiling in profile["ceilings"].as_array().unwrap() {
+        assert!(ceiling["status"] == "ok" || ceiling["reason"].is_string(), "{ceiling}");
+    }
+    assert_eq!(home.run(&["profile", "check", "stand-in"]).0, 0);
+}
+
+#[test]
+fn a_stand_in_is_never_chosen_by_itself() {
+    let (code, out, _) = run(&Home::new(), &["probe", "--plan", "--json"], &[]);
+    assert_eq!(code, 0);
+    assert!(!out.contains("cuda:0"), "{out}");
+}
+
+/// What `devices` says of the backend, and what a probe ends with.
+fn failure(knobs: &[(&str, &str)]) -> (String, i32, String) {
+    let home = Home::new();
+    let (code, devices, err) = run(&home, &["devices"], knobs);
+    assert_eq!(code, 0, "{err}");
+    let (code, _, err) = run(&home, &["probe", "-d", "cuda:0", "-p", "overhead.launch"], knobs);
+    (devices, code, err)
+}
+
+#[test]
+fn without_a_driver_there_is_a_polite_word() {
+    let home = Home::new();
+    let mut command = home.rooflab(&["devices"]);
+    command.env("LD_LIBRARY_PATH", "/nonexistent");
+    let (code, out, err) = finish(&mut command);
+    assert_eq!(code, 0, "{err}");
+    // A machine with a GPU has a driver.
+    assert!(out.contains("no CUDA driver found") || out.contains("cuda:0"), "{out}");
+}
+
+#[test]
+fn a_driver_that_cannot_be_used_is_an_error_with_a_hint() {
+    let (devices, code, err) = failure(&[("STAND_IN_INIT", "100")]);
+    assert!(devices.contains("CUDA_ERROR_NO_DEVICE"), "{devices}");
+    assert_eq!(code, 2);
+    assert!(err.contains("CUDA_ERROR_NO_DEVICE") && err.contains("nvidia-smi"), "{err}");
+    let (devices, code, _) = failure(&[("STAND_IN_DEVICES", "0")]);
+    assert!(code == 2 && devices.contains("no device"), "{devices}");
+}
+
+#[test]
+fn kernels_that_are_too_new_for_a_driver_are_unsupported() {
+    // Hopper with a driver from before it: there is PTX that it reads.
+    let rows = check(&["gemv.fp8*", "memory.dram.read"], &[("STAND_IN_DRIVER", "11.4")]);
+    assert_eq!(right(&rows), rows.len());
+    let home = Home::new();
+    let arguments = ["probe", "-d", "cuda:0", "--check", "-p", "memory.dram.read"];
+    let (code, _, err) = run(&home, &arguments, &[("STAND_IN_DRIVER", "11.0")]);
+    assert_eq!(code, 2);
+    assert!(err.contains("CUDA 11.4") && err.contains("11.0"), "{err}");
+}
+
+#[test]
+fn a_device_without_memory_is_no_disaster() {
+    let home = Home::new();
+    let arguments =
+        ["probe", "-d", "cuda:0", "--effort", "quick", "-p", "memory.dram.copy", "-p", "overhead.launch", "--json"];
+    let (code, out, err) = run(&home, &arguments, &[("STAND_IN_MEMORY", "100000")]);
+    assert_eq!(code, 0, "{err}");
+    let profile: Value = serde_json::from_str(&out).unwrap();
+    let status = |name: &str| {
+        let ceilings = profile["ceilings"].as_array().unwrap();
+        ceilings.iter().find(|ceiling| ceiling["resource"] == name).map(|ceiling| ceiling["status"].clone()).unwrap()
+    };
+    assert_eq!(status("memory.dram.copy"), "failed");
+    assert_eq!(status("overhead.launch"), "ok");
+}
+
+#[test]
+fn a_device_that_is_lost_keeps_what_was_measured() {
+    let home = Home::new();
+    let arguments = [
+        "probe",
+        "-d",
+        "cuda:0",
+        "--effort",
+        "quick",
+        "-p",
+        "overhead.launch",
+        "-p",
+        "memory.dram.copy",
+        "-p",
+        "gemv.bf16",
+        "--json",
+        "--name",
+        "lost",
+    ];
+    for code_of_loss in ["719", "700"] {
+        let (code, out, err) =
+            run(&home, &arguments, &[("STAND_IN_LOSE_AFTER", "3000"), ("STAND_IN_LOSE_AS", code_of_loss)]);
+        assert!(code == 0 || code == 2, "{code}: {err}");
+        let profile: Value = serde_json::from_str(&out).unwrap();
+        let failed = profile["ceilings"].as_array().unwrap().iter().filter(|ceiling| ceiling["status"] == "failed");
+        let reasons: Vec<&str> = failed.map(|ceiling| ceiling["reason"].as_str().unwrap()).collect();
+        assert!(!reasons.is_empty() && reasons.iter().all(|reason| reason.contains("lost")), "{reasons:?}");
+    }
+}
+
+#[test]
+fn a_driver_that_hangs_is_given_up() {
+    let (devices, code, err) = failure(&[("STAND_IN_HANG", "3600")]);
+    assert!(devices.contains("does not list its devices"), "{devices}");
+    assert_eq!(code, 2, "{err}");
+}
