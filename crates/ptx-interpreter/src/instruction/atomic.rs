@@ -1,7 +1,8 @@
 //! Atomic operations.
 
 use super::Plain;
-use super::memory::{HINTS, SPACES, StateSpace, addresses, resolve, store_shared};
+use super::memory::store_shared;
+use super::space::{HINTS, SPACES, StateSpace, addresses, resolve};
 use crate::fault::{Cause, Problem, Space};
 use crate::kind::Kind;
 use crate::machine::{Lanes, lanes_of};

@@ -1,7 +1,8 @@
 //! Asynchronous copies from global to shared memory.
 
 use super::Plain;
-use super::memory::{HINTS, addresses, store_shared};
+use super::memory::store_shared;
+use super::space::{HINTS, addresses};
 use crate::fault::{Cause, Problem};
 use crate::machine::{Copy, Lanes, Row};
 use crate::memory::Access;

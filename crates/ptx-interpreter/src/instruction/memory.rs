@@ -1,65 +1,12 @@
 //! Loads and stores.
 
 use super::Plain;
+use super::space::{HINTS, SPACES, StateSpace, addresses, resolve};
 use crate::fault::{Cause, Problem, Space};
 use crate::kind::Kind;
 use crate::machine::{Lanes, Row, lanes_of};
-use crate::memory::{Access, check_alignment, conflicts, resolve_generic, slot_of};
+use crate::memory::{Access, Scratch, check_alignment, conflicts, slot_of};
 use crate::text::{Address, ParseError, Register, Source, Statement};
-
-/// Where an instruction says that its address lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum StateSpace {
-    Global,
-    Shared,
-    Local,
-    Parameters,
-    Generic,
-}
-
-/// State spaces by their modifiers. Constants lie in global memory here.
-pub(super) const SPACES: &[(&str, StateSpace)] = &[
-    ("global", StateSpace::Global),
-    ("const", StateSpace::Global),
-    ("shared", StateSpace::Shared),
-    ("shared::cta", StateSpace::Shared),
-    ("local", StateSpace::Local),
-    ("param", StateSpace::Parameters),
-    ("param::entry", StateSpace::Parameters),
-];
-
-/// What caches should do, which changes nothing that is computed, and orderings that always hold here.
-pub(super) const HINTS: &[&str] = &[
-    "nc",
-    "ca",
-    "cg",
-    "cs",
-    "cv",
-    "lu",
-    "wb",
-    "wt",
-    "weak",
-    "relaxed",
-    "acquire",
-    "release",
-    "acq_rel",
-    "cta",
-    "cluster",
-    "gpu",
-    "sys",
-    "L1::evict_normal",
-    "L1::evict_unchanged",
-    "L1::evict_first",
-    "L1::evict_last",
-    "L1::no_allocate",
-    "L2::evict_normal",
-    "L2::evict_first",
-    "L2::evict_last",
-    "L2::64B",
-    "L2::128B",
-    "L2::256B",
-    "unified",
-];
 
 const WIDTHS: &[(&str, usize)] = &[("v2", 2), ("v4", 4), ("v8", 8)];
 
@@ -118,23 +65,6 @@ pub(super) fn decode(s: &mut Statement<'_>) -> Result<Transfer, ParseError> {
         return Err(s.error("the values do not go with the type"));
     }
     Ok(Transfer { action, space, kind, bytes, address, volatile })
-}
-
-/// The addresses of all lanes.
-pub(super) fn addresses(lanes: &Lanes<'_, '_>, address: Address) -> Result<Row, Problem> {
-    let base = lanes.read(address.base)?;
-    Ok(base.map(|base| base.wrapping_add(address.offset as u64)))
-}
-
-/// The space of a lane's address, and the address within it.
-pub(super) fn resolve(space: StateSpace, address: u64) -> (Space, u64) {
-    match space {
-        StateSpace::Global => (Space::Global, address),
-        StateSpace::Shared => (Space::Shared, address),
-        StateSpace::Local => (Space::Local, address),
-        StateSpace::Parameters => (Space::Parameters, address),
-        StateSpace::Generic => resolve_generic(address),
-    }
 }
 
 impl Plain for Transfer {
@@ -288,7 +218,7 @@ pub(super) fn store_shared(
     Ok(())
 }
 
-fn local(memory: Option<&crate::memory::Scratch>, address: u64, bytes: u32) -> Result<&crate::memory::Scratch, Cause> {
+fn local(memory: Option<&Scratch>, address: u64, bytes: u32) -> Result<&Scratch, Cause> {
     memory.ok_or(Cause::OutOfBounds { space: Space::Local, address, bytes, nearest: None })
 }
 

@@ -14,6 +14,7 @@ mod integer;
 mod logic;
 mod memory;
 mod moves;
+mod space;
 mod special;
 
 pub(crate) use barrier::Barrier;

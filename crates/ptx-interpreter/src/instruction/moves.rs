@@ -1,7 +1,7 @@
 //! Moves: between registers, into and out of pairs, between address spaces.
 
 use super::Plain;
-use super::memory::{SPACES, StateSpace};
+use super::space::{SPACES, StateSpace};
 use crate::fault::{Problem, Space};
 use crate::machine::Lanes;
 use crate::memory::{LOCAL_WINDOW, PARAMETER_WINDOW, SHARED_WINDOW, resolve_generic};

@@ -1,15 +1,15 @@
 //! A block that runs: its warps take turns until all of them have ended.
 
 use super::barrier::{BARRIERS, Barrier};
-use super::lanes::{Block, Lanes, lanes_of};
+use super::lanes::{Block, Lanes};
 use super::launch::Shape;
 use super::random::Random;
 use super::schedule::Turn;
 use super::spin::Quiet;
-use super::warp::{Group, LANES, Wait, Warp};
+use super::warp::{Group, LANES, Warp};
 use crate::counters::Counters;
 use crate::fault::{Cause, Fault, Problem, Space, Stuck, What};
-use crate::instruction::{self, Operation};
+use crate::instruction::Operation;
 use crate::memory::{Races, Scratch, View};
 
 /// A block and its warps.
@@ -18,7 +18,7 @@ pub(super) struct Run<'l> {
     pub(super) warps: Vec<Warp>,
     pub(super) barriers: [Barrier; BARRIERS],
     /// Threads that have not ended.
-    alive: u32,
+    pub(super) alive: u32,
     /// The warp whose turn it is in the plain schedule.
     pub(super) current: usize,
     quiet: Quiet,
@@ -209,82 +209,6 @@ impl<'l> Run<'l> {
         (0..BARRIERS).try_for_each(|number| self.complete(number))
     }
 
-    /// A barrier's round ends if everybody has arrived.
-    fn complete(&mut self, number: usize) -> Result<(), Problem> {
-        let round = self.barriers[number].round;
-        if !self.barriers[number].complete(self.alive) {
-            return Ok(());
-        }
-        self.block.counters.barriers += 1;
-        self.block.epoch += 1;
-        self.block.events += 1;
-        for warp in &self.warps {
-            let waits = |group: &&Group| {
-                matches!(group.wait, Some(Wait::Barrier { barrier, round: of, .. })
-                    if usize::from(barrier) == number && of == round)
-            };
-            for group in warp.groups.iter().filter(waits) {
-                let instruction = &self.block.launch.kernel.code[group.pc as usize];
-                let aligned = matches!(&instruction.operation, Operation::Barrier(barrier) if barrier.aligned);
-                if aligned && group.lanes != warp.all {
-                    let others = self.stuck(|index, other| index == warp.index && other.pc != group.pc);
-                    return Err(Problem::of_warp(
-                        warp.index,
-                        group.pc,
-                        group.lanes.trailing_zeros() as usize,
-                        Cause::DivergentBarrier { stuck: others },
-                    ));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Threads arrive at a barrier. Returns those that need not wait.
-    fn arrive(&mut self, warp: usize, pc: u32, active: u32, barrier: &instruction::Barrier) -> Result<u32, Problem> {
-        let lanes = self.lanes(warp, active);
-        let numbers = lanes.read(barrier.number)?;
-        let first = active.trailing_zeros() as usize;
-        let counts = barrier.threads.map(|threads| lanes.read(threads)).transpose()?;
-        let holds = match barrier.reduces {
-            Some(reduces) => lanes.predicate(reduces.predicate, reduces.negated)?,
-            None => 0,
-        };
-        let number = numbers[first] as usize;
-        let uniform = lanes_of(active).all(|lane| numbers[lane] == numbers[first]);
-        if number >= BARRIERS || !uniform {
-            let reason = format!("there is no barrier {number}, or lanes of a warp name different ones");
-            return Err(Problem::of_lane(first, Cause::Launch { reason }));
-        }
-        let expected = counts.map(|counts| counts[first] as u32);
-        let round = self.barriers[number].round;
-        if barrier.aligned {
-            self.check_alignment(warp, pc, number, round)?;
-        }
-        self.barriers[number].arrive(active.count_ones(), holds.count_ones(), expected);
-        if barrier.waits {
-            let result = barrier.reduces.map(|reduces| (reduces.to, reduces.reduction));
-            let wait = Wait::Barrier { barrier: number as u8, round, result };
-            self.put_away(warp, Group { pc, lanes: active, wait: Some(wait) });
-        }
-        self.complete(number)?;
-        Ok(if barrier.waits { 0 } else { active })
-    }
-
-    /// Lanes of a warp must not wait at different instructions for the same barrier.
-    fn check_alignment(&self, warp: usize, pc: u32, number: usize, round: u64) -> Result<(), Problem> {
-        let elsewhere = |group: &Group| {
-            group.pc != pc
-                && matches!(group.wait, Some(Wait::Barrier { barrier, round: of, .. })
-                    if usize::from(barrier) == number && of == round)
-        };
-        if !self.warps[warp].groups.iter().any(elsewhere) {
-            return Ok(());
-        }
-        let stuck = self.stuck(|index, group| index as usize == warp && elsewhere(group));
-        Err(Problem::of_block(Cause::DivergentBarrier { stuck }))
-    }
-
     /// Puts a waiting group to those that wait for the same at the same instruction.
     pub(super) fn put_away(&mut self, warp: usize, group: Group) {
         let groups = &mut self.warps[warp].groups;
@@ -295,7 +219,7 @@ impl<'l> Run<'l> {
     }
 
     /// Where groups are that a condition holds for.
-    fn stuck(&self, condition: impl Fn(u32, &Group) -> bool) -> Vec<Stuck> {
+    pub(super) fn stuck(&self, condition: impl Fn(u32, &Group) -> bool) -> Vec<Stuck> {
         let kernel = self.block.launch.kernel;
         let of = |warp: &Warp, group: &Group| {
             let line = kernel.code[group.pc as usize].line;

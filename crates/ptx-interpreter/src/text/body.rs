@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::ParseError;
 use super::declaration::Declaration;
 use super::module::{Kernel, Parameter, RegisterFamily};
-use super::operand::{Address, Guard, Operand, Register, Source, Special};
-use super::reader::{Reader, float, integer};
+use super::operand::{Guard, Operand, Register, Source};
+use super::reader::Reader;
 use super::scope::{Scopes, Symbol};
 use super::statement::Statement;
 use crate::instruction::{Instruction, Operation};
@@ -31,13 +31,14 @@ struct Labels {
     pending: Vec<Pending>,
 }
 
-struct Body<'r, 'a> {
-    reader: &'r mut Reader<'a>,
-    scopes: &'r mut Scopes,
+/// A kernel that is being read.
+pub(super) struct Body<'r, 'a> {
+    pub(super) reader: &'r mut Reader<'a>,
+    pub(super) scopes: &'r mut Scopes,
     labels: Vec<Labels>,
-    kernel: Kernel,
+    pub(super) kernel: Kernel,
     /// Where values go that nobody wants (`_`).
-    sink: Option<Register>,
+    pub(super) sink: Option<Register>,
 }
 
 /// Reads a kernel from behind `.entry`.
@@ -198,7 +199,7 @@ impl<'a> Body<'_, 'a> {
         self.reader.expect(";")
     }
 
-    fn place_shared(&mut self, bytes: u32, align: u32) -> Result<u32, ParseError> {
+    pub(super) fn place_shared(&mut self, bytes: u32, align: u32) -> Result<u32, ParseError> {
         let offset = align_up(self.kernel.shared_bytes, align);
         self.kernel.shared_bytes = self.limited(offset, bytes)?;
         Ok(offset)
@@ -229,7 +230,7 @@ impl<'a> Body<'_, 'a> {
         }
     }
 
-    fn add_registers(&mut self, name: &str, count: u32, numbered: bool) -> Result<Register, ParseError> {
+    pub(super) fn add_registers(&mut self, name: &str, count: u32, numbered: bool) -> Result<Register, ParseError> {
         let first = self.kernel.register_count;
         let after = first.checked_add(count).filter(|after| *after <= MOST_REGISTERS);
         self.kernel.register_count = after.ok_or_else(|| self.reader.error("there are too many registers"))?;
@@ -263,86 +264,5 @@ impl<'a> Body<'_, 'a> {
         let operation = Operation::decode(Statement::new(opcode, operands, line))?;
         self.kernel.code.push(Instruction { guard, operation, line });
         Ok(())
-    }
-
-    fn read_operand(&mut self) -> Result<Operand, ParseError> {
-        if self.reader.accept("[") {
-            let base = self.read_source()?;
-            let mut offset = 0_i64;
-            if self.reader.accept("+") {
-                let negative = self.reader.accept("-");
-                let number = self.reader.number()? as i64;
-                offset = if negative { number.wrapping_neg() } else { number };
-            }
-            self.reader.expect("]")?;
-            return Ok(Operand::Address(Address { base, offset }));
-        }
-        if self.reader.accept("{") {
-            let mut values = Vec::new();
-            while !self.reader.accept("}") {
-                values.push(self.read_source()?);
-                self.reader.accept(",");
-            }
-            return Ok(Operand::Vector(values));
-        }
-        if self.reader.accept("!") {
-            return Ok(Operand::Not(self.read_source()?));
-        }
-        let source = self.read_source()?;
-        if self.reader.accept("|") {
-            return Ok(Operand::Pair(source, self.read_source()?));
-        }
-        Ok(Operand::Source(source))
-    }
-
-    fn read_source(&mut self) -> Result<Source, ParseError> {
-        let negative = self.reader.accept("-");
-        let line = self.reader.line();
-        let word = self.reader.next()?;
-        if word.starts_with(|c: char| c.is_ascii_digit()) {
-            let value = float(word).or(integer(word));
-            let value = value.ok_or_else(|| ParseError::at(line, format!("`{word}` is not a number")))?;
-            return Ok(Source::Immediate(if negative { value.wrapping_neg() } else { value }));
-        }
-        if word == "_" {
-            return self.sink().map(Source::Register);
-        }
-        let source = match self.scopes.find(word) {
-            Some(Symbol::Register(register)) => return Ok(Source::Register(register)),
-            Some(Symbol::Place(place)) => place,
-            Some(Symbol::Shared { bytes, align }) => {
-                let place = Source::Immediate(u64::from(self.place_shared(bytes, align)?));
-                self.scopes.insert_in_kernel(word, Symbol::Place(place));
-                place
-            }
-            Some(Symbol::Dynamic { align }) => {
-                self.kernel.dynamic_align = self.kernel.dynamic_align.max(align);
-                Source::Dynamic(0)
-            }
-            None => {
-                let special = Special::parse(word).map(Source::Special);
-                return special.ok_or_else(|| ParseError::at(line, format!("`{word}` is not declared")));
-            }
-        };
-        if matches!(self.reader.peek(), Some("+")) && self.reader.peek_second().is_some_and(|next| next != "-") {
-            self.reader.next()?;
-            let more = self.reader.number()?;
-            return Ok(match source {
-                Source::Immediate(offset) => Source::Immediate(offset.wrapping_add(more)),
-                Source::Dynamic(offset) => Source::Dynamic(offset.wrapping_add(more)),
-                Source::Global { variable, offset } => Source::Global { variable, offset: offset.wrapping_add(more) },
-                other => other,
-            });
-        }
-        Ok(source)
-    }
-
-    fn sink(&mut self) -> Result<Register, ParseError> {
-        if let Some(register) = self.sink {
-            return Ok(register);
-        }
-        let register = self.add_registers("_", 1, false)?;
-        self.sink = Some(register);
-        Ok(register)
     }
 }

@@ -5,6 +5,7 @@ mod declaration;
 mod lexer;
 mod module;
 mod operand;
+mod place;
 mod reader;
 mod scope;
 mod statement;
