@@ -4,7 +4,8 @@ use crate::dtype::DType;
 use crate::facts::DeviceKind;
 use crate::profile::Effort;
 use crate::resource::{
-    Access, ComputeUnit, Direction, Key, MemoryLevel, Overhead, Phase, Resource, RowwiseOp, Scope, Stores, StreamOp,
+    Access, ComputeUnit, Direction, Key, MemoryLevel, Overhead, Phase, Resource, RowwiseOp, Scope, Sharing, Stores,
+    StreamOp,
 };
 
 /// Something that can be measured.
@@ -64,6 +65,8 @@ pub enum Family {
     },
     /// A pointer chase over growing working sets. One lane, also for the whole device.
     Chase,
+    /// Atomic additions.
+    Atomic(Sharing),
     /// Host copies of growing size.
     HostCopy(Direction),
     /// Empty jobs.
@@ -128,6 +131,7 @@ impl Probe {
             Family::Rowwise { op, dtype } => Resource::Rowwise { op, dtype },
             Family::Chase => Resource::Latency { level: None },
             Family::HostCopy(direction) => Resource::HostLink { direction },
+            Family::Atomic(sharing) => Resource::Atomic { sharing },
             Family::Empty(of) => Resource::Overhead { of },
         }
     }
@@ -147,6 +151,7 @@ impl Probe {
                 !kind.is_gpu_like()
             }
             Family::HostCopy(_)
+            | Family::Atomic(_)
             | Family::Empty(Overhead::GraphLaunch)
             | Family::Gemm { input: DType::F16, .. }
             | Family::Gemv { weights: DType::Fp8E4m3, .. }
@@ -203,6 +208,15 @@ const fn multiply_add(unit: ComputeUnit, input: DType, accumulate: DType, explai
         family: Family::MultiplyAdd { unit, input, accumulate },
         device: PerEffort::ALWAYS,
         core: PerEffort::ALWAYS,
+        explain,
+    }
+}
+
+const fn atomic(sharing: Sharing, explain: &'static str) -> Probe {
+    Probe {
+        family: Family::Atomic(sharing),
+        device: PerEffort::new(Grid::Nothing, Grid::Far, Grid::Far),
+        core: PerEffort::NOTHING,
         explain,
     }
 }
@@ -490,6 +504,15 @@ pub static PROBES: &[Probe] = &[
         core: PerEffort::NOTHING,
         explain: "Time of a load whose address depends on the load before it, by one lane over a random cycle of cache lines.",
     },
+    atomic(
+        Sharing::Own,
+        "Atomic additions of 32-bit integers by all threads, each to a word of its own: what scattering without conflicts can reach.",
+    ),
+    atomic(
+        Sharing::Warp,
+        "The same to a word that 32 threads share, which run in step: what a histogram of few bins can reach.",
+    ),
+    atomic(Sharing::All, "The same to one word that all threads share: what a counter of a whole kernel can reach."),
     Probe {
         family: Family::HostCopy(Direction::Memcpy),
         device: PerEffort::new(Grid::Far, Grid::Coarse, Grid::Coarse),

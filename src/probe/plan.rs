@@ -293,6 +293,7 @@ fn workloads(family: Family, part: (Scope, u32), grid: Grid, sizes: &Sizes, shap
                 Kind::HostCopy { direction, bytes: per_lane, buffers }
             })
             .collect(),
+        Family::Atomic(sharing) => vec![Kind::Atomic { sharing }],
         Family::Empty(overhead) => vec![Kind::Empty { overhead }],
     };
     kinds.into_iter().map(|kind| Workload { kind, lanes }).collect()

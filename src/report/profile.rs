@@ -150,6 +150,7 @@ const fn group(ceiling: &Ceiling) -> Option<&'static str> {
         Resource::Rowwise { .. } => Some("rowwise"),
         Resource::Latency { .. } => Some("latency"),
         Resource::HostLink { .. } => Some("link"),
+        Resource::Atomic { .. } => Some("atomic"),
         Resource::Overhead { .. } => Some("overhead"),
     }
 }
@@ -213,7 +214,7 @@ fn note(profile: &Profile, ceiling: &Ceiling, point: &Point, limit: Option<&Limi
     let text = match (ceiling.resource, limit) {
         (Resource::Compute { .. }, Some(_)) if low => format!("{}; no cause was observed", point.variant),
         (Resource::Compute { .. }, None) if !claimed => format!("{}; no figure of the maker's", point.variant),
-        (Resource::Compute { .. } | Resource::Overhead { .. }, _) => point.variant.clone(),
+        (Resource::Compute { .. } | Resource::Atomic { .. } | Resource::Overhead { .. }, _) => point.variant.clone(),
         _ => String::new(),
     };
     (text, Tone::Dim)

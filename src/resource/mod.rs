@@ -16,7 +16,7 @@ use crate::units::Unit;
 pub use access::{Access, Stores};
 pub use key::{Key, Scope};
 pub use text::UnknownResource;
-pub use words::{ComputeUnit, Direction, MemoryLevel, Overhead, Phase, RowwiseOp, StreamOp};
+pub use words::{ComputeUnit, Direction, MemoryLevel, Overhead, Phase, RowwiseOp, Sharing, StreamOp};
 
 /// Something a device has only so much of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,6 +70,11 @@ pub enum Resource {
         /// The level of the hierarchy, or none for the curve over all of them.
         level: Option<MemoryLevel>,
     },
+    /// Atomic additions of 32-bit integers to words in memory.
+    Atomic {
+        /// How many threads share a word.
+        sharing: Sharing,
+    },
     /// A link between host and device memory.
     HostLink {
         /// Which way the data goes.
@@ -111,6 +116,7 @@ impl Resource {
                 Kind::Float => Unit::FlopPerSecond,
                 Kind::Integer => Unit::OpPerSecond,
             },
+            Self::Atomic { .. } => Unit::OpPerSecond,
             Self::Latency { .. } | Self::Overhead { .. } => Unit::Second,
         }
     }
@@ -125,7 +131,7 @@ impl Resource {
             Self::Gemm { .. } => Some(Axis::Shape),
             Self::Attention { .. } => Some(Axis::Context),
             Self::HostLink { .. } => Some(Axis::TransferSize),
-            Self::Compute { .. } | Self::Overhead { .. } => None,
+            Self::Compute { .. } | Self::Atomic { .. } | Self::Overhead { .. } => None,
         }
     }
 
@@ -192,6 +198,7 @@ impl Resource {
                 op.elements_read()
             )),
             Self::Latency { .. } => Cow::Borrowed("time of one load whose address depends on the load before it"),
+            Self::Atomic { .. } => Cow::Borrowed("additions, each thread's counted"),
             Self::HostLink { direction: Direction::Both } => Cow::Borrowed("bytes copied, counted once for each way"),
             Self::HostLink { .. } => Cow::Borrowed("bytes copied, counted once"),
             Self::Overhead { of: Overhead::GraphLaunch } => {

@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Resource;
-use super::words::{ComputeUnit, Direction, MemoryLevel, Overhead, Phase, RowwiseOp};
+use super::words::{ComputeUnit, Direction, MemoryLevel, Overhead, Phase, RowwiseOp, Sharing};
 use crate::dtype::DType;
 
 impl fmt::Display for Resource {
@@ -26,6 +26,7 @@ impl fmt::Display for Resource {
             Self::Rowwise { op, dtype } => write!(f, "rowwise.{op}.{dtype}"),
             Self::Latency { level: Some(level) } => write!(f, "latency.{level}"),
             Self::Latency { level: None } => write!(f, "latency"),
+            Self::Atomic { sharing } => write!(f, "atomic.{sharing}"),
             Self::HostLink { direction } => write!(f, "link.host.{direction}"),
             Self::Overhead { of } => write!(f, "overhead.{of}"),
         }
@@ -68,6 +69,7 @@ fn parse(text: &str) -> Option<Resource> {
         ["rowwise", op, format] => Resource::Rowwise { op: RowwiseOp::from_word(op)?, dtype: dtype(format)? },
         ["latency"] => Resource::Latency { level: None },
         ["latency", level] => Resource::Latency { level: Some(MemoryLevel::from_word(level)?) },
+        ["atomic", sharing] => Resource::Atomic { sharing: Sharing::from_word(sharing)? },
         ["link", "host", direction] => Resource::HostLink { direction: Direction::from_word(direction)? },
         ["overhead", of] => Resource::Overhead { of: Overhead::from_word(of)? },
         _ => return None,
@@ -146,6 +148,7 @@ mod tests {
             all.extend(Phase::ALL.iter().map(|&phase| Resource::Attention { phase, kv: dtype }));
             all.extend(RowwiseOp::ALL.iter().map(|&op| Resource::Rowwise { op, dtype }));
         }
+        all.extend(Sharing::ALL.iter().map(|&sharing| Resource::Atomic { sharing }));
         all.extend(Direction::ALL.iter().map(|&direction| Resource::HostLink { direction }));
         all.extend(Overhead::ALL.iter().map(|&of| Resource::Overhead { of }));
         all

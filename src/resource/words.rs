@@ -120,6 +120,18 @@ words!(
 );
 
 words!(
+    /// How many threads share the word that they add to.
+    Sharing {
+        /// Each has its own.
+        Own = "own",
+        /// The 32 threads that run in step share one.
+        Warp = "warp",
+        /// All share one.
+        All = "all",
+    }
+);
+
+words!(
     /// A cost paid per operation rather than per byte or FLOP.
     Overhead {
         /// Handing an empty job to a device that is ready and waiting for it to finish.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::dtype::DType;
-use crate::resource::{Access, Axis, ComputeUnit, Direction, Overhead, Phase, Resource, RowwiseOp};
+use crate::resource::{Access, Axis, ComputeUnit, Direction, Overhead, Phase, Resource, RowwiseOp, Sharing};
 use crate::units::Unit;
 
 mod shape;
@@ -19,6 +19,9 @@ pub const GPU_STREAM_GRANULE: u64 = 16_384;
 
 /// Operations per lane and iteration of a multiply-add workload: divided evenly by every chain count and vector width.
 pub const MULTIPLY_ADD_OPS: u64 = 393_216;
+
+/// Atomic additions per lane and iteration: 16 by each of 1024 threads.
+pub const ATOMIC_ADDITIONS: u64 = 16_384;
 
 /// The length that matrix products sum over comes in multiples of this, so that every kernel divides it evenly.
 pub const PRODUCT_GRANULE: u64 = 64;
@@ -107,6 +110,11 @@ pub enum Kind {
         /// Loads per iteration.
         hops: u64,
     },
+    /// [`ATOMIC_ADDITIONS`] to words in memory.
+    Atomic {
+        /// How many threads share a word.
+        sharing: Sharing,
+    },
     /// Copies by the platform's own routine, from and to buffers that are used in turn, so that their data is not in a cache.
     HostCopy {
         /// Which way.
@@ -161,6 +169,10 @@ impl Workload {
                 }
             }
             Kind::MultiplyAdd { .. } => Work { ops: MULTIPLY_ADD_OPS * lanes, ..Work::default() },
+            Kind::Atomic { .. } => {
+                let additions = ATOMIC_ADDITIONS * lanes;
+                Work { ops: additions, bytes_read: 4 * additions, bytes_written: 4 * additions, events: 0 }
+            }
             Kind::Gemm { input, accumulate, shape, .. } => shape.work(input, accumulate),
             Kind::Gemv { weights, activations, rows, columns, parts } => {
                 let rows = rows / parts.max(1);
@@ -231,7 +243,7 @@ impl Workload {
             Kind::Rowwise { op, dtype, rows, .. } => {
                 bytes(rows.saturating_mul(ROW), dtype).saturating_mul(op.arrays()).saturating_mul(lanes)
             }
-            Kind::MultiplyAdd { .. } | Kind::Empty { .. } => 0,
+            Kind::MultiplyAdd { .. } | Kind::Atomic { .. } | Kind::Empty { .. } => 0,
         }
     }
 
@@ -278,7 +290,7 @@ impl Workload {
             Kind::Gemm { .. } | Kind::Gemv { .. } | Kind::Attention { .. } | Kind::Rowwise { .. } => {
                 self.footprint().div_ceil(u64::from(self.lanes.max(1)))
             }
-            Kind::MultiplyAdd { .. } | Kind::Empty { .. } => 0,
+            Kind::MultiplyAdd { .. } | Kind::Atomic { .. } | Kind::Empty { .. } => 0,
         }
     }
 
@@ -294,6 +306,7 @@ impl Workload {
             Kind::Rowwise { op, dtype, .. } => Resource::Rowwise { op, dtype },
             Kind::Chase { .. } => Resource::Latency { level: None },
             Kind::HostCopy { direction, .. } => Resource::HostLink { direction },
+            Kind::Atomic { sharing } => Resource::Atomic { sharing },
             Kind::Empty { overhead } => Resource::Overhead { of: overhead },
         }
     }

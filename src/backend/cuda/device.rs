@@ -1,6 +1,7 @@
 //! The open GPU: ready to run any workload.
 
 use super::gpu::Gpu;
+use super::kernels::atomic::Atomic;
 use super::kernels::chase::Chase;
 use super::kernels::copy::Copy;
 use super::kernels::decode::Decode;
@@ -99,6 +100,7 @@ impl Device for CudaDevice {
             Kind::HostCopy { direction, bytes, buffers } => {
                 Ok(Box::new(Copy::new(&self.gpu, direction, bytes.saturating_mul(lanes.into()), buffers)?))
             }
+            Kind::Atomic { sharing } => self.timed(|gpu| Atomic::new(gpu, sharing, lanes)),
             Kind::Empty { overhead: Overhead::Launch } => self.timed(|gpu| Empty::new(gpu, Handing::Singly)),
             Kind::Empty { overhead: Overhead::GraphLaunch } => self.timed(|gpu| Empty::new(gpu, Handing::Graph)),
             Kind::Empty { overhead: Overhead::Wake } => Ok(Box::new(Alone::new(&self.gpu)?)),

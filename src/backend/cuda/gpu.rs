@@ -88,6 +88,11 @@ pub(super) struct Grid {
 impl Grid {
     /// One thread.
     pub(super) const ONE: Self = Self { blocks: 1, threads: 1, shared: 0 };
+
+    /// Threads of all blocks.
+    pub(super) fn threads_in_all(self) -> u64 {
+        u64::from(self.blocks) * u64::from(self.threads)
+    }
 }
 
 /// An argument of a kernel: the 8 bytes that the driver copies from, of which a kernel takes as many as its parameter has.

@@ -146,6 +146,25 @@ mod tests {
         }
     }
 
+    /// What a source compiles to rests on the files that all of them share, in the order of their names, and on itself.
+    #[test]
+    fn every_file_is_of_the_source_that_is_there() {
+        use sha2::{Digest, Sha256};
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels");
+        let mut shared: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
+        shared.retain(|path| path.extension().is_some_and(|extension| extension == "cuh"));
+        shared.sort();
+        for ptx in ALL {
+            let source = ptx.name.split('.').next().unwrap();
+            let mut hash = Sha256::new();
+            for path in shared.iter().chain([&folder.join(format!("{source}.cu"))]) {
+                hash.update(std::fs::read(path).unwrap());
+            }
+            let line = format!("// source sha256: {:x}", hash.finalize());
+            assert_eq!(ptx.text.lines().next(), Some(line.as_str()), "{}: run `scripts/kernels`", ptx.name);
+        }
+    }
+
     #[test]
     fn every_file_ships() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/kernels/ptx");

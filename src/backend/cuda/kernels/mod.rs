@@ -1,5 +1,6 @@
 //! What is measured, one file per family of workloads; each has its kernels in the folder `kernels`, which say what they compute.
 
+pub(super) mod atomic;
 pub(super) mod chase;
 pub(super) mod copy;
 pub(super) mod decode;

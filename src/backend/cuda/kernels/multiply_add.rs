@@ -197,7 +197,7 @@ impl<'device> MultiplyAdd<'device> {
             format!("{CHAINS} chains, {} threads of {}", grid.blocks / multiprocessors * grid.threads, grid.threads)
         });
         let names = names.collect();
-        let most = grids.iter().map(|grid| u64::from(grid.blocks * grid.threads)).max().unwrap_or(1);
+        let most = grids.iter().map(|grid| grid.threads_in_all()).max().unwrap_or(1);
         let results = gpu.buffer(format.numbers.bytes() * most)?;
         Ok(Self { gpu, format, multiprocessors, function, grids, results, clocks: gpu.buffer(16)?, names })
     }
@@ -206,7 +206,7 @@ impl<'device> MultiplyAdd<'device> {
     fn deal(&self, grid: Grid, iterations: u64) -> (u64, u64) {
         let of_turn = self.format.ops * 2 * ROUNDS * u64::from(CHAINS);
         let turns = iterations * MULTIPLY_ADD_OPS / of_turn * u64::from(self.multiprocessors);
-        let threads = u64::from(grid.blocks * grid.threads);
+        let threads = grid.threads_in_all();
         (turns / threads, turns % threads)
     }
 

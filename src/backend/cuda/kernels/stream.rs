@@ -144,7 +144,7 @@ impl<'device> Stream<'device> {
         };
         let variants = walks.iter().filter(|walk| walk.suits(op)).map(variant);
         let variants = variants.collect::<Result<Vec<_>, BackendError>>()?;
-        let threads = variants.iter().map(|variant| u64::from(variant.grid.blocks * variant.grid.threads)).max();
+        let threads = variants.iter().map(|variant| variant.grid.threads_in_all()).max();
         // A read leaves a word for each thread.
         let output = gpu.buffer(4 * if op == StreamOp::Read { threads.unwrap_or(1) } else { elements })?;
         let names = variants.iter().map(|variant| variant.walk.describe()).collect();
@@ -198,8 +198,7 @@ impl Program for Stream<'_> {
                 })
             });
         }
-        let Grid { blocks, threads, .. } = self.variants[variant].grid;
-        let mut left = u64::from(blocks) * u64::from(threads);
+        let mut left = self.variants[variant].grid.threads_in_all();
         let mut sum = 0_u32;
         self.gpu.read(&self.output, |_, piece| {
             let words = bytemuck::pod_collect_to_vec::<u8, u32>(piece);
