@@ -231,9 +231,9 @@ impl<'a> Case<'a> {
         let _ = staged.cost(ladder.full).map_err(EstimateError::from)?;
         let mut levels = ladder.levels(&staged);
         if kind == Kind::Decode {
-            levels.extend(self.drafting(group, &levels));
+            levels.extend(self.drafting(group, timed.accepted.is_some(), &levels));
         }
-        levels.extend(self.waiting(kind));
+        levels.extend(self.waiting(kind, timed.accepted.is_some()));
         let estimate = levels.iter().rev().find_map(|(_, level)| level.clone().ok()).unwrap_or_default();
         let (spent, absent) = steps(levels, timed.time);
         let floor = staged.floor(ladder.full).ok().flatten();
@@ -277,18 +277,29 @@ impl<'a> Case<'a> {
             }
             Kind::Decode => {
                 let cached = scenario.decode_context().saturating_sub(1);
-                let proposed = self.inputs.run.load.draft_length.map_or(0, |tokens| tokens.round() as u64);
+                let proposed = self.draft_length().map_or(0, |tokens| tokens as u64);
                 let checked = proposed.min(LONGEST_DRAFT) + 1;
                 Sequences { count: sequences, new_tokens: checked, cached, logits: checked }
             }
         }
     }
 
-    /// The time with the steps of the draft, where one proposed tokens; nothing is added where its model is not known.
-    fn drafting(&self, group: Sequences, levels: &[Level]) -> Option<Level> {
+    /// Tokens that a draft proposed for a step, as a whole number: what the run says, or what follows from how many a step yields and the share that was accepted.
+    #[must_use]
+    pub fn draft_length(&self) -> Option<f64> {
+        let run = self.inputs.run;
+        let by_rate =
+            || Some((run.typical(Quantity::AcceptanceLength)? - 1.0) / run.typical(Quantity::AcceptanceRate)?);
+        let length = run.load.draft_length.or_else(by_rate)?.round();
+        (length >= 1.0 && length.is_finite()).then_some(length)
+    }
+
+    /// The time with the steps of the draft, where one proposed tokens; nothing is added where its model or their number is not known.
+    fn drafting(&self, group: Sequences, yields_several: bool, levels: &[Level]) -> Option<Level> {
         let proposed = group.new_tokens.saturating_sub(1);
         if proposed == 0 {
-            return None;
+            let why = "the run does not say how many tokens were proposed: give `--draft-length`";
+            return yields_several.then(|| (Cause::Draft, Err(why.to_owned())));
         }
         let reached = levels.iter().rev().find_map(|(_, level)| level.as_ref().ok())?;
         let own = self.draft_step(group.count, group.cached.saturating_add(1));
@@ -307,7 +318,7 @@ impl<'a> Case<'a> {
     }
 
     /// The time with what requests wait for, where they do.
-    fn waiting(&self, kind: Kind) -> Option<Level> {
+    fn waiting(&self, kind: Kind, yields_several: bool) -> Option<Level> {
         let chunked = self.inputs.scenario.chunk.is_some();
         if self.starts_together() && !(kind == Kind::Prefill && chunked) {
             return None;
@@ -321,7 +332,9 @@ impl<'a> Case<'a> {
             Kind::Prefill if group.cached > 0 => {
                 Err("what requests wait for is not estimated where some of their tokens were in a cache")
             }
-            Kind::Decode if group.new_tokens > 1 => Err("what tokens wait for is not estimated with a draft"),
+            Kind::Decode if group.new_tokens > 1 || yields_several => {
+                Err("what tokens wait for is not estimated with a draft")
+            }
             _ => self
                 .served
                 .and_then(time)
