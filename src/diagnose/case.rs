@@ -41,6 +41,8 @@ pub struct Inputs<'a> {
     pub link: Option<Link>,
     /// The measurement that the link comes from, where it was measured.
     pub measured_link: Option<&'a MeasuredLink>,
+    /// Files beside the run that nothing was taken from, each with the reason.
+    pub unused: &'a [String],
     /// The link to what lies outside of their memory, where it is given; else that to the host, as far as the profile says.
     pub host_link: Option<Link>,
     /// The draft of speculative decoding, where it is known.
@@ -130,6 +132,7 @@ pub fn diagnose(inputs: &Inputs<'_>, rooflab: Source, created: Timestamp) -> Res
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.found.severity));
     let mut caveats: Vec<String> = inputs.run.caveats.iter().map(ToString::to_string).collect();
     caveats.extend(between_others(inputs));
+    caveats.extend_from_slice(inputs.unused);
     caveats.extend(doubts(&case));
     let (weights, kv) = inputs.formats;
     let mut assumptions: Vec<String> = Vec::new();
