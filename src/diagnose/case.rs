@@ -265,7 +265,7 @@ impl<'a> Case<'a> {
     }
 
     /// The sequences of a phase's step: the prompts of a batch, or that of one request; and what decodes together, in the middle of the output.
-    fn group(&self, kind: Kind) -> Sequences {
+    pub(super) fn group(&self, kind: Kind) -> Sequences {
         let scenario = &self.inputs.scenario;
         let sequences = scenario.sequences(self.engine.admitted(), self.served.map(|served| served.running));
         match kind {
