@@ -201,7 +201,7 @@ fn bad_input() {
     fails(&format!("diagnose {} -m qwen2.5-7b -f npu", file("README.md")), &["README.md", "hint:"]);
 }
 
-/// Two cores of a virtual machine, measured beside the runs of `tests/observations` that were made on it.
+/// Two cores of a virtual machine, measured two hours after the runs of `tests/observations` that were made on it.
 fn golden_cove() -> String {
     format!("{}/tests/profiles/golden-cove-2c-kvm.json", env!("CARGO_MANIFEST_DIR"))
 }
