@@ -121,10 +121,13 @@ fn bytes(kernel: &Kernel) -> Option<Bytes> {
     (!known.is_empty()).then(|| Bytes(known.iter().sum()))
 }
 
+/// Whether a kernel lacks something, what that is, and the metrics that would say it.
+type Lacking = (fn(&Kernel) -> bool, &'static str, &'static str);
+
 /// Metrics that would tell what the file does not: each with what it would be good for.
 fn lacks(run: &Observation) -> Vec<String> {
     let kernels: Vec<&Kernel> = run.kernels.iter().filter(|kernel| time(kernel).is_some()).collect();
-    let lacking: [(fn(&Kernel) -> bool, &str, &str); 5] = [
+    let lacking: [Lacking; 5] = [
         (|kernel| bytes(kernel).is_none(), "bytes of main memory", "`dram__bytes_read.sum,dram__bytes_write.sum`"),
         (
             |kernel| kernel.memory_read.typical().is_some() && kernel.memory_written.typical().is_none(),
