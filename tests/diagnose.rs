@@ -201,7 +201,7 @@ fn bad_input() {
     fails(&format!("diagnose {} -m qwen2.5-7b -f npu", file("README.md")), &["README.md", "hint:"]);
 }
 
-/// Two cores of a virtual machine, measured beside the runs of `tests/observations` that were made on it.
+/// Two cores of a virtual machine, measured two hours after the runs of `tests/observations` that were made on it.
 fn golden_cove() -> String {
     format!("{}/tests/profiles/golden-cove-2c-kvm.json", env!("CARGO_MANIFEST_DIR"))
 }
@@ -240,6 +240,7 @@ fn products_have_gates_and_say_what_is_wrong() {
     fails(&line, &["--time"]);
     fails(&format!("{line} --time 0ms"), &["`0ms` is not a duration"]);
     fails(&format!("{line} --time 1ms -m llama-3.1-8b"), &["cannot be used with"]);
+    fails(&format!("{line} --time 1ms --batch 8 --draft nothing"), &["cannot be used with"]);
     fails(
         "diagnose -f nvidia-h100-sxm --product 8192x8192x8192 --dtype bf16 --time 2ms --threads 8",
         &["`--threads` is for processors", "hint:"],
@@ -276,6 +277,18 @@ fn kernels_of_a_profiler() {
     assert_eq!(found["kernels"].as_array().unwrap().len(), 7);
     assert_eq!(run(&format!("diagnose {path} -f nvidia-h200-sxm --fail-below 99%")).0, 1);
     fails(&format!("diagnose {path}"), &["which device it ran on (`--profile`)"]);
+    fails(
+        &format!("diagnose {path} -f nvidia-h200-sxm --fail-on note"),
+        &["none is asked of kernels", "`--fail-below"],
+    );
+    // What nothing was counted of has no ceiling, and no share of one.
+    let home = Home::new();
+    let uncounted = home.path().join("times.csv");
+    let names = "\"ID\",\"Process ID\",\"Process Name\",\"Kernel Name\",\"gpu__time_duration.sum\"";
+    std::fs::write(&uncounted, format!("{names}\n,,,,\"us\"\n\"0\",\"1\",\"a\",\"gemm\",\"5.0\"\n")).unwrap();
+    let uncounted = format!("diagnose {} -f nvidia-h200-sxm", uncounted.display());
+    assert_eq!(document(&uncounted)["known"].to_string(), "0.0");
+    fails(&format!("{uncounted} --fail-below 1%"), &["no kernel has a ceiling", "hint:"]);
     // Beside a run, both are said.
     let both = document(&format!("diagnose {path} {} -m llama-3.1-8b -f nvidia-h200-sxm", file("vllm-serve.json")));
     let schemas: Vec<&str> =
@@ -296,5 +309,19 @@ fn links_beside_a_run_are_its_link() {
     let both = of(&format!("{} {}", file("nvbandwidth.json"), file("nccl-tests.json")));
     assert!(both["link"]["from"].as_str().unwrap().contains("nccl-tests.json"));
     assert!(of(&file("nvbandwidth.json"))["link"]["from"].as_str().unwrap().contains("the slowest pair"));
+    // What is not used is said.
+    let says = |document: &Value, text: &str| {
+        let caveats = document["caveats"].as_array().unwrap();
+        assert!(caveats.iter().any(|caveat| caveat.as_str().unwrap().contains(text)), "{caveats:?}");
+    };
+    says(&both, "nothing was taken from `nvbandwidth.json`: the link is that of another file");
+    says(&of(&format!("{} --link 450GB/s,5us", file("nccl-tests.json"))), "`--link` wins over `nccl-tests.json`");
+    let home = Home::new();
+    let broadcast = home.path().join("broadcast.txt");
+    let text = std::fs::read_to_string(file("nccl-tests.txt")).unwrap().replace("all_reduce_perf", "broadcast_perf");
+    std::fs::write(&broadcast, text).unwrap();
+    let alone = of(broadcast.to_str().unwrap());
+    assert_eq!(alone["link"], Value::Null);
+    says(&alone, "no step of a model has a `broadcast`");
     fails(&format!("diagnose {}", file("nvbandwidth.json")), &["neither a run of a model nor kernels", "hint:"]);
 }

@@ -111,6 +111,16 @@ fn a_waterfall_ends_at_what_was_measured() {
 }
 
 #[test]
+fn what_has_no_waterfall_is_refused() {
+    let kernels = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/observations/nsight-compute-raw.csv");
+    fails(&format!("plot waterfall {kernels} -f h200-sxm"), &["kernels of a profiler have no waterfall", "hint: "]);
+    fails(
+        "plot waterfall --product 64x64x64 --dtype f32 --time 1ms -f h200-sxm",
+        &["no picture of a matrix product's waterfall", "hint: "],
+    );
+}
+
+#[test]
 fn a_report_is_one_page_and_gives_the_profile_back() {
     let home = Home::new();
     let (code, out, err) = rooflab(&home, &format!("report {MACHINE} -m qwen3-0.6b -m llama-3.1-70b"));

@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 
 use rooflab::diagnose::{
-    DiagnoseError, Diagnosis, Inputs, KernelsDiagnosis, KernelsInputs, MeasuredLink, diagnose, diagnose_kernels,
+    DiagnoseError, Diagnosis, Inputs, KernelsDiagnosis, KernelsInputs, MeasuredLinks, diagnose, diagnose_kernels,
     measured_link, scenario,
 };
 use rooflab::estimate::cost::CostError;
@@ -37,23 +37,61 @@ pub(crate) fn run(context: &mut Context, arguments: &args::Diagnose) -> Result<A
     } else {
         let observed = observed(&arguments.run)?;
         for run in &observed.runs {
-            documents.push(Document::Run(Box::new(of_run(context, &arguments.run, run, observed.link.as_ref())?)));
+            documents.push(Document::Run(Box::new(of_run(context, &arguments.run, run, &observed.links)?)));
+        }
+        if observed.runs.is_empty() {
+            note_links(context, &observed.links);
         }
         for run in &observed.kernels {
             documents.push(Document::Kernels(of_kernels(context, &arguments.run, run)?));
         }
     }
+    let answer = passes(arguments, &documents)?;
     show(context, arguments, &documents)?;
+    Ok(answer)
+}
+
+/// Whether what was found passes the gates; an error where it is nothing that they could hold.
+fn passes(arguments: &args::Diagnose, documents: &[Document]) -> Result<Answer, CliError> {
+    if arguments.fail_on.is_some() && !documents.iter().any(Document::has_rules) {
+        return Err(CliError::new("`--fail-on` is for what rules find, and none is asked of kernels")
+            .with_hint("`--fail-below 70%` fails on the share of their ceilings that they reach"));
+    }
     let gravest = documents.iter().filter_map(Document::gravest).max();
     let failed = arguments.fail_on.is_some_and(|least| gravest.is_some_and(|found| found >= least.into()));
-    let below = arguments.fail_below.is_some_and(|least| documents.iter().any(|found| found.reached() < least));
+    let mut below = false;
+    for document in documents.iter().filter(|_| arguments.fail_below.is_some()) {
+        let reached = document.reached().ok_or_else(|| {
+            CliError::new("no kernel has a ceiling: `--fail-below` has nothing to hold them against")
+                .with_hint("leave it out to see what the file and the profile do not say")
+        })?;
+        below |= arguments.fail_below.is_some_and(|least| reached < least);
+    }
     Ok(if failed || below { Answer::No } else { Answer::Yes })
 }
 
 /// The diagnosis of each run of a model.
 pub(super) fn diagnoses(context: &mut Context, arguments: &args::Run) -> Result<Vec<Diagnosis>, CliError> {
+    if arguments.product.is_some() {
+        return Err(CliError::new("there is no picture of a matrix product's waterfall")
+            .with_hint("`rooflab diagnose --product` writes it as text, Markdown or JSON"));
+    }
     let observed = observed(arguments)?;
-    observed.runs.iter().map(|run| of_run(context, arguments, run, observed.link.as_ref())).collect()
+    if !observed.kernels.is_empty() {
+        return Err(CliError::new("kernels of a profiler have no waterfall")
+            .with_hint("`rooflab diagnose` puts them on the roofline, the one that loses the most time first"));
+    }
+    observed.runs.iter().map(|run| of_run(context, arguments, run, &observed.links)).collect()
+}
+
+/// Says that links are for runs, where there is none.
+fn note_links(context: &mut Context, links: &MeasuredLinks) {
+    for unused in &links.unused {
+        context.say(&format!("note: {unused}"));
+    }
+    if let Some(link) = &links.link {
+        context.say(&format!("note: a link is read beside a run of a model, and there is none for {}", link.from));
+    }
 }
 
 /// What the files hold, and what was typed in place of what they say.
@@ -62,8 +100,8 @@ struct Observed {
     runs: Vec<Observation>,
     /// Kernels of a profiler.
     kernels: Vec<Observation>,
-    /// The link between devices.
-    link: Option<MeasuredLink>,
+    /// The link between devices, and what is none.
+    links: MeasuredLinks,
 }
 
 fn observed(arguments: &args::Run) -> Result<Observed, CliError> {
@@ -109,7 +147,7 @@ fn observed(arguments: &args::Run) -> Result<Observed, CliError> {
     }
     let is_run = |one: &Observation| !one.metrics.is_empty();
     let (runs, parts): (Vec<Observation>, Vec<Observation>) = read.into_iter().partition(is_run);
-    let link = measured_link(&parts);
+    let links = measured_link(&parts);
     let kernels: Vec<Observation> = parts.into_iter().filter(|one| !one.kernels.is_empty()).collect();
     let has_times = [arguments.ttft, arguments.tpot, arguments.latency].iter().any(Option::is_some);
     let is_typed = has_times || arguments.throughput.is_some();
@@ -125,7 +163,7 @@ fn observed(arguments: &args::Run) -> Result<Observed, CliError> {
         let over = |case: &Merged| typed.over(&case.observation).map(|(run, _)| run).map_err(|error| refused(&error));
         cases.iter().map(over).collect::<Result<_, _>>()?
     };
-    Ok(Observed { runs, kernels, link })
+    Ok(Observed { runs, kernels, links })
 }
 
 fn from_file(path: &Path) -> Result<Vec<Observation>, CliError> {
@@ -145,7 +183,7 @@ fn of_run(
     context: &mut Context,
     arguments: &args::Run,
     run: &Observation,
-    measured: Option<&MeasuredLink>,
+    links: &MeasuredLinks,
 ) -> Result<Diagnosis, CliError> {
     complete(arguments, run)?;
     let model = model_of(context, arguments, run)?;
@@ -169,7 +207,10 @@ fn of_run(
         ..Scenario::default()
     };
     let given = arguments.link.as_deref().map(|text| link("--link", text)).transpose()?;
-    let measured_link = measured.filter(|_| given.is_none());
+    let measured_link = links.link.as_ref().filter(|_| given.is_none());
+    let replaced = links.link.as_ref().filter(|_| given.is_some());
+    let replaced = replaced.map(|link| format!("`--link` wins over {}", link.from));
+    let unused: Vec<String> = links.unused.iter().cloned().chain(replaced).collect();
     let draft = arguments.draft.as_deref().map(|name| load_model(context, name, arguments.download)).transpose()?;
     draft.as_ref().map_or(Ok(()), |draft| has_tokens_of(draft, &model))?;
     let draft = draft.map(|model| weights_of(&model, None).map(|(_, precision)| (model, precision))).transpose()?;
@@ -182,6 +223,7 @@ fn of_run(
         scenario: scenario(run, &subject, profile.device.kind, &otherwise),
         link: given.or(measured_link.map(|measured| measured.link)),
         measured_link,
+        unused: &unused,
         host_link: arguments.host_link.as_deref().map(|text| link("--host-link", text)).transpose()?,
         draft: draft.as_ref().map(|(model, precision)| Subject {
             model,

@@ -41,6 +41,8 @@ pub struct Inputs<'a> {
     pub link: Option<Link>,
     /// The measurement that the link comes from, where it was measured.
     pub measured_link: Option<&'a MeasuredLink>,
+    /// Files beside the run that nothing was taken from, each with the reason.
+    pub unused: &'a [String],
     /// The link to what lies outside of their memory, where it is given; else that to the host, as far as the profile says.
     pub host_link: Option<Link>,
     /// The draft of speculative decoding, where it is known.
@@ -130,6 +132,7 @@ pub fn diagnose(inputs: &Inputs<'_>, rooflab: Source, created: Timestamp) -> Res
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.found.severity));
     let mut caveats: Vec<String> = inputs.run.caveats.iter().map(ToString::to_string).collect();
     caveats.extend(between_others(inputs));
+    caveats.extend_from_slice(inputs.unused);
     caveats.extend(doubts(&case));
     let (weights, kv) = inputs.formats;
     let mut assumptions: Vec<String> = Vec::new();
@@ -231,9 +234,9 @@ impl<'a> Case<'a> {
         let _ = staged.cost(ladder.full).map_err(EstimateError::from)?;
         let mut levels = ladder.levels(&staged);
         if kind == Kind::Decode {
-            levels.extend(self.drafting(group, &levels));
+            levels.extend(self.drafting(group, timed.accepted.is_some(), &levels));
         }
-        levels.extend(self.waiting(kind));
+        levels.extend(self.waiting(kind, timed.accepted.is_some()));
         let estimate = levels.iter().rev().find_map(|(_, level)| level.clone().ok()).unwrap_or_default();
         let (spent, absent) = steps(levels, timed.time);
         let floor = staged.floor(ladder.full).ok().flatten();
@@ -262,7 +265,7 @@ impl<'a> Case<'a> {
     }
 
     /// The sequences of a phase's step: the prompts of a batch, or that of one request; and what decodes together, in the middle of the output.
-    fn group(&self, kind: Kind) -> Sequences {
+    pub(super) fn group(&self, kind: Kind) -> Sequences {
         let scenario = &self.inputs.scenario;
         let sequences = scenario.sequences(self.engine.admitted(), self.served.map(|served| served.running));
         match kind {
@@ -277,18 +280,29 @@ impl<'a> Case<'a> {
             }
             Kind::Decode => {
                 let cached = scenario.decode_context().saturating_sub(1);
-                let proposed = self.inputs.run.load.draft_length.map_or(0, |tokens| tokens.round() as u64);
+                let proposed = self.draft_length().map_or(0, |tokens| tokens as u64);
                 let checked = proposed.min(LONGEST_DRAFT) + 1;
                 Sequences { count: sequences, new_tokens: checked, cached, logits: checked }
             }
         }
     }
 
-    /// The time with the steps of the draft, where one proposed tokens; nothing is added where its model is not known.
-    fn drafting(&self, group: Sequences, levels: &[Level]) -> Option<Level> {
+    /// Tokens that a draft proposed for a step, as a whole number: what the run says, or what follows from how many a step yields and the share that was accepted.
+    #[must_use]
+    pub fn draft_length(&self) -> Option<f64> {
+        let run = self.inputs.run;
+        let by_rate =
+            || Some((run.typical(Quantity::AcceptanceLength)? - 1.0) / run.typical(Quantity::AcceptanceRate)?);
+        let length = run.load.draft_length.or_else(by_rate)?.round();
+        (length >= 1.0 && length.is_finite()).then_some(length)
+    }
+
+    /// The time with the steps of the draft, where one proposed tokens; nothing is added where its model or their number is not known.
+    fn drafting(&self, group: Sequences, yields_several: bool, levels: &[Level]) -> Option<Level> {
         let proposed = group.new_tokens.saturating_sub(1);
         if proposed == 0 {
-            return None;
+            let why = "the run does not say how many tokens were proposed: give `--draft-length`";
+            return yields_several.then(|| (Cause::Draft, Err(why.to_owned())));
         }
         let reached = levels.iter().rev().find_map(|(_, level)| level.as_ref().ok())?;
         let own = self.draft_step(group.count, group.cached.saturating_add(1));
@@ -307,7 +321,7 @@ impl<'a> Case<'a> {
     }
 
     /// The time with what requests wait for, where they do.
-    fn waiting(&self, kind: Kind) -> Option<Level> {
+    fn waiting(&self, kind: Kind, yields_several: bool) -> Option<Level> {
         let chunked = self.inputs.scenario.chunk.is_some();
         if self.starts_together() && !(kind == Kind::Prefill && chunked) {
             return None;
@@ -321,7 +335,9 @@ impl<'a> Case<'a> {
             Kind::Prefill if group.cached > 0 => {
                 Err("what requests wait for is not estimated where some of their tokens were in a cache")
             }
-            Kind::Decode if group.new_tokens > 1 => Err("what tokens wait for is not estimated with a draft"),
+            Kind::Decode if group.new_tokens > 1 || yields_several => {
+                Err("what tokens wait for is not estimated with a draft")
+            }
             _ => self
                 .served
                 .and_then(time)

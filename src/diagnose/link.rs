@@ -19,6 +19,15 @@ pub struct MeasuredLink {
     pub from: String,
 }
 
+/// What files of parts tell of the link between devices.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MeasuredLinks {
+    /// The link; none where no file tells of it.
+    pub link: Option<MeasuredLink>,
+    /// Files that nothing was taken from, each with the reason.
+    pub unused: Vec<String>,
+}
+
 /// The link of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct LinkFacts {
@@ -35,7 +44,7 @@ const STEPS: u32 = 24;
 
 /// The link that files of parts tell of: from collective operations, which hold all that an exchange takes; or else from copies.
 #[must_use]
-pub fn measured_link(parts: &[Observation]) -> Option<MeasuredLink> {
+pub fn measured_link(parts: &[Observation]) -> MeasuredLinks {
     let preferred = [
         Operation::AllReduce,
         Operation::AllGather,
@@ -44,12 +53,35 @@ pub fn measured_link(parts: &[Observation]) -> Option<MeasuredLink> {
         Operation::SendReceive,
     ];
     let curve = preferred.iter().find_map(|&operation| {
-        parts.iter().find_map(|part| {
+        parts.iter().enumerate().find_map(|(index, part)| {
             let curve = part.collectives.iter().find(|curve| curve.operation == Some(operation))?;
-            of_collective(part, curve, operation)
+            Some((index, of_collective(part, curve, operation)?))
         })
     });
-    curve.or_else(|| parts.iter().find_map(of_copies))
+    let copies = || parts.iter().enumerate().find_map(|(index, part)| Some((index, of_copies(part)?)));
+    let (used, link) = curve.or_else(copies).unzip();
+    let others = parts.iter().enumerate().filter(|(index, part)| Some(*index) != used && part.kernels.is_empty());
+    let unused = others.map(|(_, part)| {
+        let why = unusable(part).unwrap_or_else(|| "the link is that of another file".to_owned());
+        format!("nothing was taken from {}: {why}", file(part))
+    });
+    MeasuredLinks { unused: unused.collect(), link }
+}
+
+/// Why no link follows from a file.
+fn unusable(part: &Observation) -> Option<String> {
+    let Some(curve) = part.collectives.first() else {
+        let why = if part.copies.is_empty() { "it holds no measurement" } else { "it has no rates between devices" };
+        return of_copies(part).is_none().then(|| why.to_owned());
+    };
+    let Some(operation) = curve.operation else { return Some("it does not say which operation it timed".to_owned()) };
+    if exchange(operation, 2, Bytes(1.0)).is_none() {
+        return Some(format!("no step of a model has a `{}`", word(operation)));
+    }
+    if curve.ranks.is_none_or(|ranks| ranks < 2) {
+        return Some("it does not say that several devices took part".to_owned());
+    }
+    of_collective(part, curve, operation).is_none().then(|| "it has no times that a link follows from".to_owned())
 }
 
 /// The exchange that an operation of nccl-tests is, for a message as it counts it: of what all get, the whole.
@@ -193,10 +225,10 @@ mod tests {
         let sum = curve(Operation::AllReduce, 8, &[(1e3, 1e-5), (1e8, 1e-3)]);
         let mut pairs = Observation::new(Vec::new());
         pairs.copies.push(copies("read", Unit::BytePerSecond, &[&[None, Some(4e11)], &[Some(3.9e11), None]]));
-        let of = |parts: &[Observation]| measured_link(parts).map(|link| link.devices);
+        let of = |parts: &[Observation]| measured_link(parts).link.map(|link| link.devices);
         assert_eq!(of(&[pairs.clone(), gather.clone(), sum]), Some(Some(8)));
         assert_eq!(of(&[pairs.clone(), gather]), Some(Some(4)));
-        let link = measured_link(&[pairs]).unwrap();
+        let link = measured_link(&[pairs]).link.unwrap();
         assert_eq!(link.link, Link::new(Seconds(0.0), BytesPerSecond(3.9e11)).unwrap());
         assert!(link.from.contains("latency"), "{}", link.from);
         assert_eq!(of(&[Observation::new(Vec::new())]), None);
@@ -207,15 +239,38 @@ mod tests {
         let mut pairs = Observation::new(Vec::new());
         pairs.copies.push(copies("read", Unit::BytePerSecond, &[&[None, Some(4e11)], &[Some(4e11), None]]));
         pairs.copies.push(copies("latency", Unit::Second, &[&[None, Some(1e-6)], &[Some(3e-6), None]]));
-        let link = measured_link(&[pairs]).unwrap().link;
+        let link = measured_link(&[pairs]).link.unwrap().link;
         assert_eq!(link, Link::new(Seconds(2e-6), BytesPerSecond(4e11)).unwrap());
     }
 
     #[test]
     fn one_device_and_no_times_are_no_link() {
-        assert_eq!(measured_link(&[curve(Operation::AllReduce, 1, &[(1e3, 1e-5)])]), None);
-        assert_eq!(measured_link(&[curve(Operation::AllReduce, 8, &[(0.0, 1e-5), (1e3, f64::NAN)])]), None);
-        assert_eq!(measured_link(&[curve(Operation::Broadcast, 8, &[(1e3, 1e-5)])]), None);
+        assert_eq!(measured_link(&[curve(Operation::AllReduce, 1, &[(1e3, 1e-5)])]).link, None);
+        assert_eq!(measured_link(&[curve(Operation::AllReduce, 8, &[(0.0, 1e-5), (1e3, f64::NAN)])]).link, None);
+        assert_eq!(measured_link(&[curve(Operation::Broadcast, 8, &[(1e3, 1e-5)])]).link, None);
+    }
+
+    #[test]
+    fn files_that_are_not_used_are_named_with_the_reason() {
+        let sum = curve(Operation::AllReduce, 8, &[(1e3, 1e-5), (1e8, 1e-3)]);
+        let mut host = Observation::new(Vec::new());
+        host.copies.push(Copy { rows: Some(End::Host), ..copies("write", Unit::BytePerSecond, &[&[Some(5e10)]]) });
+        let parts = [
+            curve(Operation::Broadcast, 8, &[(1e3, 1e-5)]),
+            curve(Operation::AllReduce, 1, &[(1e3, 1e-5)]),
+            sum.clone(),
+            curve(Operation::AllGather, 4, &[(1e3, 1e-5), (1e8, 1e-3)]),
+            curve(Operation::AllToAll, 8, &[(0.0, 1e-5)]),
+            host,
+        ];
+        let links = measured_link(&parts);
+        assert_eq!(links.link.and_then(|link| link.devices), Some(8));
+        let reasons = ["`broadcast`", "several devices", "another file", "no times", "between devices"];
+        assert_eq!(links.unused.len(), reasons.len(), "{:?}", links.unused);
+        for (unused, reason) in links.unused.iter().zip(reasons) {
+            assert!(unused.starts_with("nothing was taken from ") && unused.contains(reason), "{unused}");
+        }
+        assert_eq!(measured_link(&[sum]).unused, Vec::<String>::new());
     }
 
     proptest! {
@@ -226,7 +281,7 @@ mod tests {
             let times: Vec<(f64, f64)> = sizes
                 .map(|size| (size, link.time(&graph::Collective::AllReduce { devices, bytes: Bytes(size) }).get()))
                 .collect();
-            let found = measured_link(&[curve(Operation::AllReduce, devices, &times)]).unwrap();
+            let found = measured_link(&[curve(Operation::AllReduce, devices, &times)]).link.unwrap();
             for (size, time) in times {
                 let again = found.link.time(&graph::Collective::AllReduce { devices, bytes: Bytes(size) }).get();
                 prop_assert!((again / time).ln().abs() < 0.15, "{size}: {again} instead of {time}");

@@ -9,7 +9,7 @@ use crate::resource::{Resource, Scope};
 use crate::units::{Seconds, percent};
 
 /// By how much a value must have moved while it was measured to be doubted.
-const MOVED: f64 = 0.1;
+pub(super) const MOVED: f64 = 0.1;
 /// The share of a phase's estimate that must rest on such values.
 const MATTERS: f64 = 0.2;
 /// How much faster than its estimate a phase may be before the ceilings are doubted.
@@ -66,7 +66,7 @@ fn restless(case: &Case<'_>, phase: &Phase) -> Option<String> {
 }
 
 /// By how much a flag says that a value moved.
-fn spread(flag: &Flag) -> f64 {
+pub(super) fn spread(flag: &Flag) -> f64 {
     let apart = |a: f64, b: f64| (a.max(b) / a.min(b) - 1.0).max(0.0);
     let spread = match flag {
         Flag::Unstable { uncertainty, .. } => *uncertainty,

@@ -152,6 +152,7 @@ impl Run {
             scenario: scenario(&run, &subject, self.profile.device.kind, &self.otherwise),
             link: self.link,
             measured_link: None,
+            unused: &[],
             host_link: self.host_link,
             draft: draft.map(|(model, precision)| Subject { model, precision, ..subject }),
         };

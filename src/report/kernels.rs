@@ -43,10 +43,10 @@ pub fn kernels(document: &KernelsDiagnosis) -> Vec<Block> {
 fn summary(document: &KernelsDiagnosis) -> Block {
     let time = |time: Seconds| human(time.get(), Unit::Second).to_string();
     let mut cells = vec![Cell::new(format!("kernels  measured {}", time(document.time)), Tone::Strong)];
-    if document.known.get() > 0.0 {
+    if let Some(reached) = document.reached() {
         let lost = document.known - document.ceiling;
         cells.push(Cell::plain(format!("  at their ceilings {}, lost {}", time(document.ceiling), time(lost))));
-        cells.push(Cell::new(format!("  {} reached", percent(document.reached())), Tone::Strong));
+        cells.push(Cell::new(format!("  {} reached", percent(reached)), Tone::Strong));
     }
     let unknown = document.time - document.known;
     if unknown.get() > 0.0 {

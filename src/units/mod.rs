@@ -129,7 +129,8 @@ macro_rules! quantity {
 
         impl Sum for $name {
             fn sum<I: Iterator<Item = Self>>(values: I) -> Self {
-                Self(values.map(|value| value.0).sum())
+                // The sum of no floats is -0.
+                Self(0.0 + values.map(|value| value.0).sum::<f64>())
             }
         }
     };

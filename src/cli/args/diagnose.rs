@@ -24,11 +24,11 @@ pub(crate) struct Diagnose {
     #[command(flatten)]
     pub(crate) run: Run,
 
-    /// Exit with 1 when a phase reached less than this share of its estimate, such as `70%`.
+    /// Exit with 1 when a phase, a product or all kernels reached less than this share of their estimate, such as `70%`.
     #[arg(long, value_name = "PERCENT", value_parser = percentage)]
     pub(crate) fail_below: Option<f64>,
 
-    /// Exit with 1 when something at least as grave was found.
+    /// Exit with 1 when a rule found something at least as grave. Rules are asked of runs and products, not of kernels.
     #[arg(long, value_enum, value_name = "SEVERITY")]
     pub(crate) fail_on: Option<FailOn>,
 
@@ -69,7 +69,7 @@ pub(crate) struct Run {
     pub(crate) kv: Option<String>,
 
     /// A matrix product that was timed, in place of a run of a model: m, n and k, such as `2048x2048x2048`.
-    #[arg(long, value_name = "MxNxK", requires_all = ["dtype", "time"], conflicts_with_all = ["files", "model", "ttft", "tpot", "latency", "throughput"])]
+    #[arg(long, value_name = "MxNxK", requires_all = ["dtype", "time"], conflicts_with_all = OF_RUNS)]
     pub(crate) product: Option<Shape>,
 
     /// Format of the product's factors, such as `f32`, `bf16`, `int8`.
@@ -189,6 +189,41 @@ pub(crate) struct Run {
     pub(crate) download: bool,
 }
 
+/// What says something of a run, and nothing of a product.
+const OF_RUNS: [&str; 31] = [
+    "files",
+    "model",
+    "device",
+    "weights",
+    "kv",
+    "batch",
+    "concurrency",
+    "prompt",
+    "generate",
+    "depth",
+    "ttft",
+    "tpot",
+    "latency",
+    "throughput",
+    "chunk",
+    "tp",
+    "pp",
+    "ep",
+    "dp",
+    "link",
+    "offload",
+    "host_link",
+    "offload_serial",
+    "draft_length",
+    "acceptance",
+    "draft",
+    "cached_prompts",
+    "memory",
+    "free_memory",
+    "skew",
+    "download",
+];
+
 /// How grave a finding must be to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FailOn {
@@ -227,4 +262,21 @@ pub(crate) fn percentage(text: &str) -> Result<f64, String> {
     let (number, scale) = text.strip_suffix('%').map_or((text, 1.0), |number| (number.trim_end(), 100.0));
     let share = number.parse::<f64>().ok().map(|number| number / scale);
     share.filter(|share| (0.0..=10.0).contains(share)).ok_or_else(|| "a share such as `70%` or `0.7`".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_product_takes_nothing_that_is_of_runs() {
+        let command = Run::augment_args(clap::Command::new("diagnose"));
+        let product = command.get_arguments().find(|argument| argument.get_id() == "product").unwrap();
+        let refused = command.get_arg_conflicts_with(product);
+        for argument in command.get_arguments() {
+            let is_its = ["product", "dtype", "time", "profile", "threads"].contains(&argument.get_id().as_str());
+            let is_refused = refused.iter().any(|other| other.get_id() == argument.get_id());
+            assert!(is_its != is_refused, "{}", argument.get_id());
+        }
+    }
 }

@@ -30,11 +30,16 @@ impl Document {
         }
     }
 
-    /// The share of its estimate that was reached.
-    pub(super) fn reached(&self) -> f64 {
+    /// Whether rules are asked of it: kernels have none.
+    pub(super) const fn has_rules(&self) -> bool {
+        !matches!(self, Self::Kernels(_))
+    }
+
+    /// The share of its estimate that was reached; none where nothing of it has one.
+    pub(super) fn reached(&self) -> Option<f64> {
         match self {
-            Self::Run(diagnosis) => diagnosis.reached(),
-            Self::Product(diagnosis) => diagnosis.reached(),
+            Self::Run(diagnosis) => Some(diagnosis.reached()),
+            Self::Product(diagnosis) => Some(diagnosis.reached()),
             Self::Kernels(diagnosis) => diagnosis.reached(),
         }
     }

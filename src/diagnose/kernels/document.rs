@@ -132,10 +132,10 @@ impl Bound {
 }
 
 impl KernelsDiagnosis {
-    /// The share of the time that kernels with a ceiling would take at it.
+    /// The share of the time that kernels with a ceiling would take at it; none where no kernel has one.
     #[must_use]
-    pub fn reached(&self) -> f64 {
-        if self.known.get() > 0.0 { self.ceiling / self.known } else { f64::INFINITY }
+    pub fn reached(&self) -> Option<f64> {
+        (self.known.get() > 0.0).then(|| self.ceiling / self.known)
     }
 }
 

@@ -70,7 +70,7 @@ pub fn diagnose_kernels(
         time,
         known: known().map(|kernel| kernel.total).sum(),
         ceiling,
-        lacks: lacks(&kernels),
+        lacks: lacks(inputs.run),
         unknown: roofs.unknown(),
         caveats: caveats(inputs, &kernels),
         kernels,
@@ -79,7 +79,7 @@ pub fn diagnose_kernels(
 
 /// A kernel on the roofline; none without a time.
 fn account(roofs: &Roofs<'_>, kernel: &Kernel) -> Option<KernelAccount> {
-    let time = kernel.time.typical().filter(|time| *time > 0.0).map(Seconds)?;
+    let time = time(kernel)?;
     let launches = kernel.launches.max(1);
     let needs = roofs.needs(kernel, time);
     let longest = needs.iter().copied().reduce(|a, b| if b.time > a.time { b } else { a });
@@ -109,6 +109,11 @@ fn account(roofs: &Roofs<'_>, kernel: &Kernel) -> Option<KernelAccount> {
     })
 }
 
+/// The time of a launch.
+fn time(kernel: &Kernel) -> Option<Seconds> {
+    kernel.time.typical().filter(|time| *time > 0.0).map(Seconds)
+}
+
 /// Bytes of main memory that a launch reads and writes, where anything of that is known.
 fn bytes(kernel: &Kernel) -> Option<Bytes> {
     let parts = [&kernel.memory_read, &kernel.memory_written, &kernel.memory_moved];
@@ -116,29 +121,39 @@ fn bytes(kernel: &Kernel) -> Option<Bytes> {
     (!known.is_empty()).then(|| Bytes(known.iter().sum()))
 }
 
+/// Whether a kernel lacks something, what that is, and the metrics that would say it.
+type Lacking = (fn(&Kernel) -> bool, &'static str, &'static str);
+
 /// Metrics that would tell what the file does not: each with what it would be good for.
-fn lacks(kernels: &[KernelAccount]) -> Vec<String> {
-    let some = |lacks: fn(&KernelAccount) -> bool| {
-        let count = kernels.iter().filter(|kernel| lacks(kernel)).count();
-        (count > 0).then_some(count)
-    };
+fn lacks(run: &Observation) -> Vec<String> {
+    let kernels: Vec<&Kernel> = run.kernels.iter().filter(|kernel| time(kernel).is_some()).collect();
+    let lacking: [Lacking; 5] = [
+        (|kernel| bytes(kernel).is_none(), "bytes of main memory", "`dram__bytes_read.sum,dram__bytes_write.sum`"),
+        (
+            |kernel| kernel.memory_read.typical().is_some() && kernel.memory_written.typical().is_none(),
+            "bytes written to main memory",
+            "`dram__bytes_write.sum`",
+        ),
+        (
+            |kernel| kernel.memory_written.typical().is_some() && kernel.memory_read.typical().is_none(),
+            "bytes read from main memory",
+            "`dram__bytes_read.sum`",
+        ),
+        (
+            |kernel| kernel.operations.is_empty(),
+            "operations",
+            "`sm__ops_path_tensor_src_bf16_dst_fp32.sum` and its like for tensor cores, `sm__sass_thread_inst_executed_op_ffma_pred_on.sum` (and `fadd`, `fmul`) for vector units",
+        ),
+        (|kernel| kernel.cache_moved.typical().is_none(), "bytes of the second-level cache", "`lts__t_bytes.sum`"),
+    ];
     let of = |count: usize| {
         if count == kernels.len() { "any kernel".to_owned() } else { format!("{count} of {} kernels", kernels.len()) }
     };
-    let mut lacks = Vec::new();
-    if let Some(count) = some(|kernel| kernel.bytes.is_none()) {
-        lacks.push(format!("bytes of main memory of {}: `dram__bytes_read.sum,dram__bytes_write.sum`", of(count)));
-    }
-    if let Some(count) = some(|kernel| kernel.flops.is_none()) {
-        lacks.push(format!(
-            "operations of {}: `sm__ops_path_tensor_src_bf16_dst_fp32.sum` and its like for tensor cores, `sm__sass_thread_inst_executed_op_ffma_pred_on.sum` (and `fadd`, `fmul`) for vector units",
-            of(count)
-        ));
-    }
-    if let Some(count) = some(|kernel| kernel.needs.iter().all(|need| need.of != Bound::Cache)) {
-        lacks.push(format!("bytes of the second-level cache of {}: `lts__t_bytes.sum`", of(count)));
-    }
-    lacks
+    let counted = lacking.into_iter().map(|(lacks, what, metrics)| {
+        let count = kernels.iter().filter(|kernel| lacks(kernel)).count();
+        (count > 0).then(|| format!("{what} of {}: {metrics}", of(count)))
+    });
+    counted.flatten().collect()
 }
 
 /// How far the clock of a profiled kernel may be from that of a ceiling.
@@ -252,7 +267,7 @@ mod tests {
                 ("unknown", None, None)
             ]
         );
-        assert!((found.reached() - 110.0 / 145.0).abs() < 1e-3, "{}", found.reached());
+        assert!(found.reached().is_some_and(|reached| (reached - 110.0 / 145.0).abs() < 1e-3), "{found:?}");
         assert_eq!(found.kernels[1].intensity, Some(6e9 / 3.35e9));
         assert!(found.lacks.iter().any(|lack| lack.contains("1 of 3 kernels") && lack.contains("dram__bytes_read")));
         assert_eq!(found.caveats.len(), 1);
@@ -292,8 +307,28 @@ mod tests {
     #[test]
     fn a_kernel_above_its_ceiling_is_said_and_not_cut() {
         let found = diagnose(&h100(), vec![kernel("gemv", 1, 0.5e-3, Some(3.35e9), None)]).unwrap();
-        assert!(found.kernels[0].lost.unwrap().get() < 0.0 && found.reached() > 1.9);
+        assert!(found.kernels[0].lost.unwrap().get() < 0.0 && found.reached().is_some_and(|reached| reached > 1.9));
         assert!(found.caveats.iter().any(|caveat| caveat.contains("faster than their ceilings")));
+    }
+
+    #[test]
+    fn what_was_counted_is_not_asked_for_and_a_half_of_the_traffic_is_no_whole() {
+        let mut read = kernel("read", 1, 1e-3, Some(1e9), Some(1e9));
+        read.cache_moved = one(1e9);
+        // The profile has no bandwidth of the second-level cache: the file has said its part.
+        let found = diagnose(&h100(), vec![read.clone()]).unwrap();
+        assert!(found.unknown.iter().any(|unknown| unknown.contains("memory.l2.read")), "{:?}", found.unknown);
+        let [lack] = &found.lacks[..] else { panic!("{:?}", found.lacks) };
+        assert!(lack.starts_with("bytes written to main memory of any kernel: `dram__bytes_write.sum`"), "{lack}");
+        read.memory_written = one(1e6);
+        assert_eq!(diagnose(&h100(), vec![read]).unwrap().lacks, Vec::<String>::new());
+    }
+
+    #[test]
+    fn without_a_ceiling_nothing_is_reached() {
+        let found = diagnose(&h100(), vec![kernel("unknown", 1, 1e-3, None, None)]).unwrap();
+        assert_eq!(found.reached(), None);
+        assert!(found.known.get().is_sign_positive() && found.ceiling.get().is_sign_positive(), "{found:?}");
     }
 
     #[test]

@@ -85,6 +85,10 @@ pub(super) struct Case<'a> {
     pub(super) rate: f64,
     /// The peaks, and the ceiling of the shape.
     pub(super) references: References,
+    /// How long main memory is busy at the least by the maker's bandwidth, where the matrices fit into no cache.
+    pub(super) moved_at_least: Option<Seconds>,
+    /// How long the matrices are moved at the measured bandwidth, from where they fit.
+    pub(super) moved_as_measured: Option<Seconds>,
     /// The time with every cause that is known.
     pub(super) estimate: Seconds,
 }
@@ -110,7 +114,8 @@ pub fn diagnose_product(
     let estimate = levels.iter().rev().find_map(|(_, level)| level.clone().ok()).unwrap_or_default();
     let floor = levels.first().and_then(|(_, level): &Level| level.clone().ok());
     let (spent, absent) = steps(levels, time);
-    let case = Case { inputs, rate, references, estimate };
+    let (moved_at_least, moved_as_measured) = (references.moved_at_least(&work), references.moved_as_measured(&work));
+    let case = Case { inputs, rate, references, moved_at_least, moved_as_measured, estimate };
     let (mut findings, mut checked) = (Vec::new(), Vec::new());
     for known in PRODUCT_RULES {
         match (known.check)(&case) {
@@ -183,11 +188,11 @@ impl Case<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::Severity;
+    use super::super::finding::{EvidenceUnit, Fact, Severity};
     use super::super::waterfall::Cause;
     use super::testing::{self, golden_cove, of, product};
     use super::*;
-    use crate::profile::bundled_named;
+    use crate::profile::{Flag, Outcome, bundled_named};
     use proptest::prelude::*;
 
     fn times(found: &ProductDiagnosis) -> Vec<(Cause, f64)> {
@@ -267,6 +272,50 @@ mod tests {
         assert_eq!(first(450e9), Some(Severity::Error));
         assert_eq!(first(360e9), Some(Severity::Warning));
         assert_eq!(first(300e9), None);
+    }
+
+    #[test]
+    fn a_product_is_no_faster_than_its_matrices_are_moved() {
+        let first = |profile: &Profile, shape, dtype, time| {
+            let found = of(profile, Product { shape, dtype, time: Seconds(time), threads: None }).unwrap();
+            let finding = found.findings.into_iter().find(|finding| finding.rule == "RL001")?.found;
+            Some((finding.severity, finding.evidence.into_iter().last().map(|evidence| evidence.is)))
+        };
+        // 8.59 GB at 3.35 TB/s take 2.56 ms, their operations 8.7 µs; less is what a cache keeps from one product to the next.
+        let h100 = bundled_named("nvidia-h100-sxm").and_then(|bundled| bundled.profile()).unwrap();
+        let thin = |time| first(h100, Shape { m: 1, n: 65536, k: 65536 }, DType::Bf16, time);
+        let Some((Severity::Error, Some(Fact::Number { value, unit: EvidenceUnit::Seconds }))) = thin(1e-4) else {
+            panic!("{:?}", thin(1e-4))
+        };
+        assert!(value > 2.5e-3 && value < 2.565e-3, "{value}");
+        assert_eq!(thin(3e-3), None);
+        // A little more than its cache of 52 MB: nearly all of it may stay there.
+        assert_eq!(first(h100, Shape { m: 1, n: 408, k: 65536 }, DType::Bf16, 1e-5), None);
+        // 4.29 GB at the measured 25 GB/s take 172 ms, their operations 6.
+        let measured = |time| first(&golden_cove(), Shape { m: 1, n: 32768, k: 32768 }, DType::F32, time);
+        assert_eq!(measured(0.15).map(|(severity, _)| severity), Some(Severity::Warning));
+        assert_eq!(measured(0.18), None);
+    }
+
+    #[test]
+    fn only_what_moved_is_said_to_have_moved() {
+        let said = |flag: Flag| {
+            let mut profile = golden_cove();
+            for ceiling in &mut profile.ceilings {
+                if let Outcome::Ok { points, .. } = &mut ceiling.outcome
+                    && ceiling.resource.to_string() == "gemm.f32"
+                {
+                    points.iter_mut().for_each(|point| point.flags.push(flag.clone()));
+                }
+            }
+            product(&profile, 140e9, None).assumptions
+        };
+        let moved = said(Flag::Unrepeatable { visits: [2.8e11, 3.5e11] });
+        assert!(matches!(&moved[..], [text] if text.contains("`gemm.f32` moved by 25 %")), "{moved:?}");
+        for flag in [Flag::Nonlinear { ratio: 1.2 }, Flag::Unrepeatable { visits: [2.8e11, 2.9e11] }] {
+            let flagged = said(flag);
+            assert!(matches!(&flagged[..], [text] if text.starts_with("`gemm.f32` is flagged: ")), "{flagged:?}");
+        }
     }
 
     #[test]

@@ -2,12 +2,13 @@
 
 use super::document::{Against, Reference};
 use super::{Product, ProductError, ProductInputs};
+use crate::diagnose::restless::{MOVED, spread};
 use crate::diagnose::waterfall::{Cause, Level};
 use crate::dtype::{DType, Kind};
 use crate::facts::DeviceKind;
 use crate::profile::{Answer, Ceilings, Demand, Flag, How, Known, Outcome, Place, Profile};
 use crate::resource::{Access, ComputeUnit, Key, MemoryLevel, Resource, Scope, StreamOp};
-use crate::units::Seconds;
+use crate::units::{Seconds, percent};
 use crate::workload::{Shape, Work};
 
 /// Beyond so many bytes matrices come out of main memory, also where a profile does not say how large its caches are.
@@ -56,6 +57,8 @@ pub(in crate::diagnose) struct References {
     claimed_memory: Option<f64>,
     /// Bytes per second at which the matrices are read from where they fit.
     memory: Option<f64>,
+    /// Bytes that fit into a cache at the most.
+    cache: f64,
     /// What of it was not measured at this very place.
     pub(in crate::diagnose) assumptions: Vec<String>,
 }
@@ -88,7 +91,7 @@ impl References {
         let alone = Asked { team: Team::One, ..asked };
         let of_one = || alone.shape(shape, dtype, work, &mut Vec::new()).or_else(|_| alone.peak(dtype)).ok();
         let one_core = if cores.is_some_and(|cores| cores > 1) { of_one() } else { None };
-        let bytes = (work.bytes_read + work.bytes_written) as f64;
+        let bytes = bytes(work);
         Ok(Self {
             cores,
             maker,
@@ -98,28 +101,38 @@ impl References {
             one_core,
             claimed_memory: asked.claimed_memory(bytes),
             memory: asked.memory(bytes),
+            cache: asked.cache(),
             assumptions,
         })
     }
 
     /// The time of a product with one cause after another.
     pub(super) fn levels(&self, work: &Work) -> Vec<Level> {
-        let (ops, bytes) = (work.ops as f64, (work.bytes_read + work.bytes_written) as f64);
-        let moved = |rate: Option<f64>| rate.map_or(0.0, |rate| bytes / rate);
-        let level = |rate: &Result<Rate, String>, moved: f64| match rate {
-            Ok(rate) => Ok(Seconds((ops / rate.value).max(moved))),
+        let level = |rate: &Result<Rate, String>, moved: Option<Seconds>| match rate {
+            Ok(rate) => Ok(Seconds((work.ops as f64 / rate.value).max(moved.unwrap_or_default().get()))),
             Err(why) => Err(why.clone()),
         };
+        let claimed = self.claimed_memory.map(|rate| Seconds(bytes(work) / rate));
         vec![
-            (Cause::Product, level(&self.maker, moved(self.claimed_memory))),
-            (Cause::Ceilings, level(&self.peak, moved(self.memory))),
-            (Cause::Shapes, level(&self.shape, 0.0)),
+            (Cause::Product, level(&self.maker, claimed)),
+            (Cause::Ceilings, level(&self.peak, self.moved_as_measured(work))),
+            (Cause::Shapes, level(&self.shape, None)),
         ]
+    }
+
+    /// How long the matrices are moved at the measured bandwidth of where they fit.
+    pub(super) fn moved_as_measured(&self, work: &Work) -> Option<Seconds> {
+        self.memory.map(|rate| Seconds(bytes(work) / rate))
+    }
+
+    /// How long main memory is busy at the least by the maker's bandwidth: from one product to the next, a cache may keep as much as it holds.
+    pub(super) fn moved_at_least(&self, work: &Work) -> Option<Seconds> {
+        self.claimed_memory.map(|rate| Seconds((bytes(work) - self.cache).max(0.0) / rate))
     }
 
     /// Whether moving the matrices takes longer than the operations, by what was measured, or else by the maker's figures.
     pub(super) fn is_memory_bound(&self, work: &Work) -> bool {
-        let (ops, bytes) = (work.ops as f64, (work.bytes_read + work.bytes_written) as f64);
+        let (ops, bytes) = (work.ops as f64, bytes(work));
         let longer = |rate: &Result<Rate, String>, memory: Option<f64>| match (rate, memory) {
             (Ok(rate), Some(memory)) => Some(bytes / memory > ops / rate.value),
             _ => None,
@@ -314,30 +327,48 @@ impl Asked<'_> {
         claim.filter(|_| self.is_far(bytes))
     }
 
-    /// The bandwidth of pure loads from where some bytes fit.
+    /// The measured bandwidth of pure loads from where some bytes fit.
     fn memory(&self, bytes: f64) -> Option<f64> {
         let access = Access::plain(StreamOp::Read);
         let of = |level, at| self.ask(Resource::Memory { level, access }, at).0.known().cloned();
         let near = of(None, Place::Bytes(bytes));
         let near = near.filter(|known| matches!(known.how, How::Measured { .. } | How::Interpolated { .. }));
         let far = || of(Some(MemoryLevel::Dram), Place::Anywhere).filter(|_| self.is_far(bytes));
+        let far = || far().filter(|known| !matches!(known.how, How::Datasheet { .. }));
         near.or_else(far).map(|known| known.value)
     }
 
     /// Whether some bytes fit into no cache.
     fn is_far(&self, bytes: f64) -> bool {
+        bytes > self.cache()
+    }
+
+    /// Bytes that fit into a cache at the most.
+    fn cache(&self) -> f64 {
         let device = &self.profile().device;
         let cache = device.last_level_cache(device.cores.max(1)) as f64;
-        bytes > if cache > 0.0 { cache } else { NO_CACHE }
+        if cache > 0.0 { cache } else { NO_CACHE }
     }
+}
+
+/// Bytes of all three matrices.
+const fn bytes(work: &Work) -> f64 {
+    (work.bytes_read + work.bytes_written) as f64
 }
 
 /// What speaks against a rate, in words.
 fn restless(rate: &Rate) -> Option<String> {
     let mut words: Vec<&str> = rate.flags.iter().map(Flag::word).collect();
     words.dedup();
-    (!words.is_empty())
-        .then(|| format!("`{}` would not hold still when it was measured: {}", rate.resource, words.join(", ")))
+    let (resource, words) = (rate.resource, words.join(", "));
+    let moved = rate.flags.iter().map(spread).fold(0.0, f64::max);
+    if moved >= MOVED {
+        let by = percent(moved);
+        return Some(format!(
+            "`{resource}` moved by {by} while it was measured ({words}): measure it again on a quiet machine"
+        ));
+    }
+    (!words.is_empty()).then(|| format!("`{resource}` is flagged: {words}"))
 }
 
 /// The resource that stands for another.

@@ -16,7 +16,7 @@ pub(super) const RULE: Rule = Rule {
     explain: "Weights in 4 bits are multiplied by activations in 16, so that each of them is widened first. Where that takes longer than reading them, decoding is bound by widening, and a model a \
 quarter of the size is not four times as fast. It depends on the kernel, on the group of weights that share a scale, and on the device: the profile's curve `gemv` of the format says what this one reaches.
 
-It is noted where the profile's own curves give less than four fifths of the factor that the bytes do, and the difference is a tenth of the time or more. Where no such curve was measured, it is noted if the run took \
+It is noted where the profile's own curves give less than four fifths of the factor that the bytes do, and the difference is a tenth of the time or more. Where the curves show no such loss, or none was measured, it is noted if the run took \
 about as long as the same model with weights in 16 bits would, by the estimate: then the narrow ones may save nothing. Other causes take as long, too; the run with wider weights decides.",
     check,
 };

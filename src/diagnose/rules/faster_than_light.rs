@@ -136,26 +136,43 @@ const CLOCKS_MOVE: f64 = 1.1;
 /// How much faster than a measured ceiling: as far as a second visit of it may be off.
 const COMES_BACK: f64 = 1.03;
 
+/// What a product beats.
+enum Beaten {
+    /// A peak of arithmetic.
+    Peak(product::Rate),
+    /// The time that moving its matrices takes, and whose bandwidth that is.
+    Memory(Seconds, String),
+}
+
 /// The same of a matrix product.
 pub(super) fn of_product(case: &product::Case<'_>) -> Option<Found> {
-    let references = &case.references;
-    let share = |rate: &product::Rate| case.rate / rate.value;
-    let beyond = |rate: Option<&product::Rate>, by: f64| rate.filter(|&rate| share(rate) > by).cloned();
-    let margin = if references.is_limit { CLOCKS_MOVE } else { 1.0 };
-    let impossible = beyond(references.maker.as_ref().ok(), margin);
-    let (severity, rate, says) = if let Some(rate) = impossible {
-        let percent = share(&rate) * 100.0;
-        let says =
-            format!("the product is faster than light: {percent:.1} % of the maker's peak. An input is overstated");
-        (Severity::Error, rate, says)
-    } else {
-        let rate = beyond(references.peak.as_ref().ok(), COMES_BACK)?;
-        (Severity::Warning, rate, "the product is faster than what was measured on this device allows".to_owned())
+    let (severity, beaten) = match impossible(case) {
+        Some(beaten) => (Severity::Error, beaten),
+        None => (Severity::Warning, beyond_measured(case)?),
     };
-    let found = Found::new(severity, says)
-        .number("measured", case.rate, EvidenceUnit::FlopsPerSecond, "operations over `--time`")
-        .number(format!("`{}`", rate.resource), rate.value, EvidenceUnit::FlopsPerSecond, rate.from.clone())
-        .attempt("check the unit of the time, that it is that of one product, the shape and the format");
+    let time = case.inputs.product.time;
+    let says = match (severity, &beaten) {
+        (Severity::Error, Beaten::Peak(rate)) => {
+            let percent = case.rate / rate.value * 100.0;
+            format!("the product is faster than light: {percent:.1} % of the maker's peak. An input is overstated")
+        }
+        (Severity::Error, Beaten::Memory(moved, _)) => {
+            let percent = *moved / time * 100.0;
+            format!("the product is faster than light: {percent:.1} % of the maker's bandwidth. An input is overstated")
+        }
+        _ => "the product is faster than what was measured on this device allows".to_owned(),
+    };
+    let found = Found::new(severity, says);
+    let found =
+        match beaten {
+            Beaten::Peak(rate) => found
+                .number("measured", case.rate, EvidenceUnit::FlopsPerSecond, "operations over `--time`")
+                .number(format!("`{}`", rate.resource), rate.value, EvidenceUnit::FlopsPerSecond, rate.from),
+            Beaten::Memory(moved, from) => found
+                .number("measured", time.get(), EvidenceUnit::Seconds, "`--time`")
+                .number("its matrices take", moved.get(), EvidenceUnit::Seconds, from),
+        };
+    let found = found.attempt("check the unit of the time, that it is that of one product, the shape and the format");
     Some(if severity == Severity::Warning {
         found.attempt("measure the device again, with nothing else running: `rooflab probe`")
     } else {
@@ -163,6 +180,29 @@ pub(super) fn of_product(case: &product::Case<'_>) -> Option<Found> {
             "check the threads, and that the product was waited for: libraries for GPUs return before it is done",
         )
     })
+}
+
+/// What of the maker's figures a product beats.
+fn impossible(case: &product::Case<'_>) -> Option<Beaten> {
+    let margin = if case.references.is_limit { CLOCKS_MOVE } else { 1.0 };
+    let peak = beaten_peak(case, case.references.maker.as_ref().ok(), margin);
+    let from = || "the maker's bandwidth of main memory, for what no cache keeps".to_owned();
+    peak.or_else(|| beaten_memory(case, case.moved_at_least, 1.0, from()))
+}
+
+/// What of the measured ceilings a product beats.
+fn beyond_measured(case: &product::Case<'_>) -> Option<Beaten> {
+    let from = || format!("profile `{}`, bandwidth of where they fit", case.inputs.profile.name);
+    let peak = beaten_peak(case, case.references.peak.as_ref().ok(), COMES_BACK);
+    peak.or_else(|| beaten_memory(case, case.moved_as_measured, COMES_BACK, from()))
+}
+
+fn beaten_peak(case: &product::Case<'_>, peak: Option<&product::Rate>, by: f64) -> Option<Beaten> {
+    peak.filter(|peak| case.rate / peak.value > by).cloned().map(Beaten::Peak)
+}
+
+fn beaten_memory(case: &product::Case<'_>, moved: Option<Seconds>, by: f64, from: String) -> Option<Beaten> {
+    moved.filter(|&moved| moved / case.inputs.product.time > by).map(|moved| Beaten::Memory(moved, from))
 }
 
 #[cfg(test)]

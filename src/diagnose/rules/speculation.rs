@@ -80,8 +80,7 @@ const fn context(phase: &Phase) -> u64 {
 /// The length of the draft, the tokens that a step yields with it, and where that stands.
 fn drafted(case: &Case<'_>) -> Option<(u64, f64, String)> {
     let (yields, from) = case.stated(Quantity::AcceptanceLength)?;
-    let by_rate = || case.stated(Quantity::AcceptanceRate).map(|(rate, _)| (yields - 1.0) / rate);
-    let length = case.inputs.run.load.draft_length.or_else(by_rate)?.round();
+    let length = case.draft_length()?;
     let is_one = (1.0..=256.0).contains(&length) && (1.0..=length + 1.0).contains(&yields);
     is_one.then_some((length as u64, yields, from))
 }
@@ -105,6 +104,7 @@ mod tests {
     use super::super::super::testing::{Run, ms};
     use super::*;
     use crate::diagnose::{Cause, Worth};
+    use crate::observe::{Distribution, Measured};
 
     fn speculating(batch: u64, length: u64, acceptance: f64, draft: Option<&'static str>) -> Run {
         let run = Run::measured().with(|typed| {
@@ -129,6 +129,25 @@ mod tests {
         let diagnosis = speculating(1, 8, 0.1, Some("qwen2.5-0.5b")).diagnose();
         assert!(diagnosis.phases[0].spent_on(Cause::Draft).is_some_and(|spent| spent.time.get() > 1e-3));
         assert_eq!(diagnosis.phases[0].new_tokens, 9);
+    }
+
+    #[test]
+    fn the_length_follows_from_what_is_accepted_or_is_asked_for() {
+        let accepted = |rate: Option<f64>| {
+            let mut run = Run::measured().with(|typed| typed.tpot = Some(ms(8.0)));
+            let stated = [(Quantity::AcceptanceLength, Some(3.0)), (Quantity::AcceptanceRate, rate)];
+            for (quantity, value) in stated.into_iter().filter_map(|(quantity, value)| Some((quantity, value?))) {
+                let values = Distribution::single(value);
+                run.observed.metrics.insert(quantity, Measured::stated(quantity, values, None));
+            }
+            run.diagnose()
+        };
+        // Two of five are accepted: a step checks six tokens and yields three.
+        assert_eq!(accepted(Some(0.4)).phases[0].new_tokens, 6);
+        let unknown = accepted(None);
+        assert_eq!((unknown.phases[0].new_tokens, unknown.phases[0].accepted), (1, Some(3.0)));
+        let why = unknown.phases[0].absent.iter().find(|absent| absent.cause == Cause::Draft).map(|absent| &absent.why);
+        assert!(why.is_some_and(|why| why.contains("`--draft-length`")), "{why:?}");
     }
 
     #[test]
