@@ -1,5 +1,12 @@
 //! What is known of a device and of the moment it was measured in: identity and conditions.
 
+mod gpu;
+
+pub use gpu::{
+    ComputeMode, GpuConditions, GpuObserved, GpuVirtualisation, OtherProcesses, PcieLink, Reading, Restrained,
+    Restraint, Restraints,
+};
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -187,6 +194,9 @@ pub struct Conditions {
     /// A limit on this process below what the machine has, such as a container's quota.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<String>,
+    /// Settings and sensors of the GPU, where its driver tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<GpuConditions>,
 }
 
 /// What the measuring itself costs and resolves.
@@ -232,7 +242,7 @@ impl ClockReading {
 }
 
 /// What was observed of the process and the machine by the end of the run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Observed {
     /// Most bytes of device memory allocated at one time.
     pub memory_allocated: u64,
@@ -242,4 +252,7 @@ pub struct Observed {
     /// Processor time, in seconds, that the hypervisor gave to others while this machine wanted to run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stolen: Option<Seconds>,
+    /// What the GPU's sensors said meanwhile, where its driver tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<GpuObserved>,
 }

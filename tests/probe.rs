@@ -129,6 +129,8 @@ fn bad_days_are_flagged() {
     assert!(flags(&two_modes).iter().any(|flag| matches!(flag, Flag::Bimodal { .. })), "{:?}", flags(&two_modes));
     let throttling = run("mock:5");
     assert!(flags(&throttling).iter().any(|flag| matches!(flag, Flag::Throttled { .. })));
+    let limited = |flag: &&Flag| matches!(flag, Flag::Limited { power: Some(_), power_limit: Some(_), .. });
+    assert!(flags(&throttling).iter().any(limited), "{:?}", flags(&throttling));
     let lost = run("mock:6");
     let failed = |profile: &Profile, reason: &str| {
         profile

@@ -81,7 +81,7 @@ fn comparing_tells_better_worse_and_the_same() {
     std::fs::write(home.path().join("throttled.json"), throttled).unwrap();
     let (code, out, _) = home.run(&["profile", "diff", "before.json", "throttled.json", "--fail-on-regression"]);
     assert_eq!(code, 0);
-    assert!(out.contains("unsure: throttled"), "{out}");
+    assert!(out.contains("unsure: limited, throttled"), "{out}");
     // The same loss without a flag is a regression.
     let mut slower: rooflab::profile::Profile = from_json(before.as_bytes()).unwrap().0;
     for ceiling in &mut slower.ceilings {

@@ -4,9 +4,9 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::{Backend, BackendError, CycleLimit, Device, Disturbance, Host, Kernel, Sample, Stopwatch};
+use super::{Backend, BackendError, CycleLimit, Device, Disturbance, Glance, Host, Kernel, Sample, Stopwatch};
 use crate::data::{Seed, signed_f64};
-use crate::facts::{Cache, ClockReading, Conditions, DeviceKind, Identity, Observed, Timer, TimerSource};
+use crate::facts::{Cache, ClockReading, Conditions, DeviceKind, Identity, Observed, Restraint, Timer, TimerSource};
 use crate::resource::{Overhead, Scope};
 use crate::units::{Hertz, Seconds};
 use crate::workload::{Kind, Workload};
@@ -27,7 +27,7 @@ pub enum Behaviour {
     Crowded,
     /// Every other run of samples is 1.5 times slower.
     TwoModes,
-    /// The clock falls by a tenth for good after the first compute kernel.
+    /// The limit on power takes a tenth of the clock for good after the first compute kernel.
     Throttling,
     /// The device is lost at the first chase.
     Lost,
@@ -52,6 +52,8 @@ pub const BEHAVIOURS: &[(Behaviour, &str)] = &[
 
 const CORES: u32 = 4;
 const CLOCK: f64 = 2e9;
+/// The limit on power, in W.
+const POWER: f64 = 100.0;
 
 impl Backend for MockBackend {
     fn name(&self) -> &'static str {
@@ -244,7 +246,8 @@ impl Kernel for MockKernel {
             Behaviour::TwoModes if (run / 8) % 2 == 1 => 1.5 + 0.002 * random,
             _ => 1.0 + 0.002 * random,
         };
-        let clock = if self.behaviour == Behaviour::Throttling && self.compute && run > 40 { 0.9 } else { 1.0 };
+        let throttled = self.behaviour == Behaviour::Throttling && self.compute && run > 40;
+        let clock = if throttled { 0.9 } else { 1.0 };
         let variant_cost = if variant == 0 { 1.25 } else { 1.0 };
         let elapsed = self.seconds * iterations as f64 * slowdown * variant_cost / clock;
         self.time.set(self.time.get() + elapsed);
@@ -253,6 +256,11 @@ impl Kernel for MockKernel {
             elapsed: Seconds(elapsed),
             clock: Some(Hertz(CLOCK * clock)),
             disturbance: preempted.then_some(Disturbance::Preempted { on_core: 0.4 }),
+            glance: throttled.then(|| Glance {
+                restraints: [Restraint::Power].into_iter().collect(),
+                power: Some(POWER),
+                power_limit: Some(POWER),
+            }),
         })
     }
 

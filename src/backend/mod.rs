@@ -24,7 +24,7 @@ pub mod wgpu;
 #[path = "disabled/wgpu.rs"]
 pub mod wgpu;
 
-use crate::facts::{ClockReading, Conditions, Identity, Observed, Timer};
+use crate::facts::{ClockReading, Conditions, GpuConditions, Identity, Observed, Restraints, Timer};
 use crate::resource::Scope;
 use crate::units::{Hertz, Seconds};
 use crate::workload::{STREAM_GRANULE, Workload};
@@ -44,6 +44,11 @@ pub trait Backend: Sync {
     /// # Errors
     /// When it can reach none: the reason, with what would help.
     fn devices(&self, host: &dyn Host) -> Result<Vec<Identity>, BackendError>;
+
+    /// Settings and sensors of a device by its index, as far as they are known without opening it.
+    fn gpu_conditions(&self, _index: usize, _host: &dyn Host) -> Option<GpuConditions> {
+        None
+    }
 
     /// Opens a device by its index within the backend.
     ///
@@ -156,6 +161,19 @@ pub struct Sample {
     pub clock: Option<Hertz>,
     /// What disturbed the run; a sample with none is clean.
     pub disturbance: Option<Disturbance>,
+    /// What the device's sensors said during the run, where they were looked at.
+    pub glance: Option<Glance>,
+}
+
+/// What a device's sensors say at work.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Glance {
+    /// What holds the clock down.
+    pub restraints: Restraints,
+    /// Power drawn, in W.
+    pub power: Option<f64>,
+    /// The limit on power, in W.
+    pub power_limit: Option<f64>,
 }
 
 /// Why a sample does not count.

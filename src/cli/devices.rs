@@ -1,8 +1,8 @@
 //! `rooflab devices`: what can be measured here.
 
 use rooflab::backend::{Backend, BackendError, backends};
-use rooflab::facts::Identity;
-use rooflab::report::{Block, Cell, Group, Row, Table, Tone};
+use rooflab::facts::{GpuConditions, Identity};
+use rooflab::report::{self, Block, Cell, Group, Row, Table, Tone};
 use rooflab::units::{Unit, binary_bytes, human};
 use serde::Serialize;
 
@@ -16,9 +16,18 @@ use super::host::ThisProgram;
 struct Offer {
     backend: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    devices: Vec<Identity>,
+    devices: Vec<Listed>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+}
+
+/// A device, and how it is just now.
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    identity: Identity,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gpu: Option<GpuConditions>,
 }
 
 pub(crate) fn run(context: &mut Context) -> Result<Answer, CliError> {
@@ -28,14 +37,20 @@ pub(crate) fn run(context: &mut Context) -> Result<Answer, CliError> {
     if context.json {
         context.write_json(&offers)?;
     } else {
-        context.show(&[table(&offers)])?;
+        let listed = offers.iter().flat_map(|offer| &offer.devices);
+        let blocks: Vec<Block> = [table(&offers)].into_iter().chain(listed.filter_map(now)).collect();
+        context.show(&blocks)?;
     }
     Ok(Answer::Yes)
 }
 
 fn offer(backend: &dyn Backend, host: &ThisProgram) -> Offer {
     let (devices, reason) = match backend.devices(host) {
-        Ok(devices) => (devices, None),
+        Ok(devices) => {
+            let gpu = |index| backend.gpu_conditions(index, host);
+            let listed = devices.into_iter().enumerate().map(|(index, identity)| Listed { identity, gpu: gpu(index) });
+            (listed.collect(), None)
+        }
         Err(error) => {
             let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
             (Vec::new(), Some(format!("{error}{hint}")))
@@ -46,7 +61,7 @@ fn offer(backend: &dyn Backend, host: &ThisProgram) -> Offer {
 
 fn table(offers: &[Offer]) -> Block {
     let group = |offer: &Offer| {
-        let mut rows: Vec<Row> = offer.devices.iter().map(row).collect();
+        let mut rows: Vec<Row> = offer.devices.iter().map(|listed| row(&listed.identity)).collect();
         if rows.is_empty() {
             let reason = offer.reason.clone().unwrap_or_else(|| "no devices".to_owned());
             rows.push(Row { label: String::new(), cells: vec![Cell::new(reason, Tone::Dim)] });
@@ -60,6 +75,12 @@ fn table(offers: &[Offer]) -> Block {
         right: vec![false, false, false, true, true, false, false],
         groups: offers.iter().map(group).collect(),
     })
+}
+
+/// How a device is just now, where its driver tells.
+fn now(listed: &Listed) -> Option<Block> {
+    let text = report::gpu(listed.gpu.as_ref(), None);
+    (!text.is_empty()).then(|| Block::line(format!("{}: {text}", listed.identity.id), Tone::Dim))
 }
 
 fn row(device: &Identity) -> Row {

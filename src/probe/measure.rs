@@ -2,7 +2,7 @@
 //! enough or the time is spent, and check that twice the work takes twice the time.
 
 use super::effort::Settings;
-use crate::backend::{BackendError, Disturbance, Kernel, Sample};
+use crate::backend::{BackendError, Disturbance, Glance, Kernel, Sample};
 use crate::profile::Stop;
 use crate::stats::{self, Summary};
 use crate::units::{Hertz, Seconds};
@@ -22,6 +22,8 @@ pub struct Measurement {
     pub visits: Vec<f64>,
     /// Clocks during the clean samples.
     pub clocks: Vec<Hertz>,
+    /// What the device's sensors said during the clean samples, where they were looked at.
+    pub glances: Vec<Glance>,
     /// Why sampling ended.
     pub stop: Stop,
     /// Time of a sample with twice the iterations, over twice the time of one.
@@ -50,6 +52,7 @@ impl Measurement {
         self.clean.extend(later.clean);
         self.disturbed.extend(later.disturbed);
         self.clocks.extend(later.clocks);
+        self.glances.extend(later.glances);
         self.iterations = later.iterations;
         self.stop = if self.stop == Stop::Goal { later.stop } else { self.stop };
         self
@@ -243,6 +246,7 @@ fn sample(
 ) -> Result<Measurement, BackendError> {
     let start = now();
     let (mut clean, mut disturbed, mut clocks): (Vec<f64>, Vec<f64>, Vec<Hertz>) = Default::default();
+    let mut glances = Vec::new();
     let mut corrections = 0;
     let mut since_shortened = (0_usize, 0_usize); // not preempted, total
     let stop = loop {
@@ -251,7 +255,7 @@ fn sample(
             // Calibrated on a crowded machine: too short to be told from the cost of timing it. What was taken so far is dropped.
             corrections += 1;
             run.iterations = (run.iterations * 2).max(calibrate(run.kernel, run.variant, settings)?);
-            (clean, disturbed, clocks, since_shortened) = Default::default();
+            (clean, disturbed, clocks, glances, since_shortened) = Default::default();
             continue;
         }
         let time = run.per_iteration(&sample);
@@ -260,6 +264,7 @@ fn sample(
         if sample.disturbance.is_none() {
             clean.push(time);
             clocks.extend(sample.clock);
+            glances.extend(sample.glance);
         } else {
             disturbed.push(time);
         }
@@ -291,6 +296,7 @@ fn sample(
         disturbed,
         visits: Vec::new(),
         clocks,
+        glances,
         stop,
         linearity: None,
         steady: None,
@@ -413,7 +419,7 @@ mod tests {
             // Every run pays 50 ns to be timed.
             let elapsed = 50e-9 + iterations as f64 * 1e-6 + if preempted { 4e-3 } else { 0.0 };
             let disturbance = preempted.then_some(Disturbance::Preempted { on_core: 0.1 });
-            Ok(Sample { elapsed: Seconds(elapsed), clock: None, disturbance })
+            Ok(Sample { elapsed: Seconds(elapsed), clock: None, disturbance, glance: None })
         }
 
         fn limit(&self, _: usize) -> Option<crate::backend::CycleLimit> {

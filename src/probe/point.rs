@@ -2,7 +2,8 @@
 
 use super::measure::{CROWDED, FEWEST, Measurement, NONLINEAR};
 use super::plan::Plan;
-use crate::backend::CycleLimit;
+use crate::backend::{CycleLimit, Glance};
+use crate::facts::Restraint;
 use crate::profile::{Flag, Limit, Mode, Point, Samples, Steady};
 use crate::stats::{self, Modes, Summary};
 use crate::units::{Hertz, Seconds, Unit};
@@ -115,7 +116,23 @@ fn flags(
     {
         flags.push(Flag::Suspect { share });
     }
+    flags.extend(limits(&measurement.glances));
     flags
+}
+
+/// What held the clock down at most of the looks that were taken at the sensors.
+fn limits(glances: &[Glance]) -> Vec<Flag> {
+    let limited = |by: Restraint| {
+        let seen = || glances.iter().filter(move |glance| glance.restraints.contains(by));
+        let share = seen().count() as f64 / glances.len() as f64;
+        // It is of interest how much power is drawn where that is the reason.
+        let median = |of: fn(&Glance) -> Option<f64>| {
+            stats::median(&seen().filter_map(of).collect::<Vec<f64>>()).filter(|_| by == Restraint::Power)
+        };
+        let (power, power_limit) = (median(|glance| glance.power), median(|glance| glance.power_limit));
+        (share > 0.5).then_some(Flag::Limited { by, share, power, power_limit })
+    };
+    Restraint::ALL.into_iter().filter_map(limited).collect()
 }
 
 fn samples(measurement: &Measurement) -> Samples {
@@ -132,5 +149,30 @@ fn at_clock(limit: CycleLimit, clock: Hertz, workload: &Workload) -> Limit {
         value: per_cycle * clock.get() * f64::from(lanes),
         formula: format!("{lanes} {cores} × {per_cycle} {what} per cycle × {clock} measured"),
         source: source.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn glance(restraints: &[Restraint], power: f64) -> Glance {
+        let restraints = restraints.iter().copied().collect();
+        Glance { restraints, power: Some(power), power_limit: Some(700.0) }
+    }
+
+    #[test]
+    fn what_held_the_clock_down_most_of_the_time_is_told() {
+        assert_eq!(limits(&[]), []);
+        assert_eq!(limits(&[glance(&[], 300.0)]), []);
+        let (power, heat) = (Restraint::Power, Restraint::Heat);
+        let half = [glance(&[power], 700.0), glance(&[], 300.0)];
+        assert_eq!(limits(&half), [], "half is not most");
+        let most = [glance(&[power], 690.0), glance(&[], 300.0), glance(&[power, heat], 700.0), glance(&[heat], 710.0)];
+        assert_eq!(limits(&most), []);
+        let limited = |by, power, power_limit| Flag::Limited { by, share: 2.0 / 3.0, power, power_limit };
+        let both = [limited(power, Some(695.0), Some(700.0)), limited(heat, None, None)];
+        let three = [most[0], most[2], most[3]];
+        assert_eq!(limits(&three), both);
     }
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::document::{Ceiling, Claim, Outcome, Profile};
 use super::point::{Flag, Point};
+use crate::facts::Restraint;
 use crate::resource::{Key, Resource, Scope};
 use crate::units::Unit;
 use crate::workload::Shape;
@@ -221,8 +222,13 @@ fn verdict(unit: Unit, before: &Point, after: &Point, threshold: f64) -> Verdict
     if overlap || small {
         return Verdict::Same;
     }
-    let flags: Vec<&'static str> =
-        before.flags.iter().chain(&after.flags).map(Flag::word).collect::<BTreeSet<_>>().into_iter().collect();
+    // What held the clock down both times belongs to the device, and makes neither value doubtful.
+    let limited = |point: &Point, wanted: Restraint| {
+        point.flags.iter().any(|flag| matches!(flag, Flag::Limited { by, .. } if *by == wanted))
+    };
+    let same = |flag: &&Flag| matches!(flag, Flag::Limited { by, .. } if limited(before, *by) && limited(after, *by));
+    let doubts = before.flags.iter().chain(&after.flags).filter(|flag| !same(flag));
+    let flags: Vec<&'static str> = doubts.map(Flag::word).collect::<BTreeSet<_>>().into_iter().collect();
     if !flags.is_empty() {
         return Verdict::Unsure { flags };
     }

@@ -11,6 +11,7 @@ mod fleet;
 mod name;
 mod point;
 mod read;
+mod shares;
 mod store;
 
 pub use build::Builder;
@@ -27,4 +28,5 @@ pub use fleet::{Common, Fleet, LEAST as LEAST_OF_FLEET, Missing, Outlier, fleet}
 pub use name::slug;
 pub use point::{Flag, Mode, Point, Samples, Steady, Stop};
 pub use read::{MAX_BYTES, ReadError, ReadNote, SCRIPT_END, SCRIPT_START, from_json, from_reader};
+pub use shares::Shares;
 pub use store::{Entry, Store, StoreError};

@@ -5,6 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::facts::Restraint;
 use crate::units::{Hertz, Seconds, Unit, binary_bytes, human, percent};
 use crate::workload::{Shape, Spot, Work};
 
@@ -181,6 +182,19 @@ pub enum Flag {
         /// Highest clock seen in the run, in Hz.
         highest: Hertz,
     },
+    /// Something held the clock down at most of the looks that were taken at the device's sensors during the samples.
+    Limited {
+        /// What did.
+        by: Restraint,
+        /// Share of the looks at which it did.
+        share: f64,
+        /// Power drawn meanwhile, in W, where power was the reason.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        power: Option<f64>,
+        /// The limit on power meanwhile, in W.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        power_limit: Option<f64>,
+    },
     /// Twice the work did not take twice the time.
     Nonlinear {
         /// Time of twice the work over twice the time.
@@ -212,6 +226,7 @@ impl Flag {
             Self::Unrepeatable { .. } => "unrepeatable",
             Self::VisitedOnce { .. } => "visited once",
             Self::Throttled { .. } => "throttled",
+            Self::Limited { .. } => "limited",
             Self::Nonlinear { .. } => "nonlinear",
             Self::Suspect { .. } => "suspect",
             Self::SmallWorkingSet { .. } => "small working set",
@@ -241,6 +256,10 @@ impl Flag {
             }
             Self::VisitedOnce { reason } => format!("visited once: {reason}"),
             Self::Throttled { clock, highest } => format!("throttled: {clock} of {highest}"),
+            Self::Limited { by, power: Some(power), power_limit: Some(limit), .. } => {
+                format!("limited by {}: {power:.0} of {limit:.0} W", by.words())
+            }
+            Self::Limited { by, .. } => format!("limited by {}", by.words()),
             Self::Nonlinear { ratio } => format!("nonlinear: twice the work took {:.2}× the time", 2.0 * ratio),
             Self::Suspect { share } => format!("suspect: {} of what the hardware can do", percent(*share)),
             Self::SmallWorkingSet { bytes, wanted } => {

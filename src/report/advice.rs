@@ -1,6 +1,7 @@
 //! How to get better numbers: only what was observed in this run, with what to do about it.
 
-use crate::facts::DeviceKind;
+use super::gpu::{others, pcie};
+use crate::facts::{DeviceKind, Restraint};
 use crate::profile::{Effort, Flag, Outcome, Profile};
 use crate::resource::{Key, Overhead, Resource, Scope};
 use crate::units::{Seconds, Unit, human};
@@ -21,6 +22,21 @@ fn moved_cores(profile: &Profile) -> Option<(Seconds, Seconds)> {
         _ => None,
     })?;
     (far > MOVED * near).then_some((Seconds(near), Seconds(far)))
+}
+
+/// What a GPU's driver told of others, and of the link.
+fn gpu(profile: &Profile) -> Vec<String> {
+    let conditions = profile.conditions.gpu.as_ref();
+    let used = conditions.and_then(|gpu| gpu.others).and_then(others);
+    let used = used.map(|used| format!("this device was {used} when it began: stop them and measure again"));
+    // At rest links are slow by design: it is the highest that was seen which counts.
+    let seen = profile.observed.gpu.as_ref().and_then(|gpu| gpu.link);
+    let links = seen.zip(conditions.and_then(|gpu| gpu.highest_link));
+    let slow = links.filter(|(seen, highest)| seen.generation < highest.generation || seen.width < highest.width);
+    let slow = slow.map(|(seen, highest)| {
+        format!("the link to the host ran at {}, and is capable of {}", pcie(seen), pcie(highest))
+    });
+    used.into_iter().chain(slow).collect()
 }
 
 /// Advice for a profile, most important first.
@@ -69,6 +85,10 @@ pub fn advice(profile: &Profile) -> Vec<String> {
     }
     if flagged(|flag| matches!(flag, Flag::Suspect { .. })) > 0 {
         advice.push("a value lies above what the hardware can do: please report it, with the profile".to_owned());
+    }
+    advice.extend(gpu(profile));
+    if flagged(|flag| matches!(flag, Flag::Limited { by: Restraint::Heat, .. })) > 0 {
+        advice.push("heat held the clock down: these are the ceilings of this device with this cooling".to_owned());
     }
     if let Some(governor) = conditions.governor.as_deref().filter(|governor| *governor == "powersave") {
         advice.push(format!(

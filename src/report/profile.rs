@@ -1,9 +1,10 @@
 //! A profile as a person reads it: who and how, then the ceilings as trees, with what speaks against each value.
 
 use super::block::{Block, Cell, Group, Row, Table, Tone};
+use super::gpu::gpu;
 use super::products::{by_tokens, formula, share};
 use crate::facts::{DeviceKind, TimerSource};
-use crate::profile::{Bundled, Ceiling, Claim, Entry, Flag, Instrument, Limit, Outcome, Point, Profile};
+use crate::profile::{Bundled, Ceiling, Claim, Entry, Flag, Instrument, Limit, Outcome, Point, Profile, Shares};
 use crate::resource::{Axis, MemoryLevel, Resource, Scope};
 use crate::units::{Unit, human, percent};
 
@@ -13,6 +14,8 @@ pub fn profile(profile: &Profile) -> Vec<Block> {
     let mut blocks = vec![identity(profile)];
     if let Some(instrument) = &profile.instrument {
         blocks.extend([instrument_line(instrument), conditions(profile)]);
+        let sensors = gpu(profile.conditions.gpu.as_ref(), profile.observed.gpu.as_ref());
+        blocks.extend((!sensors.is_empty()).then(|| Block::line(sensors, Tone::Dim)));
     }
     blocks.extend(not_of_hardware(profile.device.kind).map(|warning| Block::line(warning, Tone::Bad)));
     blocks.extend(ceilings(profile).or_else(|| claims(profile)).map(Block::Table));
@@ -198,17 +201,20 @@ fn row(profile: &Profile, ceiling: &Ceiling) -> Row {
 
 /// What speaks against the value; or else what stands behind it.
 fn note(profile: &Profile, ceiling: &Ceiling, point: &Point, limit: Option<&Limit>, claimed: bool) -> (String, Tone) {
-    let beside: Vec<String> = [share(profile, ceiling, point), formula(ceiling)].into_iter().flatten().collect();
+    let broken = profile.shares(ceiling).map(shares);
+    let beside = [share(profile, ceiling, point), formula(ceiling)].into_iter().flatten();
+    let beside: Vec<String> = beside.collect();
     let findings: Vec<String> = telling(&point.flags).map(|flag| flag.explain(ceiling.unit)).collect();
     if !findings.is_empty() {
-        return ([findings, beside].concat().join("; "), Tone::Warn);
+        return ([broken.into_iter().collect(), findings, beside].concat().join("; "), Tone::Warn);
     }
     if let Some(steady) = point.steady {
         let clock = steady.clock.map_or(String::new(), |clock| format!(" at {clock}"));
-        return (format!("steady {}{clock} after {}", human(steady.value, ceiling.unit), steady.after), Tone::Dim);
+        let steady = format!("steady {}{clock} after {}", human(steady.value, ceiling.unit), steady.after);
+        return (broken.into_iter().chain(Some(steady)).collect::<Vec<String>>().join("; "), Tone::Dim);
     }
-    if !beside.is_empty() {
-        return (beside.join("; "), Tone::Dim);
+    if broken.is_some() || !beside.is_empty() {
+        return (broken.into_iter().chain(beside).collect::<Vec<String>>().join("; "), Tone::Dim);
     }
     let low = limit.is_some_and(|limit| point.value < LOW * limit.value);
     let text = match (ceiling.resource, limit) {
@@ -218,6 +224,12 @@ fn note(profile: &Profile, ceiling: &Ceiling, point: &Point, limit: Option<&Limi
         _ => String::new(),
     };
     (text, Tone::Dim)
+}
+
+/// What a share of the maker's figure is made of.
+fn shares(shares: Shares) -> String {
+    let Shares { whole, clock, issue } = shares;
+    format!("{} = clock {} × issue {}", percent(whole), percent(clock), percent(issue))
 }
 
 /// The flags that say something the others do not: a value with two modes is also unstable, and drifts, and is not repeatable. The

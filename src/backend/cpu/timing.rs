@@ -50,7 +50,7 @@ pub(super) fn timed(team: &mut Team, lanes: usize, job: &(dyn Fn(usize) + Sync))
 
 fn summarise(lanes: &[&Lane]) -> Sample {
     let Some(origin) = lanes.first().map(|lane| lane.start) else {
-        return Sample { elapsed: Seconds(0.0), clock: None, disturbance: None };
+        return Sample { elapsed: Seconds(0.0), clock: None, disturbance: None, glance: None };
     };
     // Times relative to lane 0's start; the others may have started before it.
     let offset = |instant: Instant| instant.since(origin).get() - origin.since(instant).get();
@@ -64,6 +64,7 @@ fn summarise(lanes: &[&Lane]) -> Sample {
         disturbance: preempted(lanes)
             .or_else(|| clock_moved(lanes))
             .or_else(|| (skew > SKEW * elapsed + SLACK).then_some(Disturbance::Skewed { skew: Seconds(skew) })),
+        glance: None,
     }
 }
 

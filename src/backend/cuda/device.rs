@@ -51,11 +51,13 @@ impl Device for CudaDevice {
     }
 
     fn conditions(&mut self) -> Conditions {
-        Conditions { memory_available: self.gpu.available(), ..Conditions::default() }
+        let gpu = self.gpu.found.conditions.clone();
+        Conditions { memory_available: self.gpu.available(), gpu, ..Conditions::default() }
     }
 
     fn observed(&self) -> Observed {
-        Observed { memory_allocated: self.gpu.account.most.get(), ..Observed::default() }
+        let gpu = self.gpu.observed();
+        Observed { memory_allocated: self.gpu.account.most.get(), gpu, ..Observed::default() }
     }
 
     fn timer(&mut self) -> Timer {

@@ -10,7 +10,9 @@ use cudarc::driver::sys;
 use super::driver::{self, Driver, check, said};
 use super::ptx::{self, Ptx, Source};
 use super::survey::Found;
-use crate::backend::BackendError;
+use super::telemetry::Watch;
+use crate::backend::{BackendError, Glance};
+use crate::facts::GpuObserved;
 
 /// Bytes that are written or read back at a time.
 const CHUNK: usize = 8 << 20;
@@ -30,6 +32,8 @@ pub(super) struct Gpu {
     modules: RefCell<BTreeMap<&'static str, Rc<Module>>>,
     /// Why the device does not answer any more.
     lost: RefCell<Option<String>>,
+    /// Looks at the sensors, where there are any.
+    watch: Option<Watch>,
     // Given back last.
     _context: Context,
 }
@@ -189,8 +193,20 @@ impl Gpu {
             account: Rc::default(),
             modules: RefCell::default(),
             lost: RefCell::default(),
+            // Where the survey found no sensors, there are none.
+            watch: found.conditions.as_ref().and_then(|_| Watch::start(found.key())),
             _context: context,
         })
+    }
+
+    /// What the sensors said since this was asked last, if they were looked at.
+    pub(super) fn glance(&self) -> Option<Glance> {
+        self.watch.as_ref()?.glance()
+    }
+
+    /// What the sensors said so far.
+    pub(super) fn observed(&self) -> Option<GpuObserved> {
+        self.watch.as_ref()?.observed()
     }
 
     /// The queue that everything goes into that is not said to go into another.

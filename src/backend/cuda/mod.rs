@@ -1,8 +1,8 @@
 //! The backend of NVIDIA's GPUs, for which nothing but the driver has to be installed: kernels are PTX that ships with rooflab.
 //!
 //! `survey` finds devices, in a process of its own because drivers crash and hang there. `device` ties together: `driver` (what is called of the driver, and its
-//! errors), `gpu` (the open device: memory, modules, launches), `ptx` (the kernels that ship, and which of them a device can run), `timing` (what times launches) and
-//! `kernels` (what is measured).
+//! errors), `gpu` (the open device: memory, modules, launches), `ptx` (the kernels that ship, and which of them a device can run), `timing` (what times launches),
+//! `kernels` (what is measured) and `telemetry` (what the sensors say meanwhile).
 
 #![allow(unsafe_code, reason = "the driver's interface is one of C")]
 
@@ -13,10 +13,11 @@ mod kernels;
 mod ptx;
 mod rates;
 mod survey;
+mod telemetry;
 mod timing;
 
 use super::{Backend, BackendError, Device, Host};
-use crate::facts::Identity;
+use crate::facts::{GpuConditions, Identity};
 use survey::Survey;
 
 const NAME: &str = "cuda";
@@ -32,6 +33,11 @@ impl Backend for CudaBackend {
     fn devices(&self, host: &dyn Host) -> Result<Vec<Identity>, BackendError> {
         let found = Survey::read(&host.survey(self)?)?.devices()?;
         Ok(found.iter().map(survey::Found::identity).collect())
+    }
+
+    fn gpu_conditions(&self, index: usize, host: &dyn Host) -> Option<GpuConditions> {
+        let found = Survey::read(&host.survey(self).ok()?).ok()?.devices().ok()?;
+        found.get(index)?.conditions.clone()
     }
 
     /// Opens a device in this process, once a survey has shown that the driver can be asked.

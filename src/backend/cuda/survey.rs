@@ -6,9 +6,10 @@ use cudarc::driver::sys::{self, CUdevice_attribute as Attribute};
 use serde::{Deserialize, Serialize};
 
 use super::driver::{self, Driver, check};
+use super::telemetry::{Key, Library};
 use super::{NAME, rates};
 use crate::backend::BackendError;
-use crate::facts::{Cache, DeviceKind, Identity};
+use crate::facts::{Cache, DeviceKind, GpuConditions, Identity};
 
 /// Words in the names of devices that a processor stands in for.
 const SOFTWARE: [&str; 1] = ["interpreter"];
@@ -44,10 +45,11 @@ pub(super) struct Found {
     /// The newest version of CUDA that the driver understands.
     cuda: (u32, u32),
     /// Address on the PCI bus, by which other libraries know the device.
-    pub(super) bus: String,
+    bus: String,
     /// The device's own name for itself, as 16 bytes.
-    pub(super) uuid: [u8; 16],
-    pub(super) ecc: bool,
+    uuid: [u8; 16],
+    /// Its circumstances, where the management library tells them. They are asked for before this program uses the device.
+    pub(super) conditions: Option<GpuConditions>,
 }
 
 impl Survey {
@@ -67,7 +69,8 @@ impl Survey {
         let mut count = 0;
         // SAFETY: the pointer is to a local that outlives the call.
         check(unsafe { driver::cuDeviceGetCount(&raw mut count) })?;
-        (0..count).map(|index| Found::ask(driver, index)).collect()
+        let library = Library::load();
+        (0..count).map(|index| Found::ask(driver, library.as_ref(), index)).collect()
     }
 
     /// The survey as text.
@@ -96,7 +99,7 @@ impl Survey {
 }
 
 impl Found {
-    fn ask(driver: Driver, index: i32) -> Result<Self, BackendError> {
+    fn ask(driver: Driver, library: Option<&Library>, index: i32) -> Result<Self, BackendError> {
         let mut device = 0;
         // SAFETY: the pointer is to a local that outlives the call.
         check(unsafe { driver::cuDeviceGet(&raw mut device, index) })?;
@@ -112,7 +115,7 @@ impl Found {
         let mut uuid = sys::CUuuid { bytes: [0; 16] };
         // SAFETY: the pointer is to a local that outlives the call.
         check(unsafe { driver::cuDeviceGetUuid(&raw mut uuid, device) })?;
-        Ok(Self {
+        let mut found = Self {
             index: usize::try_from(index).unwrap_or(0),
             name: text(|buffer, bytes| {
                 // SAFETY: the buffer has as many bytes as are stated.
@@ -132,8 +135,15 @@ impl Found {
                 unsafe { driver::cuDeviceGetPCIBusId(buffer, bytes, device) }
             })?,
             uuid: uuid.bytes.map(i8::cast_unsigned),
-            ecc: attribute(Attribute::CU_DEVICE_ATTRIBUTE_ECC_ENABLED)? != 0,
-        })
+            conditions: None,
+        };
+        found.conditions = library.and_then(|library| library.conditions(&found.key()));
+        Ok(found)
+    }
+
+    /// What the management library knows it by.
+    pub(super) fn key(&self) -> Key {
+        Key { uuid: self.uuid, bus: self.bus.clone() }
     }
 
     /// The newest version of CUDA that the driver understands.

@@ -235,6 +235,8 @@ impl<P: Program> Kernel for Timed<'_, P> {
         let variant = self.known(variant)?;
         let most = self.program.most_at_once(variant).max(1);
         let program = &mut self.program;
+        // What was seen before this run is not of it.
+        let _ = self.gpu.glance();
         let run = self.clock.time(self.gpu, || {
             let mut left = iterations;
             while left > 0 {
@@ -245,7 +247,7 @@ impl<P: Program> Kernel for Timed<'_, P> {
             Ok(())
         })?;
         let disturbance = (run.elapsed.get() <= 0.0).then_some(Disturbance::Untimed);
-        Ok(Sample { elapsed: run.elapsed, clock: run.clock, disturbance })
+        Ok(Sample { elapsed: run.elapsed, clock: run.clock, disturbance, glance: self.gpu.glance() })
     }
 
     fn limit(&self, variant: usize) -> Option<CycleLimit> {

@@ -236,7 +236,7 @@ impl<P: Program> Kernel for Timed<'_, P> {
             left -= count;
         }
         let disturbance = (!valid).then_some(Disturbance::Untimed);
-        Ok(Sample { elapsed: Seconds(elapsed), clock: None, disturbance })
+        Ok(Sample { elapsed: Seconds(elapsed), clock: None, disturbance, glance: None })
     }
 
     fn limit(&self, _: usize) -> Option<CycleLimit> {

@@ -91,7 +91,8 @@ impl Kernel for Empty<'_> {
         let on_core = shares.fold(1.0, f64::min);
         // Waiting for workers to fall asleep is time off the core by intention.
         let disturbed = self.overhead == Overhead::Launch && on_core < ON_CORE;
-        Ok(Sample { elapsed, clock: None, disturbance: disturbed.then_some(Disturbance::Preempted { on_core }) })
+        let disturbance = disturbed.then_some(Disturbance::Preempted { on_core });
+        Ok(Sample { elapsed, clock: None, disturbance, glance: None })
     }
 
     fn limit(&self, _: usize) -> Option<CycleLimit> {

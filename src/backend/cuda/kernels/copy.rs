@@ -160,7 +160,7 @@ impl Kernel for Copy<'_> {
         // Whatever was asked for is waited for, because the buffers are in use until then.
         self.ways.iter().try_for_each(|way| self.gpu.wait_for(&way.stream))?;
         asked?;
-        Ok(Sample { elapsed: start.elapsed(), clock: None, disturbance: None })
+        Ok(Sample { elapsed: start.elapsed(), clock: None, disturbance: None, glance: None })
     }
 
     fn limit(&self, _: usize) -> Option<CycleLimit> {

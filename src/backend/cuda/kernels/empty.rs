@@ -178,7 +178,7 @@ impl Kernel for Alone<'_> {
             self.gpu.launch(&self.empty, Grid::ONE, &[])?;
             self.gpu.wait()?;
         }
-        Ok(Sample { elapsed: start.elapsed(), clock: None, disturbance: None })
+        Ok(Sample { elapsed: start.elapsed(), clock: None, disturbance: None, glance: None })
     }
 
     fn limit(&self, _: usize) -> Option<CycleLimit> {

@@ -147,7 +147,7 @@ impl Kernel for Copy<'_> {
                 }
             }
         }
-        Ok(Sample { elapsed: start.elapsed(), clock: None, disturbance: None })
+        Ok(Sample { elapsed: start.elapsed(), clock: None, disturbance: None, glance: None })
     }
 
     fn limit(&self, _: usize) -> Option<CycleLimit> {

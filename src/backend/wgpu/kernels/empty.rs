@@ -92,7 +92,7 @@ impl Kernel for Alone<'_> {
             })?;
             gpu.wait(Some(submission))?;
         }
-        Ok(Sample { elapsed: start.elapsed(), clock: None, disturbance: None })
+        Ok(Sample { elapsed: start.elapsed(), clock: None, disturbance: None, glance: None })
     }
 
     fn limit(&self, _: usize) -> Option<CycleLimit> {
