@@ -87,7 +87,12 @@ fn flags(
     let uncertainty = summary.uncertainty();
     let mut flags = Vec::new();
     if samples.clean < FEWEST as u32 || f64::from(samples.clean) < CROWDED * f64::from(samples.total) {
-        flags.push(Flag::Preempted { clean: samples.clean, total: samples.total });
+        let untimed = measurement.untimed as u32;
+        flags.push(if 2 * measurement.untimed > measurement.disturbed.len() {
+            Flag::Untimed { valid: samples.total - untimed, total: samples.total }
+        } else {
+            Flag::Preempted { clean: samples.clean, total: samples.total }
+        });
     }
     if uncertainty > goal || measurement.clean.len() < FEWEST {
         flags.push(Flag::Unstable { uncertainty, goal });
@@ -132,5 +137,42 @@ fn at_clock(limit: CycleLimit, clock: Hertz, workload: &Workload) -> Limit {
         value: per_cycle * clock.get() * f64::from(lanes),
         formula: format!("{lanes} {cores} × {per_cycle} {what} per cycle × {clock} measured"),
         source: source.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::Stop;
+    use crate::resource::Overhead;
+    use crate::workload::Kind;
+
+    /// The flags of samples of which some were disturbed, some of those because the device gave no time.
+    fn flags_of(clean: usize, disturbed: usize, untimed: usize) -> Vec<Flag> {
+        let measurement = Measurement {
+            variant: 0,
+            iterations: 1,
+            clean: vec![1.0; clean],
+            disturbed: vec![1.0; disturbed],
+            untimed,
+            visits: Vec::new(),
+            clocks: Vec::new(),
+            stop: Stop::Budget,
+            linearity: None,
+            steady: None,
+        };
+        let workload = Workload { kind: Kind::Empty { overhead: Overhead::Launch }, lanes: 1 };
+        let summary = Summary::of(measurement.times()).unwrap();
+        flags(0.01, &workload, &measurement, &summary, None, None)
+    }
+
+    #[test]
+    fn a_device_that_tells_no_time_is_not_a_crowded_machine() {
+        let untimed = flags_of(2, 40, 30);
+        assert!(untimed.contains(&Flag::Untimed { valid: 12, total: 42 }), "{untimed:?}");
+        assert!(!untimed.iter().any(|flag| matches!(flag, Flag::Preempted { .. })));
+        let crowded = flags_of(2, 40, 20);
+        assert!(crowded.contains(&Flag::Preempted { clean: 2, total: 42 }), "{crowded:?}");
+        assert_eq!(flags_of(40, 2, 2), []);
     }
 }
