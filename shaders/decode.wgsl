@@ -38,6 +38,7 @@ fn value_scale(token: u32) -> f32 { return {{VALUE_SCALE}}; }
 fn k_attend(@builtin(workgroup_id) at_group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
     let job = at_group.x + at_group.y * groups.x;
     let head = job / sizes.stretches;
+    if (head * sizes.context >= sizes.tokens) { return; }
     let first = head * sizes.context + (job % sizes.stretches) * sizes.stretch;
     for (var at = lane; at < GROUP * DIM / 4u; at += LANES) { query[at] = queries[at]; }
     //@repeat {{GROUP}} g
@@ -100,6 +101,7 @@ fn k_attend(@builtin(workgroup_id) at_group: vec3u, @builtin(num_workgroups) gro
 fn k_join(@builtin(workgroup_id) at_group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
     let row = at_group.x + at_group.y * groups.x;
     let head = row / GROUP;
+    if (head * sizes.context >= sizes.tokens) { return; }
     var largest = -3.0e38;
     for (var part = 0u; part < sizes.stretches; part++) {
         largest = max(largest, weights[(head * sizes.stretches + part) * GROUP + row % GROUP].x);

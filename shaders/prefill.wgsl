@@ -6,6 +6,7 @@
 struct Sizes {
     context: u32,
     blocks: u32,    // of queries, in a head's context
+    heads: u32,     // of queries
 }
 
 var<immediate> sizes: Sizes;
@@ -34,6 +35,7 @@ var<workgroup> sums: array<f32, ROWS>;
 fn k_attend(@builtin(workgroup_id) at_group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
     let job = at_group.x + at_group.y * groups.x;
     let head = job / sizes.blocks;
+    if (head >= sizes.heads) { return; }
     // The longest rows go first, so that they do not end last.
     let first = (sizes.blocks - 1u - job % sizes.blocks) * ROWS;
     let cache = (head / GROUP) * sizes.context;

@@ -144,3 +144,36 @@ fn the_typical_profile_can_go_to_standard_output() {
     let (code, _, err) = home.run(&["profile", "merge", "nodes", "-o", "-", "--json"]);
     assert!(code == 2 && err.contains("both write to standard output"), "{err}");
 }
+
+/// The job of a cluster with commands in place of Slurm's and rooflab's that note what they are called with.
+#[cfg(unix)]
+#[test]
+fn a_job_measures_what_its_effort_says_unless_probes_are_named() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let home = Home::new();
+    let command = |name: &str, text: &str| {
+        let path = home.path().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    };
+    command("srun", "#!/bin/sh\nshift 2\nSLURMD_NODENAME=node1 exec \"$@\"\n");
+    let noting = command("noting", "#!/bin/sh\nprintf '<%s>' \"$@\" >>\"$NOTES\"\necho >>\"$NOTES\"\n");
+    #[expect(clippy::disallowed_methods, reason = "the script looks for a shell and for `srun`")]
+    let path = format!("{}:{}", home.path().display(), std::env::var("PATH").unwrap());
+    let calls = |probes: Option<&str>| {
+        let notes = home.path().join("notes");
+        let _ = fs::remove_file(&notes);
+        let mut job = std::process::Command::new("bash");
+        job.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/fleet/slurm.sh")).current_dir(home.path());
+        job.env("PATH", &path).env("ROOFLAB", &noting).env("NOTES", &notes).env("SLURM_JOB_ID", "7");
+        job.env("EFFORT", "quick").env_remove("PROBES").envs(probes.map(|probes| ("PROBES", probes)));
+        assert!(job.status().unwrap().success());
+        fs::read_to_string(notes).unwrap()
+    };
+    let all = calls(None);
+    assert!(all.contains("<--effort><quick><--no-save>") && !all.contains("--probe"), "{all}");
+    let some = calls(Some("memory.* x"));
+    assert!(some.contains("<--effort><quick><--probe><memory.* x><--no-save>"), "{some}");
+}

@@ -174,9 +174,27 @@ fn the_output_file_holds_the_profile() {
     assert_eq!(code, 0);
     assert!(out.contains("overhead"), "the tree is still shown: {out}");
     let written = std::fs::read_to_string(home.path().join("out.json")).unwrap();
-    assert_eq!(profile(&written).ceilings.len(), 2);
+    let measured = |profile: Profile| profile.ceilings.iter().filter(|ceiling| !ceiling.points().is_empty()).count();
+    assert_eq!(measured(profile(&written)), 2);
     let (_, out, _) = home.run(&["probe", "-d", "mock", "-p", "overhead.*", "--no-save", "-o", "-"]);
-    assert_eq!(profile(&out).ceilings.len(), 2);
+    assert_eq!(measured(profile(&out)), 2);
+}
+
+#[test]
+fn what_is_asked_for_in_vain_is_not_passed_over() {
+    let home = Home::new();
+    let both = ["probe", "-d", "mock", "-p", "gemm.f16.f32", "-p", "overhead.launch"];
+    let (code, out, _) = home.run(&[&both[..], &["--plan"]].concat());
+    assert_eq!(code, 0);
+    assert!(out.contains("gemm.f16.f32 left out: devices of this kind"), "{out}");
+    let (_, out, _) = home.run(&[&both[..], &["--no-save", "--json"]].concat());
+    let profile = profile(&out);
+    let product = profile.ceilings.iter().find(|ceiling| ceiling.key().to_string() == "gemm.f16.f32").unwrap();
+    assert!(matches!(&product.outcome, Outcome::Skipped { reason } if reason.contains("this kind")));
+    for extra in [&[][..], &["--shape", "256x256x256"]] {
+        let (code, _, err) = home.run(&[&["probe", "-d", "mock", "-p", "gemm.f16.f32"][..], extra].concat());
+        assert!(code == 2 && err.contains("can be measured on `mock:0`: devices of this kind"), "{err}");
+    }
 }
 
 #[test]

@@ -4,9 +4,10 @@ mod keep;
 mod plan;
 
 use rooflab::backend::Device;
-use rooflab::probe::{self, Family, Observer, Plan, Request, Selection, Step, Verification};
+use rooflab::probe::{self, Family, LeftOut, Observer, Plan, Request, Selection, Step, Verification};
 use rooflab::profile::{Ceiling, Outcome, Profile, Store};
 use rooflab::report::{self, Block, Cell, Group, Row, Table, Tone};
+use rooflab::resource::Resource;
 use rooflab::units::{Seconds, Unit, binary_bytes, human};
 use rooflab::workload::{PRODUCT_GRANULE, Workload};
 
@@ -57,9 +58,13 @@ fn probe_one(
     let available = device.conditions().memory_available;
     let plan = probe::plan(device.as_ref(), available, request);
     refuse_what_is_not_planned(&plan)?;
-    if plan.steps.is_empty() && plan.left_out.is_empty() {
+    if plan.steps.is_empty() {
         let id = &device.identity().id;
-        return Err(CliError::new(format!("nothing of what was asked for can be measured on `{id}`"))
+        let why = plan
+            .left_out
+            .first()
+            .map_or(String::new(), |(_, why)| format!(": {}", why.reason(arguments.effort.into())));
+        return Err(CliError::new(format!("nothing of what was asked for can be measured on `{id}`{why}"))
             .with_hint(format!("`rooflab probe -d {id} --plan` lists what can")));
     }
     if arguments.plan {
@@ -109,11 +114,17 @@ fn refuse_what_is_not_planned(plan: &Plan) -> Result<(), CliError> {
             .with_hint(format!("the next one is {}", shape.k.next_multiple_of(PRODUCT_GRANULE))));
         }
         let products = || plan.steps.iter().flat_map(|step| &step.workloads).filter_map(Workload::shape);
-        if plan.steps.iter().all(|step| !matches!(step.probe.family, Family::Gemm { .. })) && plan.left_out.is_empty() {
+        let planned = plan.steps.iter().any(|step| matches!(step.probe.family, Family::Gemm { .. }));
+        let left_out: Vec<LeftOut> = (plan.left_out.iter())
+            .filter(|(key, _)| matches!(key.resource, Resource::Gemm { .. }))
+            .map(|(_, why)| *why)
+            .collect();
+        if !planned && left_out.is_empty() {
             return Err(CliError::new("a shape was given, but no matrix product was asked for")
                 .with_hint(format!("`rooflab probe -p 'gemm.*' --shape {shape}`")));
         }
-        if products().all(|planned| planned != *shape) {
+        let may_be = planned || left_out.contains(&LeftOut::DoesNotFit);
+        if may_be && products().all(|planned| planned != *shape) {
             return Err(CliError::new(format!("`{shape}` needs more memory than rooflab allows itself"))
                 .with_hint("its matrices may take a twentieth of the machine's memory"));
         }

@@ -18,6 +18,8 @@ pub struct Measurement {
     pub clean: Vec<f64>,
     /// Seconds per iteration of the disturbed samples.
     pub disturbed: Vec<f64>,
+    /// How many of those the device gave no valid time for.
+    pub untimed: usize,
     /// Median time of each visit, when the workload was visited more than once.
     pub visits: Vec<f64>,
     /// Clocks during the clean samples.
@@ -51,6 +53,7 @@ impl Measurement {
         self.visits = [&self, &later].into_iter().filter_map(|visit| stats::median(visit.times())).collect();
         self.clean.extend(later.clean);
         self.disturbed.extend(later.disturbed);
+        self.untimed += later.untimed;
         self.clocks.extend(later.clocks);
         self.glances.extend(later.glances);
         self.iterations = later.iterations;
@@ -247,7 +250,7 @@ fn sample(
     let start = now();
     let (mut clean, mut disturbed, mut clocks): (Vec<f64>, Vec<f64>, Vec<Hertz>) = Default::default();
     let mut glances = Vec::new();
-    let mut corrections = 0;
+    let (mut corrections, mut untimed) = (0, 0);
     let mut since_shortened = (0_usize, 0_usize); // not preempted, total
     let stop = loop {
         let sample = run.sample()?;
@@ -255,7 +258,7 @@ fn sample(
             // Calibrated on a crowded machine: too short to be told from the cost of timing it. What was taken so far is dropped.
             corrections += 1;
             run.iterations = (run.iterations * 2).max(calibrate(run.kernel, run.variant, settings)?);
-            (clean, disturbed, clocks, glances, since_shortened) = Default::default();
+            (clean, disturbed, untimed, clocks, glances, since_shortened) = Default::default();
             continue;
         }
         let time = run.per_iteration(&sample);
@@ -267,6 +270,7 @@ fn sample(
             glances.extend(sample.glance);
         } else {
             disturbed.push(time);
+            untimed += usize::from(sample.disturbance == Some(Disturbance::Untimed));
         }
         let known = || Summary::of(&clean).is_some_and(|summary| summary.uncertainty() <= settings.goal);
         if clean.len() >= settings.least && known() {
@@ -294,6 +298,7 @@ fn sample(
         iterations: run.iterations,
         clean,
         disturbed,
+        untimed,
         visits: Vec::new(),
         clocks,
         glances,

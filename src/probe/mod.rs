@@ -18,7 +18,7 @@ mod shapes;
 pub use catalogue::{Family, Grid, PROBES, Probe};
 pub use effort::Settings;
 pub use measure::{Measurement, measure};
-pub use plan::{Plan, Request, Step, plan};
+pub use plan::{LeftOut, Plan, Request, Step, plan};
 pub use plateau::{Level, Plateau, plateaus};
 pub use run::{Context, Observer, Verification, run, verify};
 pub use select::{Selection, SelectionError};

@@ -38,12 +38,38 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// How long the second visits will take on a quiet machine.
     pub second_visits: Seconds,
-    /// Ceilings that were asked for and that the effort leaves out.
-    pub left_out: Vec<Key>,
+    /// Ceilings that were asked for and will not be measured, and why.
+    pub left_out: Vec<(Key, LeftOut)>,
     /// Most bytes of memory that any step needs beside what stays allocated.
     pub memory: u64,
     /// Bytes the largest working set should have to be sure of main memory.
     pub wanted_working_set: u64,
+}
+
+/// Why something that was asked for is not measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeftOut {
+    /// The effort is too small for it.
+    Effort,
+    /// It needs more memory than a run allows itself.
+    DoesNotFit,
+    /// The device has no such part that could be measured by itself.
+    NoSuchPart,
+    /// It means nothing on this kind of device.
+    Unsuited,
+}
+
+impl LeftOut {
+    /// The reason in words.
+    #[must_use]
+    pub fn reason(self, effort: Effort) -> String {
+        match self {
+            Self::Effort => format!("effort {} leaves it out", effort.word()),
+            Self::DoesNotFit => "it needs more memory than rooflab allows itself".to_owned(),
+            Self::NoSuchPart => "no core of this device can be measured by itself".to_owned(),
+            Self::Unsuited => "devices of this kind have nothing of the sort".to_owned(),
+        }
+    }
 }
 
 /// One probe in one scope.
@@ -114,8 +140,6 @@ const FEW_TOKENS: u64 = 64;
 const HOPS: u64 = 4096;
 /// Rates assumed for the estimate of time, in bytes per second: filling and checking buffers, and linking a chase.
 const FILL_RATE: f64 = 6e9;
-/// The same for products, in operations per second and lane.
-const OPS_RATE: f64 = 150e9;
 
 /// Makes the plan of a request for a device with some memory available.
 #[must_use]
@@ -125,13 +149,23 @@ pub fn plan(device: &dyn Device, available_memory: Option<u64>, request: Request
     let mut steps = Vec::new();
     let mut left_out = Vec::new();
     for scope in [Scope::Device, Scope::Core] {
-        if device.lanes(scope) == 0 {
-            continue;
-        }
-        let suits = |probe: &&Probe| probe.suits(sizes.kind, scope) && probe.scopes().any(|other| other == scope);
-        for probe in PROBES.iter().filter(suits) {
+        for probe in PROBES.iter().filter(|probe| probe.scopes().any(|other| other == scope)) {
             let keys = request.selection.keys(probe, scope);
             if keys.is_empty() {
+                continue;
+            }
+            let impossible = if device.lanes(scope) == 0 {
+                Some(LeftOut::NoSuchPart)
+            } else if probe.suits(sizes.kind, scope) {
+                None
+            } else {
+                Some(LeftOut::Unsuited)
+            };
+            if let Some(why) = impossible {
+                // Who asks for everything asks for all that there is.
+                if !request.selection.is_all() {
+                    left_out.extend(keys.into_iter().map(|key| (key, why)));
+                }
                 continue;
             }
             let lanes = match probe.family {
@@ -142,11 +176,13 @@ pub fn plan(device: &dyn Device, available_memory: Option<u64>, request: Request
             let grid = reach(probe, scope, &keys, &request);
             let workloads = workloads(probe.family, (scope, lanes), grid, &sizes, &request.shapes);
             if workloads.is_empty() {
-                left_out.extend(keys);
+                let why = if grid == Grid::Nothing { LeftOut::Effort } else { LeftOut::DoesNotFit };
+                left_out.extend(keys.into_iter().map(|key| (key, why)));
                 continue;
             }
             let settings = if probe.is_operator() { Settings::of_operators(request.effort) } else { settings };
-            let estimate = estimate(probe.family, &workloads, &settings, request.sustain);
+            let speed = Speed::of(sizes.kind, lanes);
+            let estimate = estimate(probe.family, &workloads, speed, &settings, request.sustain);
             steps.push(Step { probe, scope, keys, workloads, settings, estimate });
         }
     }
@@ -231,11 +267,7 @@ fn workloads(family: Family, part: (Scope, u32), grid: Grid, sizes: &Sizes, shap
             .collect(),
         Family::MultiplyAdd { unit, input, accumulate } => vec![Kind::MultiplyAdd { unit, input, accumulate }],
         Family::Gemm { input, accumulate } => {
-            let speed = match sizes.kind {
-                DeviceKind::Gpu => Speed::Gpu,
-                DeviceKind::Software => Speed::Software,
-                _ => Speed::Lanes(lanes),
-            };
+            let speed = Speed::of(sizes.kind, lanes);
             let chosen =
                 if shapes.is_empty() { shapes::of(grid, speed, input != DType::F64) } else { in_order(shapes) };
             let kind = |shape: Shape, copies: u64| Kind::Gemm { input, accumulate, shape, copies };
@@ -284,7 +316,7 @@ fn workloads(family: Family, part: (Scope, u32), grid: Grid, sizes: &Sizes, shap
             .into_iter()
             .map(|bytes| Kind::Chase { bytes, hops: HOPS })
             .collect(),
-        Family::HostCopy(direction) => host_copies(grid, sizes.far / 2)
+        Family::HostCopy(direction) => host_copies(grid, sizes.far / 2 / direction.ways())
             .into_iter()
             .map(|bytes| {
                 let per_lane = bytes / u64::from(lanes);
@@ -367,7 +399,13 @@ fn previous_power_of_two(number: u64) -> u64 {
     if number.is_power_of_two() { number } else { number.next_power_of_two() / 2 }
 }
 
-fn estimate(family: Family, workloads: &[Workload], settings: &Settings, sustain: Option<Seconds>) -> Seconds {
+fn estimate(
+    family: Family,
+    workloads: &[Workload],
+    speed: Speed,
+    settings: &Settings,
+    sustain: Option<Seconds>,
+) -> Seconds {
     let variants = match family {
         Family::Stream(_) => 5,
         Family::Gemm { .. } | Family::Gemv { .. } | Family::Attention { .. } => 4,
@@ -385,7 +423,7 @@ fn estimate(family: Family, workloads: &[Workload], settings: &Settings, sustain
     };
     // A product that takes longer than a sample is a sample by itself: tried by every variant, verified, and sampled a few times.
     let long = |workload: &Workload| {
-        let once = workload.work().ops as f64 / (OPS_RATE * f64::from(workload.lanes));
+        let once = workload.work().ops as f64 / speed.ops_rate();
         let excess = (once - settings.sample.get()).max(0.0);
         Seconds(excess * (variants + 10) as f64)
     };
@@ -461,7 +499,40 @@ mod tests {
         assert!(plan_for(&["memory.l2.read"], Effort::Normal).steps[0].workloads.len() > 5);
         // Left out of a quick run of everything, measured when named.
         assert_eq!(plan_for(&["memory.dram.add_nt"], Effort::Quick).steps.len(), 1);
-        assert!(plan_for(&[], Effort::Quick).left_out.iter().any(|key| key.to_string() == "memory.dram.add_nt"));
+        assert!(
+            plan_for(&[], Effort::Quick)
+                .left_out
+                .iter()
+                .any(|(key, why)| { key.to_string() == "memory.dram.add_nt" && *why == LeftOut::Effort })
+        );
+    }
+
+    #[test]
+    fn whatever_is_asked_for_is_planned_or_left_out_with_the_reason() {
+        let left_out = |plan: &Plan| -> Vec<(String, LeftOut)> {
+            plan.left_out.iter().map(|(key, why)| (key.to_string(), *why)).collect()
+        };
+        let plan_of_cores = plan_for(&["overhead.launch", "gemm.f16.f32"], Effort::Normal);
+        assert_eq!(plan_of_cores.steps.len(), 1);
+        assert_eq!(left_out(&plan_of_cores), [("gemm.f16.f32".to_owned(), LeftOut::Unsuited)]);
+        let gpu = PlainGpu(Identity::named("plain", DeviceKind::Gpu));
+        let patterns = ["memory.write_nt", "memory.l2.read@core", "memory.dram.read"];
+        let plan_of_gpu = plan(&gpu, None, request(&patterns, Effort::Normal));
+        assert_eq!(plan_of_gpu.steps.len(), 1);
+        let expected = [("memory.write_nt", LeftOut::Unsuited), ("memory.l2.read@core", LeftOut::NoSuchPart)];
+        assert_eq!(left_out(&plan_of_gpu), expected.map(|(key, why)| (key.to_owned(), why)));
+        let nothing_unsuited = plan(&gpu, None, request(&[], Effort::Normal));
+        assert!(nothing_unsuited.left_out.iter().all(|(_, why)| *why == LeftOut::Effort));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_put_down_to_the_effort() {
+        let shapes = vec![Shape::square(1 << 20)];
+        let device = MockBackend.open(0, &InPlace).unwrap();
+        let plan = plan(device.as_ref(), None, Request { shapes, ..request(&["gemm.f64"], Effort::Thorough) });
+        assert!(plan.steps.is_empty());
+        assert_eq!(plan.left_out.iter().map(|(_, why)| *why).collect::<Vec<_>>(), [LeftOut::DoesNotFit]);
+        assert!(LeftOut::DoesNotFit.reason(Effort::Thorough).contains("memory"));
     }
 
     /// A GPU as portable interfaces show it: a name and its memory.
@@ -516,7 +587,8 @@ mod tests {
             for effort in [Effort::Quick, Effort::Normal, Effort::Thorough] {
                 let plan = plan(&device, None, request(&[], effort));
                 assert!(plan.steps.len() > 25 && plan.steps.iter().all(|step| step.scope == Scope::Device));
-                assert!(plan.memory <= if kind == DeviceKind::Software { FAR_OF_SOFTWARE } else { FAR_OF_GPU });
+                let far = if kind == DeviceKind::Software { FAR_OF_SOFTWARE } else { FAR_OF_GPU };
+                assert!(plan.memory <= far, "{kind:?} {effort:?}: {}", plan.memory);
                 for workload in plan.steps.iter().flat_map(|step| &step.workloads) {
                     match workload.kind {
                         Kind::Stream { access, elements, parts } => {

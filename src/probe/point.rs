@@ -88,7 +88,12 @@ fn flags(
     let uncertainty = summary.uncertainty();
     let mut flags = Vec::new();
     if samples.clean < FEWEST as u32 || f64::from(samples.clean) < CROWDED * f64::from(samples.total) {
-        flags.push(Flag::Preempted { clean: samples.clean, total: samples.total });
+        let untimed = measurement.untimed as u32;
+        flags.push(if 2 * measurement.untimed > measurement.disturbed.len() {
+            Flag::Untimed { valid: samples.total - untimed, total: samples.total }
+        } else {
+            Flag::Preempted { clean: samples.clean, total: samples.total }
+        });
     }
     if uncertainty > goal || measurement.clean.len() < FEWEST {
         flags.push(Flag::Unstable { uncertainty, goal });
@@ -155,6 +160,9 @@ fn at_clock(limit: CycleLimit, clock: Hertz, workload: &Workload) -> Limit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::Stop;
+    use crate::resource::Overhead;
+    use crate::workload::Kind;
 
     fn glance(restraints: &[Restraint], power: f64) -> Glance {
         let restraints = restraints.iter().copied().collect();
@@ -174,5 +182,35 @@ mod tests {
         let both = [limited(power, Some(695.0), Some(700.0)), limited(heat, None, None)];
         let three = [most[0], most[2], most[3]];
         assert_eq!(limits(&three), both);
+    }
+
+    /// The flags of samples of which some were disturbed, some of those because the device gave no time.
+    fn flags_of(clean: usize, disturbed: usize, untimed: usize) -> Vec<Flag> {
+        let measurement = Measurement {
+            variant: 0,
+            iterations: 1,
+            clean: vec![1.0; clean],
+            disturbed: vec![1.0; disturbed],
+            untimed,
+            visits: Vec::new(),
+            clocks: Vec::new(),
+            glances: Vec::new(),
+            stop: Stop::Budget,
+            linearity: None,
+            steady: None,
+        };
+        let workload = Workload { kind: Kind::Empty { overhead: Overhead::Launch }, lanes: 1 };
+        let summary = Summary::of(measurement.times()).unwrap();
+        flags(0.01, &workload, &measurement, &summary, None, None)
+    }
+
+    #[test]
+    fn a_device_that_tells_no_time_is_not_a_crowded_machine() {
+        let untimed = flags_of(2, 40, 30);
+        assert!(untimed.contains(&Flag::Untimed { valid: 12, total: 42 }), "{untimed:?}");
+        assert!(!untimed.iter().any(|flag| matches!(flag, Flag::Preempted { .. })));
+        let crowded = flags_of(2, 40, 20);
+        assert!(crowded.contains(&Flag::Preempted { clean: 2, total: 42 }), "{crowded:?}");
+        assert_eq!(flags_of(40, 2, 2), []);
     }
 }

@@ -100,8 +100,8 @@ fn begin(device: &mut dyn Device, plan: &Plan, context: Context) -> Builder {
     };
     let identity = device.identity().clone();
     let mut builder = Builder::new(context.name, context.created, context.source, identity, conditions, instrument);
-    for &key in &plan.left_out {
-        let reason = format!("effort {} leaves it out", plan.request.effort.word());
+    for &(key, why) in &plan.left_out {
+        let reason = why.reason(plan.request.effort);
         builder.put(Ceiling::new(key, Outcome::Skipped { reason }));
     }
     builder

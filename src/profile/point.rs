@@ -155,6 +155,13 @@ pub enum Flag {
         /// All samples.
         total: u32,
     },
+    /// For most of the disturbed samples the device gave no valid time, and the host's clock had to do.
+    Untimed {
+        /// Samples whose time the device gave.
+        valid: u32,
+        /// All samples.
+        total: u32,
+    },
     /// The value moved from the first to the last third of the samples.
     Drifting {
         /// Relative change.
@@ -221,6 +228,7 @@ impl Flag {
         match self {
             Self::Unstable { .. } => "unstable",
             Self::Preempted { .. } => "preempted",
+            Self::Untimed { .. } => "untimed",
             Self::Drifting { .. } => "drifting",
             Self::Bimodal { .. } => "bimodal",
             Self::Unrepeatable { .. } => "unrepeatable",
@@ -241,6 +249,7 @@ impl Flag {
                 format!("unstable: ±{} where ±{} was the goal", percent(*uncertainty), percent(*goal))
             }
             Self::Preempted { clean, total } => format!("preempted: {clean} of {total} samples undisturbed"),
+            Self::Untimed { valid, total } => format!("untimed: the device timed {valid} of {total} samples"),
             Self::Drifting { change } => {
                 format!("drifting: {}{} over the run", if *change > 0.0 { "+" } else { "" }, percent(*change))
             }

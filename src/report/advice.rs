@@ -14,6 +14,10 @@ const MOVED: f64 = 1.5;
 
 /// The shortest and longest time of an empty launch, if they tell of different places of the cores.
 fn moved_cores(profile: &Profile) -> Option<(Seconds, Seconds)> {
+    // A GPU's launches do not go from core to core.
+    if profile.device.kind.is_gpu_like() {
+        return None;
+    }
     let launch = Resource::Overhead { of: Overhead::Launch };
     let point = profile.ceiling(Key { resource: launch, scope: Scope::Device })?.single()?;
     let [near, far] = point.flags.iter().find_map(|flag| match flag {
@@ -63,6 +67,13 @@ pub fn advice(profile: &Profile) -> Vec<String> {
             points.len()
         ));
     }
+    let untimed = flagged(|flag| matches!(flag, Flag::Untimed { .. }));
+    if untimed > 0 {
+        advice.push(format!(
+            "the driver gave no valid times for {untimed} of {} points, whose times are the host's and include handing work over: update the driver",
+            points.len()
+        ));
+    }
     if let Some((near, far)) = moved_cores(profile) {
         advice.push(format!(
             "handing work between cores took {near} at one time and {far} at another: the cores were moved, which changes the bandwidth of \
@@ -72,7 +83,7 @@ pub fn advice(profile: &Profile) -> Vec<String> {
     let unsteady = flagged(|flag| {
         matches!(flag, Flag::Unstable { .. } | Flag::Bimodal { .. } | Flag::Drifting { .. } | Flag::Unrepeatable { .. })
     });
-    if unsteady > 0 && crowded == 0 {
+    if unsteady > 0 && crowded + untimed == 0 {
         let remedy = match instrument.effort {
             Effort::Quick | Effort::Normal => "; `--effort thorough` takes more samples",
             Effort::Thorough => "",
@@ -121,4 +132,38 @@ pub fn advice(profile: &Profile) -> Vec<String> {
         advice.push(format!("the hypervisor gave {stolen} of processor time to other guests"));
     }
     advice
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::from_json;
+
+    /// A simulated device's profile as one of some kind, with a flag on the time of its launches.
+    fn flagged(kind: DeviceKind, flag: &Flag) -> Profile {
+        let text = include_bytes!("../../tests/profiles/simulated-0.1.json");
+        let (mut profile, _) = from_json(text).unwrap();
+        profile.device.kind = kind;
+        let launch = Resource::Overhead { of: Overhead::Launch };
+        for ceiling in profile.ceilings.iter_mut().filter(|ceiling| ceiling.resource == launch) {
+            let Outcome::Ok { points, .. } = &mut ceiling.outcome else { panic!("it was measured") };
+            points[0].flags = vec![flag.clone()];
+        }
+        profile
+    }
+
+    #[test]
+    fn a_gpu_has_no_cores_that_are_moved() {
+        let flag = Flag::Unrepeatable { visits: [150e-9, 450e-9] };
+        let moved = |kind| advice(&flagged(kind, &flag)).iter().any(|line| line.contains("the cores were moved"));
+        assert!(moved(DeviceKind::Cpu));
+        assert!(!moved(DeviceKind::Gpu) && !moved(DeviceKind::Software));
+    }
+
+    #[test]
+    fn a_driver_without_times_is_not_another_program() {
+        let advice = advice(&flagged(DeviceKind::Gpu, &Flag::Untimed { valid: 1, total: 40 }));
+        assert!(advice.iter().any(|line| line.contains("the driver gave no valid times for 1 of ")), "{advice:?}");
+        assert!(!advice.iter().any(|line| line.contains("other programs")), "{advice:?}");
+    }
 }

@@ -204,12 +204,12 @@ impl Resource {
             Self::Overhead { of: Overhead::GraphLaunch } => {
                 Cow::Borrowed("time from one empty kernel of a graph to the next")
             }
-            Self::Overhead { of: Overhead::Launch } => {
-                Cow::Borrowed("time from handing out an empty job to having all workers done, workers spinning")
-            }
-            Self::Overhead { of: Overhead::Wake } => {
-                Cow::Borrowed("time from handing out an empty job to having all workers done, workers asleep")
-            }
+            Self::Overhead { of: Overhead::Launch } => Cow::Borrowed(
+                "time from handing out an empty job to having all workers done, workers spinning; of a GPU, from one empty kernel to the next",
+            ),
+            Self::Overhead { of: Overhead::Wake } => Cow::Borrowed(
+                "time from handing out an empty job to having all workers done, workers asleep; of a GPU, until the host knows that an empty kernel is done",
+            ),
         }
     }
 }

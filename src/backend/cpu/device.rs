@@ -55,6 +55,7 @@ impl Device for CpuDevice {
     fn observed(&self) -> Observed {
         let stolen = topology::stolen_ticks().zip(self.stolen_at_opening);
         Observed {
+            gpu: None,
             memory_allocated: self.arena.peak(),
             memory_in_huge_pages: topology::bytes_in_huge_pages(),
             stolen: stolen.map(|(now, then)| Seconds(now.saturating_sub(then) as f64 / 100.0)),

@@ -55,6 +55,7 @@ impl Topology {
             .first()
             .and_then(|core| read_trimmed(&format!("/sys/devices/system/cpu/cpu{}/cpufreq/scaling_governor", core.id)));
         Conditions {
+            gpu: None,
             system: Some(system()),
             virtualisation: hypervisor(),
             governor,

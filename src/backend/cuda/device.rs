@@ -61,7 +61,7 @@ impl Device for CudaDevice {
     }
 
     fn timer(&mut self) -> Timer {
-        Clock::timer()
+        self.clock.timer(&self.gpu)
     }
 
     fn clock(&mut self) -> Option<ClockReading> {

@@ -17,8 +17,6 @@ const PATIENCE: f64 = 60.0;
 /// How long is waited by asking again and again, and between two questions after that.
 const EAGER: f64 = 20e-3;
 const PAUSE: Duration = Duration::from_micros(200);
-/// Steps of an event's time (documentation of `cuEventElapsedTime`).
-const RESOLUTION: Seconds = Seconds(0.5e-6);
 /// Shortest time over which the clock is told: some devices' nanoseconds move by a microsecond at a time.
 const TELLING: f64 = 200e-6;
 
@@ -113,10 +111,17 @@ impl Clock {
         })
     }
 
-    /// What times the samples.
-    pub(super) const fn timer() -> Timer {
-        // An event costs the stream nothing that is seen from outside of a run.
-        Timer { source: TimerSource::DeviceEvents, resolution: RESOLUTION, cost: Seconds(0.0) }
+    /// What times the samples: the least time between two events with nothing between them, and the smallest step between two such times.
+    pub(super) fn timer(&self, gpu: &Gpu) -> Timer {
+        const READINGS: usize = 50;
+        let mut times: Vec<f64> =
+            (0..READINGS).filter_map(|_| Some(self.time(gpu, || Ok(())).ok()?.elapsed.get())).collect();
+        times.sort_by(f64::total_cmp);
+        let cost = times.first().copied().unwrap_or(0.0);
+        let steps = times.windows(2).map(|pair| pair[1] - pair[0]).filter(|&step| step > 0.0);
+        // Where all are the same, they are one step.
+        let resolution = steps.fold(f64::INFINITY, f64::min).min(cost);
+        Timer { source: TimerSource::DeviceEvents, resolution: Seconds(resolution), cost: Seconds(cost) }
     }
 
     /// Times whatever is enqueued.

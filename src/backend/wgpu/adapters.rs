@@ -15,13 +15,12 @@ const APIS: [(wgpu::Backends, &str); 4] = [
 ];
 
 /// Features that kernels can use, by the names that WGSL and wgpu give them.
-pub(super) const FEATURES: [(wgpu::Features, &str); 6] = [
+pub(super) const FEATURES: [(wgpu::Features, &str); 5] = [
     (wgpu::Features::TIMESTAMP_QUERY, "timestamps"),
     (wgpu::Features::IMMEDIATES, "immediates"),
     (wgpu::Features::SUBGROUP, "subgroups"),
     (wgpu::Features::SHADER_F16, "f16"),
     (wgpu::Features::SHADER_F64, "f64"),
-    (wgpu::Features::MAPPABLE_PRIMARY_BUFFERS, "mappable buffers"),
 ];
 
 /// Words in names of drivers that compute on the processor.
@@ -193,6 +192,9 @@ impl Adapter {
     pub(super) fn identity(&self, index: usize) -> Identity {
         let kind = if self.is_software() { DeviceKind::Software } else { DeviceKind::Gpu };
         let reached = std::iter::once(&self.api).chain(&self.also).map(|&api| APIS[api].1).collect::<Vec<_>>();
+        // The interfaces it is reached by are a part of what drives it.
+        let driver = [reached.join(", "), self.driver.clone()];
+        let driver: Vec<String> = driver.into_iter().filter(|text| !text.is_empty()).collect();
         let widths = match self.subgroups {
             (least, most) if least == most => format!("subgroups of {least}"),
             (least, most) => format!("subgroups of {least} to {most}"),
@@ -202,10 +204,9 @@ impl Adapter {
             id: format!("{NAME}:{index}"),
             backend: NAME.to_owned(),
             vendor: vendor(self.vendor).map(str::to_owned),
-            architecture: Some(reached.join(", ")),
             features: features.collect(),
             memory: self.memory,
-            driver: Some(self.driver.clone()).filter(|driver| !driver.is_empty()),
+            driver: Some(driver.join(" · ")),
             ..Identity::named(&self.name, kind)
         }
     }
@@ -214,16 +215,27 @@ impl Adapter {
     pub(super) fn reopen(&self) -> Result<wgpu::Adapter, BackendError> {
         let (backends, api) = APIS.get(self.api).copied().unwrap_or(APIS[0]);
         let adapters = pollster::block_on(instance(backends).enumerate_adapters(backends));
-        let mut likes = adapters.into_iter().enumerate().filter(|(_, adapter)| {
+        let (mut likes, mut listed) = (Vec::new(), Vec::new());
+        for (place, adapter) in adapters.into_iter().enumerate() {
             let info = adapter.get_info();
-            (info.vendor, info.device, &info.name) == (self.vendor, self.device, &self.name)
-        });
-        // Drivers may be listed in another order than a moment ago.
-        let all: Vec<_> = likes.by_ref().collect();
-        let at = all.iter().position(|(place, _)| *place == self.place).unwrap_or(0);
-        all.into_iter().nth(at).map(|(_, adapter)| adapter).ok_or_else(|| {
+            if (info.vendor, info.device, &info.name) == (self.vendor, self.device, &self.name) {
+                listed.push((place, info.device_pci_bus_id));
+                likes.push(adapter);
+            }
+        }
+        let found = self.among(&listed).and_then(|at| likes.into_iter().nth(at));
+        found.ok_or_else(|| {
             BackendError::Lost(format!("`{}` was there a moment ago and {api} does not list it any more", self.name))
         })
+    }
+
+    /// Which of its likes it is, of which places and addresses are known: drivers may be listed in another order than a moment ago, and a twin is not the same.
+    fn among(&self, likes: &[(usize, String)]) -> Option<usize> {
+        if !self.bus.is_empty() {
+            return likes.iter().position(|(_, bus)| *bus == self.bus);
+        }
+        let in_place = likes.iter().position(|(place, _)| *place == self.place);
+        in_place.or_else(|| (likes.len() == 1).then_some(0))
     }
 }
 
@@ -243,8 +255,7 @@ impl Class {
 
 /// A name without what one interface adds to it and another does not.
 fn plain(name: &str) -> String {
-    let name = name.to_lowercase().replace("(tm)", "").replace("(r)", "").replace("/pcie/sse2", "");
-    let name = name.split("(llvm").next().unwrap_or_default();
+    let name = name.to_lowercase().replace("(tm)", "").replace("(r)", "");
     name.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -312,13 +323,38 @@ mod tests {
             adapter(0, "Radeon(TM) Graphics", Class::Integrated, "0000:01:00.0"),
             adapter(0, "GeForce", Class::Discrete, ""),
             adapter(2, "Radeon Graphics", Class::Integrated, "0000:01:00.0"),
-            adapter(3, "GeForce/PCIe/SSE2", Class::Unknown, ""),
-            adapter(3, "llvmpipe (LLVM 15.0.6, 128 bits)", Class::Software, ""),
+            adapter(2, "GeForce(R)", Class::Unknown, ""),
         ];
         let kept = one_for_each_device(found);
         let names: Vec<&str> = kept.iter().map(|adapter| adapter.name.as_str()).collect();
         assert_eq!(names, ["GeForce", "Radeon(TM) Graphics", "llvmpipe (LLVM 15.0.6, 256 bits)"]);
-        assert_eq!(kept.iter().map(|adapter| adapter.also.clone()).collect::<Vec<_>>(), [[3], [2], [3]]);
+        assert_eq!(kept.iter().map(|adapter| adapter.also.clone()).collect::<Vec<_>>(), [vec![2], vec![2], vec![]]);
+    }
+
+    #[test]
+    fn the_interface_belongs_to_the_driver_and_is_no_architecture() {
+        let mut adapter = adapter(0, "GeForce", Class::Discrete, "");
+        assert_eq!(adapter.identity(0).driver.as_deref(), Some("Vulkan"));
+        (adapter.driver, adapter.also) = ("NVIDIA 550.54".to_owned(), vec![2]);
+        let identity = adapter.identity(0);
+        assert_eq!(identity.driver.as_deref(), Some("Vulkan, DirectX 12 · NVIDIA 550.54"));
+        assert_eq!(identity.architecture, None);
+    }
+
+    #[test]
+    fn a_twin_is_told_by_its_address_or_not_taken_at_all() {
+        let listed =
+            |all: &[(usize, &str)]| all.iter().map(|&(place, bus)| (place, bus.to_owned())).collect::<Vec<_>>();
+        let mut wanted = adapter(0, "GeForce", Class::Discrete, "0000:02:00.0");
+        // The other twin is listed first now, and in the place that this one had.
+        assert_eq!(wanted.among(&listed(&[(0, "0000:01:00.0"), (1, "0000:02:00.0")])), Some(1));
+        assert_eq!(wanted.among(&listed(&[(0, "0000:01:00.0")])), None);
+        wanted.bus = String::new();
+        wanted.place = 1;
+        assert_eq!(wanted.among(&listed(&[(0, ""), (1, "")])), Some(1));
+        assert_eq!(wanted.among(&listed(&[(3, "")])), Some(0));
+        assert_eq!(wanted.among(&listed(&[(0, ""), (3, "")])), None);
+        assert_eq!(wanted.among(&[]), None);
     }
 
     #[test]

@@ -212,6 +212,13 @@ mod tests {
         assert_eq!(device.gpu.account.most.get(), before + 1024 + device.standing());
     }
 
+    #[test]
+    #[ignore = "needs a driver; `scripts/test` installs lavapipe"]
+    fn what_timing_costs_is_seen_and_not_assumed() {
+        let timer = device().timer();
+        assert!(timer.resolution.get() > 0.0 && timer.cost.get() > 0.0, "{timer:?}");
+    }
+
     impl WgpuDevice {
         /// Bytes of the clock's own buffers.
         fn standing(&self) -> u64 {

@@ -10,7 +10,7 @@ use crate::facts::{Timer, TimerSource};
 use crate::units::Seconds;
 
 /// What a submission should take, and the shortest from which the next can be sized. Systems reset a device that does not answer for two seconds.
-const SUBMISSION: f64 = 50e-3;
+pub(super) const SUBMISSION: f64 = 50e-3;
 const TELLING: f64 = 2e-3;
 /// Growth from one submission to the next while it is not known how long an iteration takes.
 const GROWTH: u64 = 16;
@@ -34,6 +34,9 @@ pub(super) struct Clock {
     valid: Cell<bool>,
     /// What the host waits for a submission with next to nothing in it.
     empty: Cell<f64>,
+    /// Smallest step seen between timestamps, and the device's time of a pass with nothing in it.
+    step: Cell<f64>,
+    idle: Cell<f64>,
 }
 
 /// The time of a pass, and whether it is what the clock usually gives.
@@ -41,6 +44,19 @@ pub(super) struct Clock {
 pub(super) struct Elapsed {
     pub(super) seconds: f64,
     valid: bool,
+    /// What the device's clock said before and after, where it is believed.
+    ticks: Option<[u64; 2]>,
+}
+
+/// The largest step that timestamps can be multiples of apart; 0 while they are all the same.
+fn common_step(ticks: &[u64]) -> u64 {
+    let divisor = |mut a: u64, mut b: u64| {
+        while b > 0 {
+            (a, b) = (b, a % b);
+        }
+        a
+    };
+    ticks.windows(2).fold(0, |step, pair| divisor(step, pair[0].abs_diff(pair[1])))
 }
 
 impl Clock {
@@ -58,15 +74,23 @@ impl Clock {
             None
         };
         let valid = Cell::new(stamps.is_some());
-        Ok(Self { stamps, valid, empty: Cell::new(0.0) })
+        let [empty, step, idle] = [const { Cell::new(0.0) }; 3];
+        Ok(Self { stamps, valid, empty, step, idle })
     }
 
-    /// Learns from passes of some dispatches whether timestamps are valid, and what an empty submission takes.
+    /// Learns from passes of some dispatches whether timestamps are valid and in which steps they go on, and what takes time where there is nothing to do: a pass and a
+    /// submission.
     pub(super) fn learn(&self, gpu: &Gpu, dispatches: impl Fn(&mut wgpu::ComputePass<'_>)) -> Result<(), BackendError> {
         const TRIES: usize = 5;
-        let mut least = f64::INFINITY;
+        let (mut least, mut idle) = (f64::INFINITY, f64::INFINITY);
+        let mut ticks = Vec::new();
         for attempt in 0..TRIES {
             let elapsed = self.time(gpu, &dispatches)?;
+            let nothing = self.time(gpu, |_| ())?.ticks;
+            ticks.extend(elapsed.ticks.into_iter().chain(nothing).flatten());
+            if let Some([begin, end]) = nothing {
+                idle = idle.min(end.saturating_sub(begin) as f64);
+            }
             // The first pass compiles and touches memory.
             if attempt > 0 && self.valid.get() && !elapsed.valid {
                 self.valid.set(false);
@@ -77,19 +101,21 @@ impl Clock {
             least = least.min(start.elapsed().get());
         }
         self.empty.set(least);
+        let period = self.stamps.as_ref().map_or(0.0, |stamps| stamps.period);
+        self.step.set(common_step(&ticks).max(1) as f64 * period);
+        // A driver that drops empty passes leaves none to be timed.
+        self.idle.set(if idle.is_finite() { idle * period } else { 0.0 });
         Ok(())
     }
 
     /// What times the samples.
     pub(super) fn timer(&self) -> Timer {
-        let (resolution, cost) = resolution_and_cost();
-        match &self.stamps {
-            Some(stamps) if self.valid.get() => {
-                // A timestamp costs the pass nothing that is seen from outside of it.
-                Timer { source: TimerSource::DeviceEvents, resolution: Seconds(stamps.period), cost: Seconds(0.0) }
-            }
-            _ => Timer { source: TimerSource::HostClock, resolution, cost },
+        if self.valid.get() {
+            let (resolution, cost) = (Seconds(self.step.get()), Seconds(self.idle.get()));
+            return Timer { source: TimerSource::DeviceEvents, resolution, cost };
         }
+        let (resolution, cost) = resolution_and_cost();
+        Timer { source: TimerSource::HostClock, resolution, cost }
     }
 
     /// Runs a pass and says how long it took.
@@ -120,16 +146,18 @@ impl Clock {
         gpu.wait(Some(submission))?;
         let wall = start.elapsed().get();
         let Some(stamps) = stamps else {
-            return Ok(Elapsed { seconds: (wall - self.empty.get()).max(0.0), valid: true });
+            return Ok(Elapsed { seconds: (wall - self.empty.get()).max(0.0), valid: true, ticks: None });
         };
         let ticks: Vec<u64> = gpu.mapped(&stamps.readable, 16, bytemuck::pod_collect_to_vec)?;
         let (begin, end) = (ticks[0], ticks[1]);
         let seconds = end.saturating_sub(begin) as f64 * stamps.period;
         // Some drivers give zeros, or the clock of another unit.
-        if begin > 0 && seconds > 0.0 && seconds <= CLOCKS_DIFFER * wall {
-            return Ok(Elapsed { seconds, valid: true });
+        let believed = begin > 0 && end >= begin && seconds <= CLOCKS_DIFFER * wall;
+        let ticks = believed.then_some([begin, end]);
+        if believed && seconds > 0.0 {
+            return Ok(Elapsed { seconds, valid: true, ticks });
         }
-        Ok(Elapsed { seconds: wall, valid: false })
+        Ok(Elapsed { seconds: wall, valid: false, ticks })
     }
 }
 
@@ -241,5 +269,17 @@ impl<P: Program> Kernel for Timed<'_, P> {
 
     fn limit(&self, _: usize) -> Option<CycleLimit> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_tell_the_step_they_go_on_by() {
+        assert_eq!(common_step(&[1000, 1096, 5032, 5064]), 32);
+        assert_eq!(common_step(&[7, 8, 1 << 60]), 1);
+        assert_eq!((common_step(&[]), common_step(&[5]), common_step(&[5, 5])), (0, 0, 0));
     }
 }

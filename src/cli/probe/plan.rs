@@ -1,6 +1,6 @@
 //! `rooflab probe --plan`: what would be measured.
 
-use rooflab::probe::{Plan, Step};
+use rooflab::probe::{LeftOut, Plan, Step};
 use rooflab::report::{Block, Cell, Group, Row, Table, Tone};
 use rooflab::resource::Scope;
 use rooflab::units::{Unit, human};
@@ -30,7 +30,7 @@ fn as_json(plan: &Plan) -> serde_json::Value {
         "steps": steps,
         "seconds": plan.estimate(),
         "bytes": plan.memory_at_most(),
-        "left_out": plan.left_out.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "left_out": plan.left_out.iter().map(|(key, _)| key.to_string()).collect::<Vec<_>>(),
     })
 }
 
@@ -50,9 +50,21 @@ fn as_blocks(plan: &Plan) -> Vec<Block> {
     );
     let mut blocks =
         vec![Block::Table(Table { columns, right: vec![true; 4], groups }), Block::line(total, Tone::Strong)];
-    if !plan.left_out.is_empty() {
+    let by_effort = plan.left_out.iter().filter(|(_, why)| *why == LeftOut::Effort).count();
+    if by_effort > 0 {
         let effort = plan.request.effort.word();
-        blocks.push(Block::line(format!("{} ceilings left out by effort {effort}", plan.left_out.len()), Tone::Dim));
+        blocks.push(Block::line(format!("{by_effort} ceilings left out by effort {effort}"), Tone::Dim));
+    }
+    for why in [LeftOut::DoesNotFit, LeftOut::NoSuchPart, LeftOut::Unsuited] {
+        let keys: Vec<String> =
+            plan.left_out.iter().filter(|(_, other)| *other == why).map(|(key, _)| key.to_string()).collect();
+        let what = match keys.as_slice() {
+            [] => continue,
+            [a] => a.clone(),
+            [a, b] => format!("{a} and {b}"),
+            many => format!("{} ceilings", many.len()),
+        };
+        blocks.push(Block::line(format!("{what} left out: {}", why.reason(plan.request.effort)), Tone::Dim));
     }
     blocks
 }

@@ -74,3 +74,25 @@ pub(super) fn every_shader() -> Vec<Shader> {
     ];
     families.into_iter().flatten().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Workgroups of several rows make a rectangle, which may hold more than there is work for.
+    #[test]
+    fn no_shader_goes_on_beyond_its_work() {
+        let mut several = 0;
+        for shader in every_shader() {
+            let text = shader.text();
+            let (_, entry) = text.split_once(&format!("fn {}(", shader.entry)).unwrap();
+            let Some((_, counted)) = entry.split("@compute").next().unwrap().split_once(".y * groups.x") else {
+                continue;
+            };
+            let before_work = counted.split("for (").next().unwrap();
+            assert!(before_work.contains("{ return; }"), "{} of `{}`", shader.entry, shader.file);
+            several += 1;
+        }
+        assert!(several > 100, "only {several} shaders count workgroups in rows");
+    }
+}

@@ -4,7 +4,7 @@ use super::{Dispatch, Immediates};
 use crate::backend::BackendError;
 use crate::backend::wgpu::gpu::{Buffer, Gpu, Pipeline};
 use crate::backend::wgpu::shaders::{Shader, source};
-use crate::backend::wgpu::timing::{Bench, Program};
+use crate::backend::wgpu::timing::{Bench, Program, SUBMISSION};
 use crate::dtype::DType;
 use crate::resource::ComputeUnit;
 use crate::workload::MULTIPLY_ADD_OPS;
@@ -119,6 +119,20 @@ const UNROLL: u32 = 4;
 const MOST_THREADS: u64 = 1 << 18;
 const LEAST_TURNS: u64 = 64;
 const MOST_TURNS: u64 = 16_384;
+/// Growth from one dispatch that is verified to the next.
+const GROWTH: u64 = 4;
+/// Factors and first sums: what threads differ in, and after how many they are alike again.
+const FACTORS: u64 = 8;
+const STARTS: u64 = 61;
+const ALIKE: u64 = FACTORS * STARTS;
+
+/// How turns are dealt out: so many threads, each with so many turns, and how many have one more.
+#[derive(Clone, Copy, Debug)]
+struct Deal {
+    threads: u64,
+    turns: u64,
+    longer: u64,
+}
 
 impl Format {
     fn is_integer(&self) -> bool {
@@ -152,28 +166,66 @@ impl Format {
             .constant("LANES", lanes)
     }
 
-    /// What an invocation must arrive at.
-    fn expected(&self, Shape { width, chains }: Shape, thread: u64, turns: u64) -> f64 {
-        let start = |chain: u32| (thread + 37 * u64::from(chain)) % 61;
+    /// What a chain arrives at, by its factor and its first sum.
+    fn chain(&self, factor: u64, start: u64, turns: u64) -> f64 {
         let rounds = turns * u64::from(UNROLL);
-        // The first chain is counted twice.
-        let all = std::iter::once(0).chain(0..chains);
         if self.is_integer() {
             let [x, step, y] = INTEGERS;
-            let x = x.wrapping_sub((thread as u32 & 7).wrapping_mul(step));
-            let chain = |chain: u32| {
-                let steps = (0..rounds).flat_map(|_| [y, y ^ 0x1032_5476]);
-                steps.fold(start(chain) as u32, |sum, factor| x.wrapping_add(dot(sum, factor) as u32))
-            };
-            return f64::from(all.map(chain).fold(0, u32::wrapping_add));
+            let x = x.wrapping_sub((factor as u32).wrapping_mul(step));
+            let steps = (0..rounds).flat_map(|_| [y, y ^ 0x1032_5476]);
+            return f64::from(steps.fold(start as u32, |sum, factor| x.wrapping_add(dot(sum, factor) as u32)));
         }
         let [x, step, y] = self.factors.map(f64::from);
-        let x = x - (thread & 7) as f64 * step;
-        let chain = |chain: u32| {
-            let steps = (0..rounds).flat_map(|_| [y, -y / 2.0]);
-            steps.fold(start(chain) as f64 * f64::from(self.scale), |sum, factor| sum.mul_add(x, factor))
+        let x = x - factor as f64 * step;
+        // A round makes x²·s + (x − ½)·y of a sum s; many of them add a geometric series up.
+        let left = (x * x).powf(rounds as f64);
+        start as f64 * f64::from(self.scale) * left + (x - 0.5) * y * (1.0 - left) / (1.0 - x * x)
+    }
+
+    /// What threads must arrive at, up to where they are alike again.
+    fn expected(&self, Shape { width, chains }: Shape, turns: u64) -> Vec<f64> {
+        let arrived: Vec<f64> = (0..ALIKE).map(|at| self.chain(at / STARTS, at % STARTS, turns)).collect();
+        let of_thread = |thread: u64| {
+            let chain = |chain: u32| {
+                let start = (thread + 37 * u64::from(chain)) % STARTS;
+                arrived[(thread % FACTORS * STARTS + start) as usize]
+            };
+            // The first chain is counted twice.
+            let all = std::iter::once(0).chain(0..chains).map(chain);
+            if self.is_integer() {
+                f64::from(all.fold(0, |sum: u32, chain| sum.wrapping_add(chain as u32)))
+            } else {
+                f64::from(width) * all.sum::<f64>()
+            }
         };
-        f64::from(width) * all.map(chain).sum::<f64>()
+        (0..ALIKE).map(of_thread).collect()
+    }
+
+    /// The first thread that did not arrive where it must.
+    fn first_difference(&self, shape: Shape, deal: Deal, results: &[u8]) -> Option<String> {
+        let Deal { threads, turns, longer } = deal;
+        // Those with a turn more come first.
+        for (range, turns) in [(0..longer, turns + 1), (longer..threads, turns)] {
+            if range.is_empty() {
+                continue;
+            }
+            let (expected, tolerance) = (self.expected(shape, turns), self.tolerance(shape, turns));
+            for thread in range {
+                let Some(word) = results.get(4 * thread as usize..).and_then(<[u8]>::first_chunk) else {
+                    return Some(format!("thread {thread} has no result"));
+                };
+                let word = u32::from_ne_bytes(*word);
+                let found = if self.is_integer() { f64::from(word) } else { f64::from(f32::from_bits(word)) };
+                let expected = expected[(thread % ALIKE) as usize];
+                let near = (found - expected).abs() <= tolerance;
+                if !near {
+                    return Some(format!(
+                        "thread {thread} has {found} after {turns} turns, the reference says {expected}"
+                    ));
+                }
+            }
+        }
+        None
     }
 
     /// How far rounding can take a result from that: errors of every step, as far as later steps do not make them smaller.
@@ -256,14 +308,14 @@ impl MultiplyAdd {
     }
 
     /// Deals the turns of some iterations out to threads, as evenly as can be.
-    fn deal(variant: &Variant, iterations: u64) -> (u64, u64, u64) {
+    fn deal(variant: &Variant, iterations: u64) -> Deal {
         let turns = iterations * variant.turns;
         let threads = (turns / LEAST_TURNS / variant.lanes * variant.lanes).clamp(variant.lanes, MOST_THREADS);
-        (threads, turns / threads, turns % threads)
+        Deal { threads, turns: turns / threads, longer: turns % threads }
     }
 
     fn put(&self, variant: &Variant, iterations: u64, pass: &mut wgpu::ComputePass<'_>) {
-        let (threads, turns, longer) = Self::deal(variant, iterations);
+        let Deal { threads, turns, longer } = Self::deal(variant, iterations);
         let factors = if self.format.is_integer() { INTEGERS } else { self.format.factors.map(f32::to_bits) };
         let sizes = [turns, longer, threads].into_iter().chain(factors.map(u64::from));
         Dispatch {
@@ -273,6 +325,16 @@ impl MultiplyAdd {
             groups: threads / variant.lanes,
         }
         .put(pass);
+    }
+
+    /// Checks some iterations in one dispatch, and says how long it took.
+    fn verify_at(&self, variant: usize, iterations: u64, bench: &Bench<'_>) -> Result<f64, BackendError> {
+        let variant = &self.variants[variant];
+        bench.gpu.poison(&self.results)?;
+        let time = bench.clock.time(bench.gpu, |pass| self.put(variant, iterations, pass))?;
+        let results = bench.gpu.contents(&self.results)?;
+        let difference = self.format.first_difference(variant.shape, Self::deal(variant, iterations), &results);
+        difference.map_or(Ok(time.seconds), |text| Err(BackendError::WrongResult(text)))
     }
 }
 
@@ -289,30 +351,14 @@ impl Program for MultiplyAdd {
         self.put(&self.variants[variant], iterations, pass);
     }
 
-    /// One iteration and several, on threads that are alike and on threads with a turn more.
+    /// One iteration and several, on threads that are alike and on threads with a turn more; and more of them up to a dispatch as long as those that are timed,
+    /// all of whose threads must be there.
     fn verify(&mut self, variant: usize, bench: &Bench<'_>) -> Result<(), BackendError> {
-        let variant = &self.variants[variant];
-        for iterations in [1, 3] {
-            bench.gpu.poison(&self.results)?;
-            bench.run(|pass| self.put(variant, iterations, pass))?;
-            let results = bench.gpu.contents(&self.results)?;
-            let (threads, turns, longer) = Self::deal(variant, iterations);
-            // Threads are alike but for eight factors and 61 first sums.
-            let step = (threads / 97).max(1) as usize;
-            for thread in (0..threads).step_by(step).chain([threads - 1]) {
-                let turns = turns + u64::from(thread < longer);
-                let word = bytemuck::pod_read_unaligned::<u32>(&results[4 * thread as usize..][..4]);
-                let integer = self.format.is_integer();
-                let found = if integer { f64::from(word) } else { f64::from(f32::from_bits(word)) };
-                let expected = self.format.expected(variant.shape, thread, turns);
-                let tolerance = self.format.tolerance(variant.shape, turns);
-                let near = (found - expected).abs() <= tolerance;
-                if !near {
-                    let text =
-                        format!("thread {thread} has {found} after {turns} turns, the reference says {expected}");
-                    return Err(BackendError::WrongResult(text));
-                }
-            }
+        let most = self.most_at_once(variant);
+        self.verify_at(variant, 1, bench)?;
+        let mut iterations = 3;
+        while self.verify_at(variant, iterations, bench)? < SUBMISSION && iterations < most {
+            iterations = (iterations * GROWTH).min(most);
         }
         Ok(())
     }
@@ -332,22 +378,69 @@ mod tests {
         }
     }
 
+    /// What a device leaves that does all it is told to.
+    fn results(format: &Format, shape: Shape, deal: Deal) -> Vec<u8> {
+        let of_turns = [deal.turns + 1, deal.turns].map(|turns| format.expected(shape, turns));
+        let word = |thread: u64| {
+            let value = of_turns[usize::from(thread >= deal.longer)][(thread % ALIKE) as usize];
+            if format.is_integer() { value as u32 } else { (value as f32).to_bits() }
+        };
+        (0..deal.threads).flat_map(|thread| word(thread).to_ne_bytes()).collect()
+    }
+
     #[test]
     fn a_turn_too_few_is_told_from_rounding() {
         // Sums of f16 forget how many turns there were: its loop is that of the others.
         for format in FORMATS.iter().filter(|format| format.input != DType::F16) {
             for &shape in format.shapes {
-                let turns = LEAST_TURNS;
+                let [right, short] = [LEAST_TURNS, LEAST_TURNS - 1].map(|turns| format.expected(shape, turns));
+                let tolerance = format.tolerance(shape, LEAST_TURNS);
                 for thread in [0, 5, 60] {
-                    let right = format.expected(shape, thread, turns);
-                    let short = format.expected(shape, thread, turns - 1);
-                    let tolerance = format.tolerance(shape, turns);
+                    let (right, short) = (right[thread], short[thread]);
                     assert!(
                         (right - short).abs() > tolerance,
                         "{} {thread}: {right} {short} ±{tolerance}",
                         format.input
                     );
                 }
+            }
+        }
+    }
+
+    /// A driver that ends loops after some turns changes integers however many there are.
+    #[test]
+    fn integers_count_thousands_of_turns() {
+        let format = FORMATS.iter().find(|format| format.is_integer()).unwrap();
+        let arrived = |turns: u64| format.chain(3, 5, turns);
+        assert_ne!(arrived(8191), arrived(8192));
+        assert_ne!(arrived(16_000), arrived(16_383));
+    }
+
+    #[test]
+    fn one_thread_that_did_not_run_is_found_among_many() {
+        for format in &FORMATS {
+            let (shape, deal) = (format.shapes[0], Deal { threads: 16_384, turns: 70, longer: 100 });
+            let all = results(format, shape, deal);
+            assert_eq!(format.first_difference(shape, deal, &all), None, "{}", format.input);
+            for thread in [0, 99, 100, 12_345, 16_383] {
+                let mut lost = all.clone();
+                lost[4 * thread..][..4].fill(0xFF);
+                let difference = format.first_difference(shape, deal, &lost).unwrap();
+                assert!(difference.starts_with(&format!("thread {thread} ")), "{}: {difference}", format.input);
+            }
+        }
+    }
+
+    #[test]
+    fn series_of_turns_add_up_as_turns_do() {
+        for format in FORMATS.iter().filter(|format| !format.is_integer()) {
+            let [x, step, y] = format.factors.map(f64::from);
+            for (factor, start, turns) in [(0, 0, 1), (3, 60, 7), (7, 1, 500)] {
+                let x = x - factor as f64 * step;
+                let steps = (0..turns * u64::from(UNROLL)).flat_map(|_| [y, -y / 2.0]);
+                let one_by_one = steps.fold(start as f64 * f64::from(format.scale), |sum, factor| sum * x + factor);
+                let at_once = format.chain(factor, start, turns);
+                assert!((at_once - one_by_one).abs() <= 1e-9, "{}: {at_once} {one_by_one}", format.input);
             }
         }
     }

@@ -91,8 +91,9 @@ impl Prefill {
     fn attend(&self, variant: usize, pass: &mut wgpu::ComputePass<'_>) {
         let (pipeline, bindings, rows) = &self.variants[variant];
         let blocks = self.context / rows;
-        let immediates = Immediates::of(&[self.context, blocks]);
-        Dispatch { pipeline, bindings, immediates, groups: self.heads * GROUP * blocks }.put(pass);
+        let heads = self.heads * GROUP;
+        let immediates = Immediates::of(&[self.context, blocks, heads]);
+        Dispatch { pipeline, bindings, immediates, groups: heads * blocks }.put(pass);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Streaming kernels: `shaders/stream.wgsl`.
 
+use std::ops::Range;
+
 use super::{Dispatch, Immediates};
 use crate::backend::BackendError;
 use crate::backend::reference::stream as reference;
@@ -167,6 +169,36 @@ impl Stream {
         let immediates = Immediates::of(&[first, *groups, *turns, passes, (*groups * 5 / 8).max(1)]);
         Dispatch { pipeline, bindings, immediates, groups: *groups }.put(pass);
     }
+
+    /// One workgroup by itself in so many passes, from each chunk to the one behind it.
+    fn pass_alone(&self, variant: usize, passes: u64, pass: &mut wgpu::ComputePass<'_>) {
+        let Variant { pipeline, bindings, groups, turns, .. } = &self.variants[variant];
+        let immediates = Immediates::of(&[0, *groups, *turns, passes, 1]);
+        Dispatch { pipeline, bindings, immediates, groups: 1 }.put(pass);
+    }
+
+    /// Elements that a workgroup by itself comes to in the last of so many passes.
+    fn last_chunk(&self, variant: usize, passes: u64) -> Range<usize> {
+        let chunk = (self.elements / self.parts / self.variants[variant].groups) as usize;
+        let first = (passes as usize - 1) * chunk;
+        first..first + chunk
+    }
+
+    /// Compares some of what was stored with the reference.
+    fn compare(&self, wanted: &Range<usize>, gpu: &Gpu) -> Result<(), BackendError> {
+        gpu.read(&self.output, |start, piece| {
+            let first = start as usize / 4;
+            let (from, to) = (wanted.start.max(first), wanted.end.min(first + piece.len() / 4));
+            if from >= to {
+                return Ok(());
+            }
+            let piece = bytemuck::pod_collect_to_vec::<u8, f32>(&piece[4 * (from - first)..4 * (to - first)]);
+            reference::first_difference(self.op, from, &piece, SEEDS).map_or(Ok(()), |index| {
+                let expected = reference::expected(self.op, index, SEEDS);
+                Err(format!("element {index} is {}, the reference says {expected}", piece[index - from]))
+            })
+        })
+    }
 }
 
 impl Program for Stream {
@@ -183,7 +215,8 @@ impl Program for Stream {
         self.next = (self.next + 1) % self.parts;
     }
 
-    /// Every part once, in as many passes as are timed: a loop that ends too early has another checksum.
+    /// Every part once, in as many passes as are timed: a loop that ends too early has another checksum. Stores are the same in every pass, so that their passes are told
+    /// apart by a workgroup by itself, as far as there are chunks.
     fn verify(&mut self, variant: usize, bench: &Bench<'_>) -> Result<(), BackendError> {
         bench.gpu.poison(&self.output)?;
         let Variant { groups, lanes, most_passes, .. } = self.variants[variant];
@@ -211,19 +244,22 @@ impl Program for Stream {
                 )))
             };
         }
-        bench.gpu.read(&self.output, |start, piece| {
-            let (first, piece) = (start as usize / 4, bytemuck::pod_collect_to_vec::<u8, f32>(piece));
-            reference::first_difference(self.op, first, &piece, SEEDS).map_or(Ok(()), |index| {
-                let expected = reference::expected(self.op, index, SEEDS);
-                Err(format!("element {index} is {}, the reference says {expected}", piece[index - first]))
-            })
-        })
+        self.compare(&(0..self.elements as usize), bench.gpu)?;
+        let passes = most_passes.min(groups);
+        if passes == 1 {
+            return Ok(());
+        }
+        bench.gpu.poison(&self.output)?;
+        bench.run(|pass| self.pass_alone(variant, passes, pass))?;
+        self.compare(&self.last_chunk(variant, passes), bench.gpu)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::wgpu::adapters::Survey;
+    use crate::backend::wgpu::timing::Clock;
 
     #[test]
     fn chunks_come_out_even_and_loops_stay_short() {
@@ -235,6 +271,28 @@ mod tests {
                         turns <= TURNS && vectors.is_multiple_of(turns * u64::from(walk.lanes * walk.unroll)),
                         "{walk:?}"
                     );
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[ignore = "needs a driver; `scripts/test` installs lavapipe"]
+    fn a_pass_that_was_left_out_is_found() {
+        let adapters = Survey::take().adapters().unwrap();
+        let gpu = Gpu::open(adapters.last().unwrap(), false).unwrap();
+        let clock = Clock::new(&gpu).unwrap();
+        let bench = Bench { gpu: &gpu, clock: &clock };
+        for op in [StreamOp::Write, StreamOp::Copy, StreamOp::Triad] {
+            let stream = Stream::new(&gpu, Access::plain(op), 64 * GPU_STREAM_GRANULE, 1).unwrap();
+            for variant in 0..stream.variants.len() {
+                let passes = stream.variants[variant].most_passes.min(stream.variants[variant].groups);
+                assert!(passes > 1, "{op:?} {variant}");
+                for (made, right) in [(passes - 1, false), (passes, true)] {
+                    gpu.poison(&stream.output).unwrap();
+                    bench.run(|pass| stream.pass_alone(variant, made, pass)).unwrap();
+                    let result = stream.compare(&stream.last_chunk(variant, passes), &gpu);
+                    assert_eq!(result.is_ok(), right, "{op:?} {variant} {made}: {result:?}");
                 }
             }
         }
