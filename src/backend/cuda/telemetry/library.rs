@@ -1,8 +1,6 @@
 //! The management library's answers. Every one may be missing: shares of a GPU, virtual machines and older drivers decline some questions.
 
-use nvml_wrapper::enum_wrappers::device::{
-    Clock, ComputeMode as Mode, GpuVirtualizationMode, PerformanceState, TemperatureSensor,
-};
+use nvml_wrapper::enum_wrappers::device::{Clock, ComputeMode as Mode, PerformanceState, TemperatureSensor};
 use nvml_wrapper::enums::device::{SampleValue, UsedGpuMemory};
 use nvml_wrapper::structs::device::FieldId;
 use nvml_wrapper::sys_exports::field_id::NVML_FI_DEV_POWER_INSTANT;
@@ -33,6 +31,7 @@ pub(super) fn conditions(nvml: &Nvml, device: &Device<'_>) -> GpuConditions {
     let link = |generation: Result<u32, _>, width: Result<u32, _>| {
         Some(PcieLink { generation: generation.ok()?, width: width.ok()? })
     };
+    let (persistence, virtualisation) = of_linux(device);
     GpuConditions {
         driver: nvml.sys_driver_version().ok(),
         clock: hertz(device.clock_info(Clock::SM)),
@@ -46,13 +45,13 @@ pub(super) fn conditions(nvml: &Nvml, device: &Device<'_>) -> GpuConditions {
         temperature: device.temperature(TemperatureSensor::Gpu).ok().map(f64::from),
         ecc: device.is_ecc_enabled().ok().map(|ecc| ecc.currently_enabled),
         mig: device.mig_mode().ok().map(|mode| mode.current != 0),
-        persistence: device.is_in_persistent_mode().ok(),
+        persistence,
         compute_mode: device.compute_mode().ok().map(compute_mode),
         performance_state: device.performance_state().ok().and_then(performance_state),
         link: link(device.current_pcie_link_gen(), device.current_pcie_link_width()),
         highest_link: link(device.max_pcie_link_gen(), device.max_pcie_link_width()),
         others: processes(device).map(|processes| others(&processes, std::process::id())),
-        virtualisation: device.virtualization_mode().ok().as_ref().map(virtualisation),
+        virtualisation,
     }
 }
 
@@ -114,13 +113,23 @@ const fn compute_mode(mode: Mode) -> ComputeMode {
     }
 }
 
-const fn virtualisation(mode: &GpuVirtualizationMode) -> GpuVirtualisation {
-    match mode {
-        GpuVirtualizationMode::Bare => GpuVirtualisation::None,
-        GpuVirtualizationMode::PassThrough => GpuVirtualisation::PassThrough,
-        GpuVirtualizationMode::Vgpu => GpuVirtualisation::Virtual,
-        GpuVirtualizationMode::HostVgpu | GpuVirtualizationMode::HostVsga => GpuVirtualisation::Host,
-    }
+/// Whether the driver stays loaded, and what kind of machine it is: the library tells on Linux alone.
+#[cfg(target_os = "linux")]
+fn of_linux(device: &Device<'_>) -> (Option<bool>, Option<GpuVirtualisation>) {
+    use nvml_wrapper::enum_wrappers::device::GpuVirtualizationMode as Mode;
+    let virtualisation = device.virtualization_mode().ok().map(|mode| match mode {
+        Mode::Bare => GpuVirtualisation::None,
+        Mode::PassThrough => GpuVirtualisation::PassThrough,
+        Mode::Vgpu => GpuVirtualisation::Virtual,
+        Mode::HostVgpu | Mode::HostVsga => GpuVirtualisation::Host,
+    });
+    (device.is_in_persistent_mode().ok(), virtualisation)
+}
+
+/// Elsewhere it does not.
+#[cfg(not(target_os = "linux"))]
+const fn of_linux(_: &Device<'_>) -> (Option<bool>, Option<GpuVirtualisation>) {
+    (None, None)
 }
 
 /// The number of a performance state; none where the driver does not know it.
