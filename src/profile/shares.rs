@@ -53,7 +53,7 @@ mod tests {
     fn measured(value: f64, clock: f64) -> (Profile, Ceiling) {
         let mut profile = bundled_named("nvidia-h200-sxm").and_then(|bundled| bundled.profile()).unwrap().clone();
         profile.conditions.gpu = Some(GpuConditions { highest_clock: Some(Hertz(1.98e9)), ..GpuConditions::default() });
-        let resource = "compute.vector.f32.f32".parse().unwrap();
+        let resource = "compute.vector.f32".parse().unwrap();
         let limit = Limit { value: 132.0 * 256.0 * clock, formula: String::new(), source: "".into() };
         let points = vec![Point { clock: Some(Hertz(clock)), ..Point::exact(None, value) }];
         let outcome = Outcome::Ok { points, limit: Some(limit), plateau: None, fit: None };
