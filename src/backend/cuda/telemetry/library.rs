@@ -87,7 +87,9 @@ fn power(device: &Device<'_>) -> Option<u32> {
         Some(SampleValue::U32(milliwatts)) => Some(milliwatts),
         _ => None,
     };
-    now.filter(|&milliwatts| milliwatts > 0).or_else(|| device.power_usage().ok())
+    // Some answer nothing, or the largest number, where they do not know.
+    let known = |milliwatts: &u32| (1..u32::MAX).contains(milliwatts);
+    now.filter(known).or_else(|| device.power_usage().ok().filter(known))
 }
 
 /// Programs that compute or draw on the device; those that do both may be there twice.

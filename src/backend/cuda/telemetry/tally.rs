@@ -125,7 +125,7 @@ impl Tally {
         }
         self.clock.add(look.clock);
         self.memory_clock.add(look.memory_clock);
-        self.power.add(look.power.map(|milliwatts| (milliwatts + 500) / 1000));
+        self.power.add(look.power.map(|milliwatts| milliwatts.saturating_add(500) / 1000));
         let Some(reasons) = look.reasons else { return };
         let held = restraints(reasons, set_lower);
         self.reasoned += 1;
@@ -230,6 +230,26 @@ mod tests {
             tally.add(&Look { energy: Some(energy), ..Look::default() }, false);
         }
         assert_eq!(tally.observed().unwrap().energy, None);
+    }
+
+    #[test]
+    fn answers_that_mean_nothing_do_no_harm() {
+        let most = Some(u32::MAX);
+        let look = Look {
+            clock: most,
+            memory_clock: most,
+            power: most,
+            power_limit: most,
+            temperature: most,
+            reasons: Some(ThrottleReasons::all()),
+            generation: most,
+            width: most,
+            energy: Some(u64::MAX),
+        };
+        let mut tally = Tally::default();
+        tally.add(&Look { reasons: Some(ThrottleReasons::NONE), ..look }, true);
+        tally.add(&look, true);
+        assert_eq!(tally.observed().unwrap().looks, 2);
     }
 
     #[test]
