@@ -61,8 +61,8 @@ const FORMATS: [Format; 6] = [
 
 /// Factors of the first thread, how much less the next one's is, and what is added: numbers that stay small for as long as anybody likes.
 const FACTORS: [f32; 3] = [0.875, 1.0 / 128.0, 0.718_75];
-/// The same in integers.
-const WORDS: [u32; 3] = [0x5AC3_917F, 0x0101_0107, 0x7D83_2FB5];
+/// The same in integers. All factors are odd: a sum that is multiplied by an even one again and again forgets how often.
+const WORDS: [u32; 3] = [0x5AC3_917F, 0x0101_0106, 0x7D83_2FB5];
 /// What the second of two added integers differs by.
 const FLIP: u32 = 0x1032_5476;
 
