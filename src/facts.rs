@@ -107,6 +107,12 @@ impl DeviceKind {
         }
     }
 
+    /// What one part of it is called that can be measured by itself, and several of them.
+    #[must_use]
+    pub const fn parts(self) -> (&'static str, &'static str) {
+        if self.is_gpu_like() { ("multiprocessor", "multiprocessors") } else { ("core", "cores") }
+    }
+
     /// Whether it is measured as a GPU is: as a whole, by kernels with thousands of threads.
     #[must_use]
     pub const fn is_gpu_like(self) -> bool {

@@ -180,6 +180,18 @@ fn a_profile_of_a_stand_in_is_whole_and_warns() {
 }
 
 #[test]
+fn a_gpu_is_shown_by_its_multiprocessors_with_all_that_was_measured() {
+    let patterns = ["atomic.*", "overhead.*", "memory.l1.read@core", "compute.vector.f32*"];
+    let mut arguments = vec!["probe", "-d", "cuda:0", "--effort", "quick"];
+    arguments.extend(patterns.iter().flat_map(|pattern| ["-p", pattern]));
+    let (code, out, err) = run(&Home::new(), &arguments, &[("STAND_IN_MEMORY", "2000000")]);
+    assert_eq!(code, 0, "{out}{err}");
+    for shown in ["4 multiprocessors", "compute, one multiprocessor", "atomic\n├─ own", "graph_launch"] {
+        assert!(out.contains(shown), "no `{shown}` in {out}");
+    }
+}
+
+#[test]
 fn a_stand_in_is_never_chosen_by_itself() {
     let (code, out, err) = run(&Home::new(), &["probe", "--plan", "--json"], &[]);
     // A build without processors has nothing left to choose.

@@ -271,7 +271,8 @@ pub static PROBES: &[Probe] = &[
         family: Family::Empty(Overhead::GraphLaunch),
         device: PerEffort::ALWAYS,
         core: PerEffort::NOTHING,
-        explain: "The same for one of a hundred empty kernels in a graph that is handed over whole: the least that an operator takes when an                   engine replays its steps as graphs.",
+        explain: "The same for one of a hundred empty kernels in a graph that is handed over whole: the least that an operator takes when an \
+                  engine replays its steps as graphs.",
     },
     Probe {
         family: Family::Empty(Overhead::Wake),
@@ -401,7 +402,8 @@ pub static PROBES: &[Probe] = &[
         DType::F32,
         SHAPES,
         SHAPES_OF_A_CORE,
-        "Matrix products in f32, of squares and of the projections of 0.5B, 8B and 70B models for 1 to 4096 tokens. What prefill reaches; the          profile holds a formula through the points, with its error.",
+        "Matrix products in f32, of squares and of the projections of 0.5B, 8B and 70B models for 1 to 4096 tokens. What prefill reaches; the \
+         profile holds a formula through the points, with its error.",
     ),
     gemm(
         DType::F64,
@@ -415,7 +417,8 @@ pub static PROBES: &[Probe] = &[
         DType::F32,
         SHAPES,
         SHAPES_OF_A_CORE,
-        "Matrix products of bf16 summed in f32, by dot products or widened to f32, whichever is faster. What prefill of an unquantised model          reaches.",
+        "Matrix products of bf16 summed in f32, by dot products or widened to f32, whichever is faster. What prefill of an unquantised model \
+         reaches.",
     ),
     gemm(
         DType::F16,
@@ -451,7 +454,8 @@ pub static PROBES: &[Probe] = &[
     gemv(
         DType::Int4G128,
         DType::Bf16,
-        "Matrix–vector products with 4-bit weights in groups of 128 and 16-bit activations (W4A16). One core is often bound by unpacking          rather than by memory.",
+        "Matrix–vector products with 4-bit weights in groups of 128 and 16-bit activations (W4A16). One core is often bound by unpacking \
+         rather than by memory.",
     ),
     attention(
         Phase::Decode,
@@ -561,6 +565,7 @@ mod tests {
         let mut keys = BTreeSet::new();
         for probe in PROBES {
             assert!(probe.explain.ends_with('.') && probe.explain.len() > 30, "{}", probe.resource());
+            assert!(!probe.explain.contains("  "), "{}: {}", probe.resource(), probe.explain);
             assert!(probe.scopes().count() > 0);
             for key in probe.scopes().flat_map(|scope| probe.keys(scope)) {
                 assert!(keys.insert(key), "{key} is filled twice");

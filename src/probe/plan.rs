@@ -32,6 +32,8 @@ pub struct Request {
 pub struct Plan {
     /// The request it answers.
     pub request: Request,
+    /// What kind of device it is for.
+    pub kind: DeviceKind,
     /// How each point of a roof is measured.
     pub settings: Settings,
     /// The steps, in order.
@@ -189,7 +191,16 @@ pub fn plan(device: &dyn Device, available_memory: Option<u64>, request: Request
     let largest = steps.iter().flat_map(|step| &step.workloads);
     let memory = largest.map(|load| load.bytes_per_lane() * u64::from(load.lanes)).max().unwrap_or(0);
     let second_visits = steps.iter().map(|step| second_visits(step, &step.settings)).sum();
-    Plan { request, settings, steps, second_visits, left_out, memory, wanted_working_set: sizes.wanted }
+    Plan {
+        request,
+        kind: sizes.kind,
+        settings,
+        steps,
+        second_visits,
+        left_out,
+        memory,
+        wanted_working_set: sizes.wanted,
+    }
 }
 
 /// The grid that serves the keys: what a pattern asks for is measured also where the effort would leave it out; and when only main

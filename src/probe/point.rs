@@ -3,7 +3,7 @@
 use super::measure::{CROWDED, FEWEST, Measurement, NONLINEAR};
 use super::plan::Plan;
 use crate::backend::{CycleLimit, Glance};
-use crate::facts::Restraint;
+use crate::facts::{DeviceKind, Restraint};
 use crate::profile::{Flag, Limit, Mode, Point, Samples, Steady};
 use crate::stats::{self, Modes, Summary};
 use crate::units::{Hertz, Seconds, Unit};
@@ -51,7 +51,7 @@ pub(super) fn point(
     let deviations: Vec<f64> = values.iter().map(|value| (value - center).abs()).collect();
     let clocks: Vec<f64> = measurement.clocks.iter().map(|clock| clock.get()).collect();
     let clock = stats::median(&clocks).map(Hertz);
-    let limit = limit.zip(clock).map(|(limit, clock)| at_clock(limit, clock, workload));
+    let limit = limit.zip(clock).map(|(limit, clock)| at_clock(limit, clock, workload, plan.kind));
     let point = Point {
         at: workload.place(),
         shape: workload.shape(),
@@ -145,14 +145,15 @@ fn samples(measurement: &Measurement) -> Samples {
 }
 
 /// What the hardware allows, at the clock of the samples themselves.
-fn at_clock(limit: CycleLimit, clock: Hertz, workload: &Workload) -> Limit {
+fn at_clock(limit: CycleLimit, clock: Hertz, workload: &Workload, kind: DeviceKind) -> Limit {
     let what = if workload.resource().unit() == Unit::BytePerSecond { "bytes" } else { "operations" };
     let CycleLimit { per_cycle, source } = limit;
     let lanes = workload.lanes;
-    let cores = if lanes == 1 { "core" } else { "cores" };
+    let (one, many) = kind.parts();
+    let parts = if lanes == 1 { one } else { many };
     Limit {
         value: per_cycle * clock.get() * f64::from(lanes),
-        formula: format!("{lanes} {cores} × {per_cycle} {what} per cycle × {clock} measured"),
+        formula: format!("{lanes} {parts} × {per_cycle} {what} per cycle × {clock} measured"),
         source: source.into(),
     }
 }

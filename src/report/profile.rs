@@ -1,5 +1,7 @@
 //! A profile as a person reads it: who and how, then the ceilings as trees, with what speaks against each value.
 
+use std::collections::BTreeSet;
+
 use super::block::{Block, Cell, Group, Row, Table, Tone};
 use super::gpu::gpu;
 use super::products::{by_tokens, formula, share};
@@ -43,11 +45,12 @@ fn identity(profile: &Profile) -> Block {
     let device = &profile.device;
     let mut facts = vec![device.id.clone()];
     facts.extend(device.architecture.clone());
+    let (one, many) = device.kind.parts();
     facts.extend(match (device.cores, device.logical_processors) {
         (0, _) => None,
-        (cores, Some(logical)) if logical > cores => Some(format!("{cores} cores, {logical} threads")),
-        (1, _) => Some("1 core".to_owned()),
-        (cores, _) => Some(format!("{cores} cores")),
+        (cores, Some(logical)) if logical > cores => Some(format!("{cores} {many}, {logical} threads")),
+        (1, _) => Some(format!("1 {one}")),
+        (cores, _) => Some(format!("{cores} {many}")),
     });
     if device.memory > 0 {
         facts.push(human(device.memory as f64, Unit::Byte).to_string());
@@ -100,15 +103,18 @@ const LOW: f64 = 0.9;
 /// Main memory, compute, latency, links and overheads: a row each.
 fn ceilings(profile: &Profile) -> Option<Table> {
     let mut groups = Vec::new();
-    for title in ["memory", "compute", "gemm", "gemv", "attention", "rowwise", "latency", "link", "overhead"] {
+    let (one, _) = profile.device.kind.parts();
+    let parts: BTreeSet<Part> = profile.ceilings.iter().filter_map(Part::of).collect();
+    for part in parts {
         for scope in [Scope::Device, Scope::Core] {
             let rows: Vec<Row> = profile
                 .ceilings
                 .iter()
-                .filter(|ceiling| ceiling.scope == scope && group(ceiling) == Some(title) && !is_skipped(ceiling))
+                .filter(|ceiling| ceiling.scope == scope && Part::of(ceiling) == Some(part) && !is_skipped(ceiling))
                 .map(|ceiling| row(profile, ceiling))
                 .collect();
-            let title = if scope == Scope::Core { format!("{title}, one core") } else { title.to_owned() };
+            let title = part.word();
+            let title = if scope == Scope::Core { format!("{title}, one {one}") } else { title.to_owned() };
             if !rows.is_empty() {
                 groups.push(Group { title, rows });
             }
@@ -141,20 +147,52 @@ fn claims(profile: &Profile) -> Option<Table> {
     Some(Table { columns, right: vec![true, false], groups: vec![Group { title: "datasheet".to_owned(), rows }] })
 }
 
-/// The group a ceiling's row stands in; none for curves, and for caches, which have a table of their own.
-const fn group(ceiling: &Ceiling) -> Option<&'static str> {
-    match ceiling.resource {
-        Resource::Memory { level: Some(MemoryLevel::Dram), .. } => Some("memory"),
-        Resource::Memory { .. } | Resource::Latency { level: None } => None,
-        Resource::Compute { .. } => Some("compute"),
-        Resource::Gemm { .. } => Some("gemm"),
-        Resource::Gemv { .. } => Some("gemv"),
-        Resource::Attention { .. } => Some("attention"),
-        Resource::Rowwise { .. } => Some("rowwise"),
-        Resource::Latency { .. } => Some("latency"),
-        Resource::HostLink { .. } => Some("link"),
-        Resource::Atomic { .. } => Some("atomic"),
-        Resource::Overhead { .. } => Some("overhead"),
+/// The parts of the tree, in their order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Memory,
+    Compute,
+    Gemm,
+    Gemv,
+    Attention,
+    Rowwise,
+    Atomic,
+    Latency,
+    Link,
+    Overhead,
+}
+
+impl Part {
+    /// The part that a ceiling's row stands in; none for curves, and for caches, which have a table of their own.
+    const fn of(ceiling: &Ceiling) -> Option<Self> {
+        Some(match ceiling.resource {
+            Resource::Memory { level: Some(MemoryLevel::Dram), .. } => Self::Memory,
+            Resource::Memory { .. } | Resource::Latency { level: None } => return None,
+            Resource::Compute { .. } => Self::Compute,
+            Resource::Gemm { .. } => Self::Gemm,
+            Resource::Gemv { .. } => Self::Gemv,
+            Resource::Attention { .. } => Self::Attention,
+            Resource::Rowwise { .. } => Self::Rowwise,
+            Resource::Latency { .. } => Self::Latency,
+            Resource::HostLink { .. } => Self::Link,
+            Resource::Atomic { .. } => Self::Atomic,
+            Resource::Overhead { .. } => Self::Overhead,
+        })
+    }
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Compute => "compute",
+            Self::Gemm => "gemm",
+            Self::Gemv => "gemv",
+            Self::Attention => "attention",
+            Self::Rowwise => "rowwise",
+            Self::Atomic => "atomic",
+            Self::Latency => "latency",
+            Self::Link => "link",
+            Self::Overhead => "overhead",
+        }
     }
 }
 
@@ -279,11 +317,12 @@ fn caches(profile: &Profile, scope: Scope) -> Option<Table> {
         return None;
     }
     let place = |level: MemoryLevel| level.word().to_uppercase();
-    let title = if scope == Scope::Core { "caches, one core" } else { "caches" };
+    let (one, _) = profile.device.kind.parts();
+    let title = if scope == Scope::Core { format!("caches, one {one}") } else { "caches".to_owned() };
     Some(Table {
         columns: levels.iter().map(|&level| place(level)).collect(),
         right: vec![true; levels.len()],
-        groups: vec![Group { title: title.to_owned(), rows }],
+        groups: vec![Group { title, rows }],
     })
 }
 

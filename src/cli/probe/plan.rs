@@ -35,8 +35,9 @@ fn as_json(plan: &Plan) -> serde_json::Value {
 }
 
 fn as_blocks(plan: &Plan) -> Vec<Block> {
+    let (one, many) = plan.kind.parts();
     let group = |scope: Scope| Group {
-        title: if scope == Scope::Core { "one core".to_owned() } else { "all cores".to_owned() },
+        title: if scope == Scope::Core { format!("one {one}") } else { format!("all {many}") },
         rows: plan.steps.iter().filter(|step| step.scope == scope).map(row).collect(),
     };
     let groups = [Scope::Device, Scope::Core].map(group).into_iter().filter(|group| !group.rows.is_empty()).collect();
