@@ -162,6 +162,8 @@ pub(crate) enum Profile {
     },
     /// Write a profile as another tool wants it.
     Export(Export),
+    /// Take over what other tools measured: nvbandwidth, clpeak, mixbench.
+    Import(Import),
     /// Compare two profiles, or a measured one with a datasheet: `rooflab profile diff nvidia-h200-sxm mine`.
     Diff {
         /// The profile to compare with: a name, a path, or `-`.
@@ -256,6 +258,45 @@ pub(crate) struct Export {
     /// Write to this file instead of standard output; `-` is standard output.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// Take over what other tools measured of a device, with its provenance: which tool, which file, and what is not known of the values. They stand apart from what
+/// rooflab measured, answer after it, and are never shown as its own.
+#[derive(Debug, Args)]
+#[command(after_help = importable())]
+pub(crate) struct Import {
+    /// Files of other tools. Each is recognised by its content.
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Add the values to this profile, which is in a file: a name, or a path.
+    #[arg(long, value_name = "PROFILE", conflicts_with_all = ["name", "output"])]
+    pub(crate) into: Option<String>,
+
+    /// Store them as a profile of this name instead of the device's.
+    #[arg(long, value_name = "NAME", conflicts_with = "output")]
+    pub(crate) name: Option<String>,
+
+    /// Write them as a profile to this file instead of storing it; `-` is standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Take only what was measured on devices whose name contains this. Without it, all files must name the same device.
+    #[arg(long, value_name = "WORDS")]
+    pub(crate) device: Option<String>,
+}
+
+fn importable() -> String {
+    let tools: Vec<&str> = rooflab::adopt::sources().collect();
+    format!(
+        "Tools: {}
+
+Examples:
+  rooflab profile import clpeak.xml                     a profile of its own
+  rooflab profile import nvbandwidth.json --into mine   beside what rooflab measured
+  rooflab profile import mixbench.txt --output - --json",
+        tools.join(", ")
+    )
 }
 
 fn tools() -> PossibleValuesParser {

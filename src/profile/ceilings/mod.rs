@@ -2,6 +2,7 @@
 
 mod answer;
 mod curve;
+mod imported;
 mod product;
 mod substitute;
 
@@ -62,13 +63,17 @@ impl<'a> Ceilings<'a> {
     }
 
     /// How fast a resource can go at a place: what was measured there, or what is nearest to it. In this order: a point, a value between
-    /// points, a formula, the end of a curve; the same of a substitute; the maker's figure, for the resource and then for a substitute.
+    /// points, a formula, the end of a curve; what another tool measured of the resource; a substitute that was measured; the maker's figure; a substitute
+    /// that another tool measured, or that the maker gives a figure for.
     #[must_use]
     pub fn ask(&self, demand: &Demand) -> Answer {
         if let Some(why) = demand.problem() {
             return Answer::Missing { why };
         }
         if let Some(known) = self.measured(demand) {
+            return Answer::Known(known);
+        }
+        if let Some(known) = self.imported(demand) {
             return Answer::Known(known);
         }
         let absent = self.absence(demand.key());
@@ -168,7 +173,12 @@ fn usable(number: f64) -> bool {
 
 /// A place on the axis of a ceiling's points.
 const fn place(ceiling: &Ceiling, at: f64) -> Place {
-    match ceiling.resource.axis() {
+    place_of(ceiling.resource, at)
+}
+
+/// A place on the axis of a resource.
+const fn place_of(resource: Resource, at: f64) -> Place {
+    match resource.axis() {
         Some(Axis::Context) => Place::Tokens(at),
         _ => Place::Bytes(at),
     }

@@ -177,9 +177,12 @@ impl Ceilings<'_> {
         self.first(demand, absent, From::Points, |stand_in| self.measured(stand_in))
     }
 
-    /// The first substitute that the maker gives a figure for.
+    /// The first substitute that another tool measured, or else the first that the maker gives a figure for.
     pub(super) fn claimed_substitute(&self, demand: &Demand, absent: &str) -> Option<Known> {
-        self.first(demand, absent, From::Claims, |stand_in| self.claimed(stand_in))
+        [From::Points, From::Claims]
+            .into_iter()
+            .find_map(|from| self.first(demand, absent, from, |stand_in| self.imported(stand_in)))
+            .or_else(|| self.first(demand, absent, From::Claims, |stand_in| self.claimed(stand_in)))
     }
 
     fn first(

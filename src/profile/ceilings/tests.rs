@@ -69,6 +69,7 @@ fn profile(ceilings: Vec<(&str, Outcome)>, datasheet: Vec<Claim>) -> Profile {
         observed: crate::facts::Observed::default(),
         ceilings: ceilings.into_iter().map(|(text, outcome)| Ceiling::new(key(text), outcome)).collect(),
         datasheet,
+        imported: Vec::new(),
         matches: Vec::new(),
     }
 }
