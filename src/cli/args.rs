@@ -13,9 +13,12 @@ use rooflab::profile::{EXPORTERS, Effort, Exporter};
 use rooflab::units::{Seconds, parse_duration, parse_size};
 use rooflab::workload::Shape;
 
+use super::help::list_of_topics;
+
 /// Measure what hardware can really do, and learn why your LLM runs at 60 % of it.
 #[derive(Debug, Parser)]
 #[command(name = "rooflab", version, propagate_version = true, max_term_width = 100)]
+#[command(disable_help_subcommand = true, after_help = list_of_topics())]
 pub(crate) struct Arguments {
     /// Write JSON to standard output instead of text.
     #[arg(long, global = true)]
@@ -50,6 +53,12 @@ pub(crate) enum Command {
     /// Write the profile's JSON Schema, a manual page, or completions for a shell.
     #[command(subcommand)]
     Generate(Generate),
+    /// Show the page of a command or of a topic; without either, list both.
+    Help {
+        /// A command with its subcommands, or a topic, such as `profile diff`, `units` or `scripting`.
+        #[arg(value_name = "COMMAND|TOPIC")]
+        words: Vec<String>,
+    },
     /// List a backend's devices as `devices` and `probe` ask for them, in a process of their own.
     #[command(hide = true)]
     Survey {

@@ -6,6 +6,7 @@ use super::Answer;
 use super::args::{self, Arguments};
 use super::context::Context;
 use super::error::CliError;
+use super::help;
 
 pub(crate) fn run(context: &mut Context, what: &args::Generate) -> Result<Answer, CliError> {
     match what {
@@ -22,7 +23,7 @@ pub(crate) fn run(context: &mut Context, what: &args::Generate) -> Result<Answer
             clap_mangen::Man::new(Arguments::command())
                 .render(&mut page)
                 .map_err(|error| CliError::writing("standard output", &error))?;
-            context.write(&String::from_utf8_lossy(&page))?;
+            context.write(&(String::from_utf8_lossy(&page) + &*help::manual()))?;
         }
         args::Generate::Completions { shell } => {
             let mut script = Vec::new();

@@ -8,6 +8,7 @@ mod error;
 mod estimate;
 mod explain;
 mod generate;
+mod help;
 mod host;
 mod interrupt;
 mod lookup;
@@ -60,6 +61,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Model(model) => model::run(&mut context, model),
         Command::Explain(explain) => explain::run(&mut context, explain),
         Command::Generate(generate) => generate::run(&mut context, generate),
+        Command::Help { words } => help::run(&mut context, words),
         Command::Survey { backend } => host::survey(&mut context, backend),
     };
     let result = result.and_then(|answer| context.flush().map(|()| answer));
