@@ -116,7 +116,7 @@ impl Device for CudaDevice {
                 self.timed(|gpu| Rowwise::new(gpu, (op, dtype), rows.saturating_mul(lanes.into())))
             }
             Kind::Gemm { .. } | Kind::Attention { phase: Phase::Prefill, .. } => {
-                Err(BackendError::unsupported("this rooflab has no matrix products for CUDA yet"))
+                Err(BackendError::no_kernel("this rooflab has no matrix products for CUDA yet"))
             }
         }
     }

@@ -143,7 +143,7 @@ impl Device for WgpuDevice {
             Kind::HostCopy { direction, bytes, buffers } => {
                 Ok(Box::new(Copy::new(&self.gpu, direction, bytes, buffers)?))
             }
-            Kind::Atomic { .. } => Err(BackendError::unsupported("there is no shader for atomic additions yet")),
+            Kind::Atomic { .. } => Err(BackendError::no_kernel("there is no shader for atomic additions yet")),
             Kind::Empty { overhead: Overhead::Launch } => self.timed(Empty::new),
             Kind::Empty { overhead: Overhead::GraphLaunch } => {
                 Err(BackendError::unsupported("portable interfaces hand no graphs of kernels over"))
