@@ -148,6 +148,9 @@ impl Device for WgpuDevice {
             Kind::Empty { overhead: Overhead::GraphLaunch } => {
                 Err(BackendError::unsupported("portable interfaces hand no graphs of kernels over"))
             }
+            Kind::Empty { overhead: Overhead::PeerSend } => {
+                Err(BackendError::unsupported("portable interfaces reach no other device's memory"))
+            }
             Kind::Empty { overhead: Overhead::Wake } => {
                 Ok(Box::new(Alone::new(Bench { gpu: &self.gpu, clock: &self.clock })?))
             }
