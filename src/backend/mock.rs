@@ -134,7 +134,7 @@ impl MockDevice {
             }
             Kind::Chase { .. } => work.events as f64 * self.level(workload).1,
             Kind::Atomic { .. } => work.ops as f64 / (CLOCK * lanes),
-            Kind::Empty { overhead: Overhead::Launch | Overhead::GraphLaunch } => 100e-9,
+            Kind::Empty { overhead: Overhead::Launch | Overhead::GraphLaunch | Overhead::PeerSend } => 100e-9,
             Kind::Empty { overhead: Overhead::Wake } => 20e-6,
         }
     }

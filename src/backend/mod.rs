@@ -127,7 +127,7 @@ pub trait Device {
     /// Allocates memory, fills it with seeded random data and makes the kernel ready.
     ///
     /// # Errors
-    /// [`BackendError::Unsupported`] with what the device lacks, or the failure.
+    /// [`BackendError::Unsupported`] with what the device lacks, [`BackendError::NoKernel`] with what this backend does, or the failure.
     fn prepare<'device>(&'device mut self, workload: &Workload) -> Result<Box<dyn Kernel + 'device>, BackendError>;
 }
 
@@ -216,6 +216,12 @@ pub enum BackendError {
         /// What is lacking.
         reason: String,
     },
+    /// The backend has no kernel for it, whatever the device could do: this says nothing of the device.
+    #[error("{reason}")]
+    NoKernel {
+        /// What is lacking.
+        reason: String,
+    },
     /// There is no device at this index.
     #[error("there is no device `{backend}:{index}`; the backend has {count}")]
     NoSuchDevice {
@@ -257,6 +263,11 @@ impl BackendError {
     /// A shorthand for [`BackendError::Unsupported`].
     pub fn unsupported(reason: impl Into<String>) -> Self {
         Self::Unsupported { reason: reason.into() }
+    }
+
+    /// A shorthand for [`BackendError::NoKernel`].
+    pub fn no_kernel(reason: impl Into<String>) -> Self {
+        Self::NoKernel { reason: reason.into() }
     }
 
     /// What the user can do about it, where that is known.

@@ -87,7 +87,8 @@ fn flags(
     let samples = samples(measurement);
     let uncertainty = summary.uncertainty();
     let mut flags = Vec::new();
-    if samples.clean < FEWEST as u32 || f64::from(samples.clean) < CROWDED * f64::from(samples.total) {
+    let few = samples.clean < FEWEST as u32 || f64::from(samples.clean) < CROWDED * f64::from(samples.total);
+    if few && !measurement.disturbed.is_empty() {
         let untimed = measurement.untimed as u32;
         flags.push(if 2 * measurement.untimed > measurement.disturbed.len() {
             Flag::Untimed { valid: samples.total - untimed, total: samples.total }
@@ -213,5 +214,8 @@ mod tests {
         let crowded = flags_of(2, 40, 20);
         assert!(crowded.contains(&Flag::Preempted { clean: 2, total: 42 }), "{crowded:?}");
         assert_eq!(flags_of(40, 2, 2), []);
+        // Few samples, none of them disturbed, say nothing of other programs.
+        let few = flags_of(3, 0, 0);
+        assert!(matches!(few[..], [Flag::Unstable { .. }]), "{few:?}");
     }
 }

@@ -220,7 +220,7 @@ impl Part {
             Resource::Attention { .. } => Self::Attention,
             Resource::Rowwise { .. } => Self::Rowwise,
             Resource::Latency { .. } => Self::Latency,
-            Resource::HostLink { .. } => Self::Link,
+            Resource::HostLink { .. } | Resource::PeerLink { .. } => Self::Link,
             Resource::Atomic { .. } => Self::Atomic,
             Resource::Overhead { .. } => Self::Overhead,
         })

@@ -16,7 +16,7 @@ use crate::units::Unit;
 pub use access::{Access, Stores};
 pub use key::{Key, Scope};
 pub use text::UnknownResource;
-pub use words::{ComputeUnit, Direction, MemoryLevel, Overhead, Phase, RowwiseOp, Sharing, StreamOp};
+pub use words::{ComputeUnit, Direction, Exchange, MemoryLevel, Overhead, Phase, RowwiseOp, Sharing, StreamOp};
 
 /// Something a device has only so much of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -80,6 +80,12 @@ pub enum Resource {
         /// Which way the data goes.
         direction: Direction,
     },
+    /// Links between devices of the same kind, against the size of a message. Of a collective operation this is the algorithm's bandwidth, so that
+    /// size over value is its time whatever the number of devices: bus bandwidth follows from it and that number.
+    PeerLink {
+        /// What the devices do.
+        exchange: Exchange,
+    },
     /// A fixed cost per operation.
     Overhead {
         /// What is paid for.
@@ -93,7 +99,7 @@ pub enum Resource {
 pub enum Axis {
     /// Bytes a kernel goes round in, over all its lanes.
     WorkingSet,
-    /// Bytes of one transfer.
+    /// Bytes of one transfer. Of a collective operation: of the larger of the two buffers that each device has, as nccl-tests counts them.
     TransferSize,
     /// The shape of a matrix product, which its points carry in `shape`; they are in ascending order of m, n, k.
     Shape,
@@ -108,6 +114,7 @@ impl Resource {
         match self {
             Self::Memory { .. }
             | Self::HostLink { .. }
+            | Self::PeerLink { .. }
             | Self::Gemv { .. }
             | Self::Attention { phase: Phase::Decode, .. }
             | Self::Rowwise { .. } => Unit::BytePerSecond,
@@ -130,7 +137,7 @@ impl Resource {
             }
             Self::Gemm { .. } => Some(Axis::Shape),
             Self::Attention { .. } => Some(Axis::Context),
-            Self::HostLink { .. } => Some(Axis::TransferSize),
+            Self::HostLink { .. } | Self::PeerLink { .. } => Some(Axis::TransferSize),
             Self::Compute { .. } | Self::Atomic { .. } | Self::Overhead { .. } => None,
         }
     }
@@ -201,6 +208,19 @@ impl Resource {
             Self::Atomic { .. } => Cow::Borrowed("additions, each thread's counted"),
             Self::HostLink { direction: Direction::Both } => Cow::Borrowed("bytes copied, counted once for each way"),
             Self::HostLink { .. } => Cow::Borrowed("bytes copied, counted once"),
+            Self::PeerLink { exchange } => Cow::Borrowed(match exchange {
+                Exchange::Send => "bytes copied, counted once",
+                Exchange::SendBoth => "bytes copied, counted once for each way",
+                Exchange::AllReduce => "bytes of each device's buffer over the time (algorithm bandwidth)",
+                Exchange::AllGather => "bytes that each device has in the end over the time (algorithm bandwidth)",
+                Exchange::ReduceScatter => "bytes that each device brings over the time (algorithm bandwidth)",
+                Exchange::AllToAll => {
+                    "bytes that each device brings over the time, its own part too (algorithm bandwidth)"
+                }
+            }),
+            Self::Overhead { of: Overhead::PeerSend } => {
+                Cow::Borrowed("time from one copy of a few bytes to the next, there and back in turn")
+            }
             Self::Overhead { of: Overhead::GraphLaunch } => {
                 Cow::Borrowed("time from one empty kernel of a graph to the next")
             }

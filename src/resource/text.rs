@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Resource;
-use super::words::{ComputeUnit, Direction, MemoryLevel, Overhead, Phase, RowwiseOp, Sharing};
+use super::words::{ComputeUnit, Direction, Exchange, MemoryLevel, Overhead, Phase, RowwiseOp, Sharing};
 use crate::dtype::DType;
 
 impl fmt::Display for Resource {
@@ -28,6 +28,7 @@ impl fmt::Display for Resource {
             Self::Latency { level: None } => write!(f, "latency"),
             Self::Atomic { sharing } => write!(f, "atomic.{sharing}"),
             Self::HostLink { direction } => write!(f, "link.host.{direction}"),
+            Self::PeerLink { exchange } => write!(f, "link.peer.{exchange}"),
             Self::Overhead { of } => write!(f, "overhead.{of}"),
         }
     }
@@ -71,6 +72,7 @@ fn parse(text: &str) -> Option<Resource> {
         ["latency", level] => Resource::Latency { level: Some(MemoryLevel::from_word(level)?) },
         ["atomic", sharing] => Resource::Atomic { sharing: Sharing::from_word(sharing)? },
         ["link", "host", direction] => Resource::HostLink { direction: Direction::from_word(direction)? },
+        ["link", "peer", exchange] => Resource::PeerLink { exchange: Exchange::from_word(exchange)? },
         ["overhead", of] => Resource::Overhead { of: Overhead::from_word(of)? },
         _ => return None,
     })
@@ -113,7 +115,7 @@ impl JsonSchema for Resource {
             "type": "string",
             "description": "What the ceiling is a ceiling of: words joined by dots, from the general to the particular. Readers skip resources they do not know.",
             "pattern": "^[a-z0-9_]+(\\.[a-z0-9_]+)*$",
-            "examples": ["memory.dram.read", "memory.triad_nt", "compute.vector.f32", "compute.vector.bf16.f32", "gemm.bf16.f32", "gemv.int4_g128.bf16", "attention.decode.bf16", "rowwise.softmax.f32", "latency.dram", "link.host.memcpy", "overhead.launch"],
+            "examples": ["memory.dram.read", "memory.triad_nt", "compute.vector.f32", "compute.vector.bf16.f32", "gemm.bf16.f32", "gemv.int4_g128.bf16", "attention.decode.bf16", "rowwise.softmax.f32", "latency.dram", "link.host.memcpy", "link.peer.all_reduce", "overhead.launch"],
         })
     }
 }
@@ -150,6 +152,7 @@ mod tests {
         }
         all.extend(Sharing::ALL.iter().map(|&sharing| Resource::Atomic { sharing }));
         all.extend(Direction::ALL.iter().map(|&direction| Resource::HostLink { direction }));
+        all.extend(Exchange::ALL.iter().map(|&exchange| Resource::PeerLink { exchange }));
         all.extend(Overhead::ALL.iter().map(|&of| Resource::Overhead { of }));
         all
     }

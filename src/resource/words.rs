@@ -120,6 +120,24 @@ words!(
 );
 
 words!(
+    /// What devices of the same kind do with each other's memory.
+    Exchange {
+        /// One device's memory is copied into another's.
+        Send = "send",
+        /// Two devices copy into each other's memory at once, counted together.
+        SendBoth = "send_both",
+        /// Every device gets the sum of what all have.
+        AllReduce = "all_reduce",
+        /// Every device gets what all have.
+        AllGather = "all_gather",
+        /// Every device gets its part of the sum.
+        ReduceScatter = "reduce_scatter",
+        /// Every device sends a part to every other.
+        AllToAll = "all_to_all",
+    }
+);
+
+words!(
     /// How many threads share the word that they add to.
     Sharing {
         /// Each has its own.
@@ -140,6 +158,8 @@ words!(
         GraphLaunch = "graph_launch",
         /// The same after the workers went to sleep.
         Wake = "wake",
+        /// A copy of a few bytes into another device's memory, each copy after the one before it.
+        PeerSend = "peer_send",
     }
 );
 
@@ -150,6 +170,18 @@ impl Direction {
         match self {
             Self::Both => 2,
             Self::H2d | Self::D2h | Self::H2dPageable | Self::D2hPageable | Self::Memcpy => 1,
+        }
+    }
+}
+
+impl Exchange {
+    /// Ways that data goes at one time, where two devices take part by copies; none where all take part in one operation.
+    #[must_use]
+    pub const fn ways(self) -> Option<u64> {
+        match self {
+            Self::Send => Some(1),
+            Self::SendBoth => Some(2),
+            Self::AllReduce | Self::AllGather | Self::ReduceScatter | Self::AllToAll => None,
         }
     }
 }

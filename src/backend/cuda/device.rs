@@ -105,6 +105,9 @@ impl Device for CudaDevice {
             Kind::Atomic { sharing } => self.timed(|gpu| Atomic::new(gpu, sharing, lanes)),
             Kind::Empty { overhead: Overhead::Launch } => self.timed(|gpu| Empty::new(gpu, Handing::Singly)),
             Kind::Empty { overhead: Overhead::GraphLaunch } => self.timed(|gpu| Empty::new(gpu, Handing::Graph)),
+            Kind::Empty { overhead: Overhead::PeerSend } => {
+                Err(BackendError::unsupported("this rooflab has no copies between CUDA devices yet"))
+            }
             Kind::Empty { overhead: Overhead::Wake } => Ok(Box::new(Alone::new(&self.gpu)?)),
             Kind::Gemv { weights, activations, rows, columns, .. } => {
                 self.timed(|gpu| Gemv::new(gpu, (weights, activations), (rows.saturating_mul(lanes.into()), columns)))
@@ -116,7 +119,7 @@ impl Device for CudaDevice {
                 self.timed(|gpu| Rowwise::new(gpu, (op, dtype), rows.saturating_mul(lanes.into())))
             }
             Kind::Gemm { .. } | Kind::Attention { phase: Phase::Prefill, .. } => {
-                Err(BackendError::unsupported("this rooflab has no matrix products for CUDA yet"))
+                Err(BackendError::no_kernel("this rooflab has no matrix products for CUDA yet"))
             }
         }
     }

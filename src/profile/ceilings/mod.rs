@@ -10,7 +10,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::document::{Ceiling, Outcome, Profile};
+use super::document::{Ceiling, Claim, Outcome, Profile};
 use crate::resource::{Axis, Key, Resource, Scope};
 use crate::units::{Unit, human};
 use crate::workload::Shape;
@@ -111,11 +111,22 @@ impl<'a> Ceilings<'a> {
             return None;
         }
         let resource = demand.resource;
-        let sheets = std::iter::once(self.profile).chain(self.datasheet);
-        let claim = sheets
+        let claim = self
+            .sheets()
             .filter_map(|sheet| sheet.claim(resource))
             .find(|claim| claim.unit == resource.unit() && usable(claim.value))?;
         Some(Known::new(claim.value, resource.unit(), How::Datasheet { source: claim.source.clone() }))
+    }
+
+    /// Whether the maker gives the figure of any peak.
+    fn has_claimed_peaks(&self) -> bool {
+        let is_peak = |claim: &Claim| matches!(claim.resource, Resource::Compute { .. });
+        self.sheets().any(|sheet| sheet.datasheet.iter().any(is_peak))
+    }
+
+    /// The profiles that hold claims of the maker's.
+    fn sheets(&self) -> impl Iterator<Item = &Profile> {
+        std::iter::once(self.profile).chain(self.datasheet)
     }
 }
 

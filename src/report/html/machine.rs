@@ -5,7 +5,6 @@ use jiff::Timestamp;
 use super::models::{Rated, example, models};
 use super::{Page, Part, Section, escaped};
 use crate::dtype::DType;
-use crate::facts::DeviceKind;
 use crate::profile::{Ceilings, Demand, How, Known, Place, Profile, Source};
 use crate::report::charts::device_name;
 use crate::report::{Block, Chart, Family, Placed, Theme, Tone, curves, not_of_hardware, products, roofline};
@@ -53,8 +52,8 @@ fn header(profile: &Profile) -> String {
     let mut facts: Vec<String> = Vec::new();
     facts.extend(device.architecture.clone());
     facts.extend((device.cores > 0).then(|| {
-        let what = if device.kind == DeviceKind::Gpu { "multiprocessor" } else { "core" };
-        format!("{} {what}{}", device.cores, if device.cores == 1 { "" } else { "s" })
+        let (one, many) = device.kind.parts();
+        format!("{} {}", device.cores, if device.cores == 1 { one } else { many })
     }));
     facts.extend((device.memory > 0).then(|| format!("{} memory", human(device.memory as f64, Unit::Byte))));
     facts.extend(

@@ -34,6 +34,7 @@ impl<'device> Empty<'device> {
         let name = match overhead {
             Overhead::Launch => "spinning workers",
             Overhead::Wake => "parked workers",
+            Overhead::PeerSend => return Err(BackendError::unsupported("a processor has no link to another device")),
             Overhead::GraphLaunch => return Err(BackendError::unsupported("a processor takes no graphs of jobs")),
         };
         Ok(Self { team, lanes, overhead, names: [name.to_owned()] })

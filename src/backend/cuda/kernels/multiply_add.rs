@@ -172,7 +172,7 @@ impl<'device> MultiplyAdd<'device> {
         multiprocessors: u32,
     ) -> Result<Self, BackendError> {
         if unit == ComputeUnit::Matrix {
-            return Err(BackendError::unsupported("this rooflab has no kernels for tensor cores yet"));
+            return Err(BackendError::no_kernel("this rooflab has no kernels for tensor cores yet"));
         }
         let wanted = |format: &&Format| (format.input, format.accumulate) == (input, accumulate);
         let Some(format) = FORMATS.iter().find(wanted) else {
