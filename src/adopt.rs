@@ -1,10 +1,10 @@
 //! What a profile takes over from other tools: observations of hardware as values with their provenance.
 
 use crate::facts::DeviceKind;
-use crate::observe::{self, Copy, End, Observation, Source, Tool};
+use crate::observe::{self, Caveat, Copy, Observation, Operation, Source, Tool};
 use crate::profile::{Imported, ImportedPoint, Origin, Unknown};
-use crate::resource::{Direction, Resource};
-use crate::units::{Bytes, Unit};
+use crate::resource::{Direction, Exchange, Resource};
+use crate::units::Bytes;
 
 /// What an observation tells of the ceilings of a device.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,15 +31,12 @@ pub struct NothingToAdopt {
 /// When it is not one of hardware, or says nothing that has a counterpart among rooflab's ceilings.
 pub fn adopt(observation: &Observation) -> Result<Adopted, NothingToAdopt> {
     let source = observation.sources.first();
-    let rates = observation.rates.iter().map(|rate| {
-        let point = ImportedPoint { at: rate.bytes.map(Bytes::get), value: rate.value, name: Some(rate.name.clone()) };
-        (rate.resource, point, rate.at.as_str())
-    });
-    let values: Vec<Imported> = rates
-        .chain(copies(observation))
-        .map(|(resource, point, at)| {
-            let by = origin(observation, source, resource, &point, at);
-            Imported { resource, unit: resource.unit(), points: vec![point], by }
+    let readings = [rates(observation), copies(observation), collectives(observation)].into_iter().flatten();
+    let values: Vec<Imported> = readings
+        .map(|reading| {
+            let by = origin(observation, source, &reading);
+            let Reading { resource, points, .. } = reading;
+            Imported { resource, unit: resource.unit(), points, by }
         })
         .collect();
     if values.is_empty() {
@@ -63,59 +60,141 @@ fn is_processor(observation: &Observation) -> bool {
     is_nameless || observation.rates.iter().any(|rate| rate.name.starts_with("CPU, "))
 }
 
-fn origin(
-    observation: &Observation,
-    source: Option<&Source>,
+/// Values of a resource, and where they stand.
+struct Reading<'o> {
     resource: Resource,
-    point: &ImportedPoint,
-    at: &str,
-) -> Origin {
+    points: Vec<ImportedPoint>,
+    at: &'o str,
+}
+
+/// An observation may be anybody's file.
+fn usable(number: f64) -> bool {
+    number.is_finite() && number > 0.0
+}
+
+/// Values that stand in the file as they are.
+fn rates(observation: &Observation) -> Vec<Reading<'_>> {
+    let reading = |rate: &'_ observe::Rate| {
+        let (at, name) = (rate.bytes.map(Bytes::get), Some(rate.name.clone()));
+        vec![ImportedPoint { at, value: rate.value, name }]
+    };
+    let is_usable = |rate: &&observe::Rate| usable(rate.value) && rate.bytes.is_none_or(|bytes| usable(bytes.get()));
+    let rates = observation.rates.iter().filter(is_usable);
+    rates.map(|rate| Reading { resource: rate.resource, points: reading(rate), at: &rate.at }).collect()
+}
+
+fn origin(observation: &Observation, source: Option<&Source>, reading: &Reading<'_>) -> Origin {
     let mut lacks = vec![Unknown::Spread, Unknown::SecondVisit, Unknown::Verification, Unknown::Conditions];
-    if resource.axis().is_some() && point.at.is_none() {
+    if reading.resource.axis().is_some() && reading.points.iter().any(|point| point.at.is_none()) {
         lacks.push(Unknown::Size);
     }
     Origin {
         tool: source.map_or("another tool", |source| source.tool.name()).to_owned(),
         version: source.and_then(|source| source.version.clone()),
-        file: at.to_owned(),
+        file: reading.at.to_owned(),
         device: observation.subject.device.clone(),
         lacks,
         caveats: observation.caveats.iter().map(ToString::to_string).collect(),
     }
 }
 
-/// Test cases of nvbandwidth whose copies are rooflab's links between host and device: one at a time, and the host's memory pinned. Engines and kernels copy, and the faster counts.
-const HOST_COPIES: [(&str, Direction); 4] = [
-    ("host_to_device_memcpy_ce", Direction::H2d),
-    ("host_to_device_memcpy_sm", Direction::H2d),
-    ("device_to_host_memcpy_ce", Direction::D2h),
-    ("device_to_host_memcpy_sm", Direction::D2h),
+/// Test cases of nvbandwidth whose copies are rooflab's links, one at a time and with the host's memory pinned: how their names begin, before what does the copying (`ce` or `sm`), of
+/// which the faster counts.
+const COPIES: [(&str, Resource); 6] = [
+    ("host_to_device_memcpy_", Resource::HostLink { direction: Direction::H2d }),
+    ("device_to_host_memcpy_", Resource::HostLink { direction: Direction::D2h }),
+    ("device_to_device_memcpy_read_", Resource::PeerLink { exchange: Exchange::Send }),
+    ("device_to_device_memcpy_write_", Resource::PeerLink { exchange: Exchange::Send }),
+    ("device_to_device_bidirectional_memcpy_read_", Resource::PeerLink { exchange: Exchange::SendBoth }),
+    ("device_to_device_bidirectional_memcpy_write_", Resource::PeerLink { exchange: Exchange::SendBoth }),
 ];
 
-fn copies(observation: &Observation) -> impl Iterator<Item = (Resource, ImportedPoint, &str)> {
-    [Direction::H2d, Direction::D2h].into_iter().filter_map(|direction| {
-        let cases = observation.copies.iter().filter(move |copy| {
-            let is_one = |(name, way): &(&str, Direction)| *name == copy.name && *way == direction;
-            HOST_COPIES.iter().any(is_one) && copy.unit == Unit::BytePerSecond && copy.rows == Some(End::Host)
-        });
-        let (rate, case) =
-            cases.filter_map(|case| Some((slowest(case)?, case))).reduce(|a, b| if b.0 > a.0 { b } else { a })?;
-        let several = case.values.iter().flatten().count() > 1;
-        let of = if several { ", the slowest of several devices" } else { "" };
-        let point = ImportedPoint { at: None, value: rate, name: Some(format!("{}{of}", case.name)) };
-        Some((Resource::HostLink { direction }, point, case.at.as_str()))
+/// What a test case is of.
+fn copied(case: &Copy) -> Option<Resource> {
+    let by = ["ce", "sm"].iter().find_map(|by| case.name.strip_suffix(by))?;
+    let (_, resource) = COPIES.iter().find(|(name, _)| *name == by)?;
+    Some(*resource).filter(|resource| resource.unit() == case.unit)
+}
+
+/// Of each link the fastest case, and of it the slowest device or pair.
+fn copies(observation: &Observation) -> Vec<Reading<'_>> {
+    let mut best: Vec<Reading<'_>> = Vec::new();
+    for case in &observation.copies {
+        let (Some(resource), Some(value)) = (copied(case), slowest(case)) else { continue };
+        let several = case.values.iter().flatten().flatten().count() > 1;
+        let of = if several { ", the slowest of several" } else { "" };
+        let points = vec![ImportedPoint { at: None, value, name: Some(format!("{}{of}", case.name)) }];
+        keep_faster(&mut best, Reading { resource, points, at: &case.at });
+    }
+    best
+}
+
+/// The exchange that an operation of nccl-tests is, where both count the same bytes. Its `sendrecv` has every device send and receive at once, which is neither of rooflab's copies.
+const fn exchange(operation: Operation) -> Option<Exchange> {
+    Some(match operation {
+        Operation::AllReduce => Exchange::AllReduce,
+        Operation::AllGather => Exchange::AllGather,
+        Operation::ReduceScatter => Exchange::ReduceScatter,
+        Operation::AllToAll => Exchange::AllToAll,
+        Operation::Broadcast | Operation::Reduce | Operation::Gather | Operation::Scatter | Operation::SendReceive => {
+            return None;
+        }
     })
+}
+
+/// Collective operations over sizes: the algorithm's bandwidth, which is bytes over time. Wrong results and times of handing work over are no bandwidth.
+fn collectives(observation: &Observation) -> Vec<Reading<'_>> {
+    let is_void = |caveat: &Caveat| matches!(caveat, Caveat::WrongResults { .. } | Caveat::HostTimed);
+    let mut best: Vec<Reading<'_>> = Vec::new();
+    if observation.caveats.iter().any(is_void) {
+        return best;
+    }
+    for curve in &observation.collectives {
+        let Some(exchange) = curve.operation.and_then(exchange) else { continue };
+        let Some(ranks) = curve.ranks.filter(|&ranks| ranks > 1) else { continue };
+        let name = format!("{ranks} ranks");
+        let mut points: Vec<ImportedPoint> = curve
+            .points
+            .iter()
+            .filter_map(|point| {
+                let time = point.out_of_place.or(point.in_place)?.time.get();
+                let (at, value) = (point.size.get(), point.size.get() / time);
+                (usable(at) && usable(value)).then(|| ImportedPoint { at: Some(at), value, name: Some(name.clone()) })
+            })
+            .collect();
+        // The faster of two at one size comes first, and stays.
+        points.sort_by(|a, b| {
+            let places = a.at.unwrap_or(0.0).total_cmp(&b.at.unwrap_or(0.0));
+            places.then(b.value.total_cmp(&a.value))
+        });
+        points.dedup_by(|later, first| later.at == first.at);
+        let at = curve.points.first().map_or("", |point| point.at.as_str());
+        keep_faster(&mut best, Reading { resource: Resource::PeerLink { exchange }, points, at });
+    }
+    best.retain(|reading| !reading.points.is_empty());
+    best
+}
+
+/// Adds a reading, unless there is one of the same resource whose last value is higher.
+fn keep_faster<'o>(readings: &mut Vec<Reading<'o>>, new: Reading<'o>) {
+    let last = |reading: &Reading<'_>| reading.points.last().map(|point| point.value);
+    match readings.iter_mut().find(|known| known.resource == new.resource) {
+        Some(known) if last(&new) > last(known) => *known = new,
+        Some(_) => {}
+        None => readings.push(new),
+    }
 }
 
 /// The lowest rate of a table.
 fn slowest(case: &Copy) -> Option<f64> {
     let values = case.values.iter().flatten().filter_map(|value| *value);
-    values.filter(|value| value.is_finite() && *value > 0.0).reduce(f64::min)
+    values.filter(|value| usable(*value)).reduce(f64::min)
 }
 
 /// Names of the kinds of files that something is taken over from.
 pub fn sources() -> impl Iterator<Item = &'static str> {
-    let is_hardware = |name: &&str| ["nvbandwidth", "clpeak", "mixbench"].contains(name);
+    let is_hardware =
+        |name: &&str| ["nccl-tests", "nccl-tests (JSON)", "nvbandwidth", "clpeak", "mixbench"].contains(name);
     observe::IMPORTERS.iter().map(|importer| importer.name).filter(is_hardware)
 }
 
@@ -147,6 +226,56 @@ mod tests {
         assert_eq!((by.tool.as_str(), by.file.as_str()), ("nvbandwidth", "nv.json.nvbandwidth.testcases[3]"));
         assert!(by.lacks.contains(&Unknown::Spread) && by.lacks.contains(&Unknown::Size), "{:?}", by.lacks);
         assert!(found.values[1].points[0].name.as_deref().is_some_and(|name| name.contains("slowest")));
+    }
+
+    const NCCL: &str = "\
+# Collective test starting: all_reduce_perf
+#  Rank  0 Group  0 Pid 1 on node device  0 [0000:19:00] NVIDIA H200
+#  Rank  1 Group  0 Pid 2 on node device  1 [0000:3b:00] NVIDIA H200
+#       size         count      type   redop    root     time   algbw   busbw #wrong     time   algbw   busbw #wrong
+        1024           256     float     sum      -1    10.00    0.10    0.10      0    10.00    0.10    0.10      0
+     1048576        262144     float     sum      -1    20.00   52.43   52.43      0    20.00   52.43   52.43      0
+        1024           512      half     sum      -1     8.00    0.13    0.13      0     8.00    0.13    0.13      0
+     1048576        524288      half     sum      -1    16.00   65.54   65.54      0    16.00   65.54   65.54      0
+";
+
+    #[test]
+    fn collectives_are_curves_of_the_algorithms_bandwidth() {
+        let found = adopted("nccl.txt", NCCL).remove(0);
+        let [curve] = &found.values[..] else { panic!("{:?}", found.values) };
+        assert_eq!(curve.resource.to_string(), "link.peer.all_reduce");
+        // Of two formats the faster; size over value is the time.
+        let points: Vec<(Option<f64>, f64)> = curve.points.iter().map(|point| (point.at, point.value)).collect();
+        assert_eq!(points, [(Some(1024.0), 1024.0 / 8e-6), (Some(1_048_576.0), 1_048_576.0 / 16e-6)]);
+        assert_eq!(curve.points[0].name.as_deref(), Some("2 ranks"));
+        assert!(!curve.by.lacks.contains(&Unknown::Size), "{:?}", curve.by.lacks);
+        assert_eq!(found.device.as_deref(), Some("NVIDIA H200"));
+        // Between two sizes it is interpolated.
+        let mut profile = bundled_named("nvidia-h200-sxm").and_then(|bundled| bundled.profile()).unwrap().clone();
+        profile.take_over(curve.clone());
+        let demand = Demand { resource: curve.resource, scope: Scope::Device, at: Place::Bytes(32_768.0) };
+        let answer = Ceilings::new(&profile).ask(&demand);
+        let known = answer.known().unwrap();
+        assert!((1e9..60e9).contains(&known.value), "{known:?}");
+        assert!(matches!(&known.how, How::Imported { known, .. } if known.word() == "interpolated"), "{known:?}");
+    }
+
+    #[test]
+    fn wrong_results_and_lone_ranks_are_no_links() {
+        let nothing = |text: &str| adopt(&from_bytes(text.as_bytes(), "nccl.txt").unwrap()[0]).is_err();
+        assert!(nothing(&NCCL.replace("65.54      0", "65.54      3")));
+        assert!(nothing(&NCCL.replace("all_reduce_perf", "sendrecv_perf")));
+        assert!(nothing(&NCCL.replace("#  Rank  1 Group", "#  Group")));
+        assert!(!nothing(&NCCL.replace("all_reduce_perf", "alltoall_perf")));
+    }
+
+    #[test]
+    fn copies_between_devices_are_links_of_peers() {
+        let text = NVBANDWIDTH.replace("host_to_device_memcpy_ce", "device_to_device_memcpy_read_ce");
+        let text = text.replace("all_to_host_memcpy_ce", "device_to_device_bidirectional_memcpy_write_sm");
+        let found = adopted("nv.json", &text).remove(0);
+        let keys: Vec<String> = found.values.iter().map(|value| value.resource.to_string()).collect();
+        assert_eq!(keys, ["link.peer.send", "link.peer.send_both", "link.host.d2h"]);
     }
 
     #[test]

@@ -724,6 +724,9 @@ fn holds(bytes: &[u8]) {
         }
         let again = from_bytes(run.to_json().as_bytes(), "x").unwrap();
         assert_eq!(&again[0], run);
+        for value in rooflab::adopt::adopt(run).map(|adopted| adopted.values).unwrap_or_default() {
+            assert!(value.points.iter().all(|point| point.value.is_finite() && point.value > 0.0), "{value:?}");
+        }
     }
     let _ = merge(&runs);
     let _ = cases(&runs);

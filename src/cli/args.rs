@@ -171,7 +171,7 @@ pub(crate) enum Profile {
     },
     /// Write a profile as another tool wants it.
     Export(Export),
-    /// Take over what other tools measured: nvbandwidth, clpeak, mixbench.
+    /// Take over what other tools measured: nccl-tests, nvbandwidth, clpeak, mixbench.
     Import(Import),
     /// Compare two profiles, or a measured one with a datasheet: `rooflab profile diff nvidia-h200-sxm mine`.
     Diff {

@@ -27,17 +27,18 @@ impl Ceilings<'_> {
 fn at(imported: &Imported, at: Place) -> Option<(f64, How)> {
     let place = |at: f64| place_of(imported.resource, at);
     let points = imported.points.iter().filter(|point| usable(point.value));
+    let final_point = points.clone().next_back();
     let mut curve: Vec<(f64, f64)> =
-        points.clone().filter_map(|point| point.at.filter(|&at| usable(at)).map(|at| (at, point.value))).collect();
+        points.filter_map(|point| point.at.filter(|&at| usable(at)).map(|at| (at, point.value))).collect();
     curve.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (Place::Bytes(wanted) | Place::Tokens(wanted)) = at else {
         let last = curve.last().map(|&(at, value)| (value, How::Measured { at: place(at) }));
-        let placeless = || points.last().map(|point| (point.value, How::Measured { at: Place::Anywhere }));
+        let placeless = || final_point.map(|point| (point.value, How::Measured { at: Place::Anywhere }));
         return last.or_else(placeless).filter(|_| !matches!(at, Place::Shape(_)));
     };
     let Some(&(first, _)) = curve.first() else {
         // The tool does not say at which size it measured.
-        return points.last().map(|point| (point.value, How::Extrapolated { from: Place::Anywhere }));
+        return final_point.map(|point| (point.value, How::Extrapolated { from: Place::Anywhere }));
     };
     if let Some(&(at, value)) = curve.iter().find(|(at, _)| (at / wanted - 1.0).abs() <= SAME_PLACE) {
         return Some((value, How::Measured { at: place(at) }));
