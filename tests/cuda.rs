@@ -293,3 +293,85 @@ fn a_driver_that_hangs_is_given_up() {
     assert!(devices.contains("does not list its devices"), "{devices}");
     assert_eq!(code, 2, "{err}");
 }
+
+/// What `probe --check` ends with when the stand-in has another one beside it, and the lines that it wrote about both.
+fn beside(patterns: &[&str], knobs: &[(&str, &str)]) -> (i32, Vec<Value>) {
+    let home = Home::new();
+    // Another file is another library, with a device and settings of its own.
+    let other = home.path().join("other.so");
+    std::fs::copy(stand_in().join("libcuda.so"), &other).unwrap();
+    let log = home.path().join("comparisons");
+    let mut all = vec![
+        ("STAND_IN_BESIDE", other.to_str().unwrap()),
+        ("STAND_IN_COMPARISONS", log.to_str().unwrap()),
+        ("STAND_IN_MEMORY", "4000000"),
+    ];
+    all.extend_from_slice(knobs);
+    let mut arguments = vec!["probe", "-d", "cuda:0", "--check", "--effort", "quick", "--json"];
+    arguments.extend(patterns.iter().flat_map(|pattern| ["-p", pattern]));
+    let (code, out, err) = run(&home, &arguments, &all);
+    assert!(log.exists(), "nothing was compared: {out}{err}");
+    let text = std::fs::read_to_string(&log).unwrap();
+    (code, text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+}
+
+#[test]
+fn every_kernel_leaves_the_same_memory_on_another_driver() {
+    let (code, lines) = beside(&["*"], &[]);
+    assert_eq!(code, 0);
+    let mut kernels = std::collections::BTreeSet::new();
+    for line in &lines {
+        assert_eq!(line["verdict"], "equal", "{line}");
+        kernels.extend(line["kernel"].as_str());
+    }
+    assert!(kernels.len() > 80, "{kernels:?}");
+    for call in ["cuMemcpyHtoD", "cuMemcpyDtoH", "cuMemsetD8"] {
+        assert!(lines.iter().any(|line| line["call"] == call && line["compared"] != 0), "{call}");
+    }
+    let chase = lines.iter().find(|line| line["kernel"] == "chase_far").unwrap();
+    assert_eq!((&chase["free"], &chase["because"]), (&16.into(), &"clocks".into()));
+}
+
+#[test]
+fn a_kernel_that_another_driver_computes_wrong_is_named() {
+    let patterns = ["rowwise.softmax.f32", "rowwise.add.f32", "gemv.f32"];
+    for kernel in ["softmax_f32_t256", "gemv_f32_r4w1"] {
+        let (_, lines) = beside(&patterns, &[("STAND_IN_BESIDE_WRONG", kernel)]);
+        let (wrong, right): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line["verdict"] == "wrong");
+        assert!(!wrong.is_empty(), "nothing was found");
+        for line in wrong {
+            assert_eq!((&line["kernel"], &line["wrong"]), (&kernel.into(), &1.into()), "{line}");
+            assert_ne!(line["first"]["interpreter"], line["first"]["device"]);
+        }
+        assert!(right.iter().all(|line| line["verdict"] == "equal"));
+    }
+}
+
+#[test]
+fn a_fault_of_the_interpreter_does_not_end_a_comparison() {
+    // With so few instructions no launch comes to its end here. The results are the other driver's then.
+    let (code, lines) = beside(&["rowwise.add.f32"], &[("STAND_IN_BUDGET", "1000")]);
+    assert_eq!(code, 0);
+    let of_kernels: Vec<_> = lines.iter().filter(|line| line["kernel"] == "add_f32_t256").collect();
+    assert!(!of_kernels.is_empty());
+    for line in of_kernels {
+        assert_eq!(line["verdict"], "fault", "{line}");
+        assert!(line["fault"].as_str().unwrap().contains("1000"), "{line}");
+        assert_ne!(line["compared"], line["equal"]);
+    }
+}
+
+#[test]
+fn another_driver_decides_which_kernels_there_are() {
+    let home = Home::new();
+    let other = home.path().join("other.so");
+    std::fs::copy(stand_in().join("libcuda.so"), &other).unwrap();
+    let knobs = [("STAND_IN_BESIDE", other.to_str().unwrap()), ("STAND_IN_BESIDE_CAPABILITY", "7.5")];
+    let arguments = ["probe", "-d", "cuda:0", "--check", "-p", "compute.vector.bf16"];
+    let (_, out, err) = run(&home, &arguments, &knobs);
+    assert!(format!("{out}{err}").contains("bf16 needs compute capability 8.0"), "{out}{err}");
+    // A library that is no driver is told, and the command goes on without.
+    let (code, out, err) = run(&home, &["devices"], &[("STAND_IN_BESIDE", "/nonexistent.so")]);
+    assert_eq!(code, 0, "{err}");
+    assert!(!out.contains("Stand-in GPU"), "{out}");
+}

@@ -2,6 +2,7 @@
 
 use std::ffi::{c_int, c_uint};
 
+use crate::beside::Beside;
 use crate::code::Code;
 use crate::driver::{context, ready, set_context};
 use crate::objects::Handle;
@@ -9,12 +10,16 @@ use crate::pointer::Out;
 
 entries! {
     fn cuDevicePrimaryCtxRetain(context: Out<Handle>, device: c_int) {
-        ready()?.device(device)?.alive()?;
+        let driver = ready()?;
+        driver.device(device)?.alive()?;
+        driver.too(Beside::retain)?;
         context.put(Handle(device as usize + 1))
     }
 
     fn cuDevicePrimaryCtxRelease_v2(device: c_int) {
-        ready()?.device(device).map(|_| ())
+        let driver = ready()?;
+        driver.device(device)?;
+        driver.too(Beside::release)
     }
 
     fn cuDevicePrimaryCtxGetState(device: c_int, flags: Out<c_uint>, active: Out<c_int>) {
@@ -24,11 +29,12 @@ entries! {
     }
 
     fn cuCtxSetCurrent(handle: Handle) {
-        if handle.0 > ready()?.devices.len() {
+        let driver = ready()?;
+        if handle.0 > driver.devices.len() {
             return Err(Code::INVALID_CONTEXT);
         }
         set_context(handle.0);
-        Ok(())
+        driver.too(|other| other.set_current(handle.0 > 0))
     }
 
     fn cuCtxGetCurrent(handle: Out<Handle>) {
@@ -42,7 +48,9 @@ entries! {
 
     /// Everything has happened already.
     fn cuCtxSynchronize() {
-        ready()?.current().map(|_| ())
+        let driver = ready()?;
+        driver.current()?;
+        driver.too(|other| other.cuCtxSynchronize())
     }
 
     fn cuCtxGetStreamPriorityRange(least: Out<c_int>, greatest: Out<c_int>) {

@@ -5,7 +5,9 @@ use std::ffi::c_uint;
 
 use ptx_interpreter::MemoryError;
 
+use crate::beside::{After, Beside};
 use crate::code::Code;
+use crate::device::Device;
 use crate::driver::{Driver, ready};
 use crate::objects::{Handle, Object};
 use crate::pointer::{HostBuffer, In, Out};
@@ -14,7 +16,7 @@ impl From<MemoryError> for Code {
     fn from(error: MemoryError) -> Self {
         match error {
             MemoryError::Full { .. } => Self::OUT_OF_MEMORY,
-            MemoryError::NotAllocated { .. } => Self::INVALID_VALUE,
+            MemoryError::NotAllocated { .. } | MemoryError::Unusable { .. } => Self::INVALID_VALUE,
         }
     }
 }
@@ -28,14 +30,20 @@ entries! {
             return Err(Code::INVALID_VALUE);
         }
         let driver = ready()?;
-        address.put(driver.current()?.0.memory.allocate(bytes as u64)?)
+        let memory = &driver.current()?.0.memory;
+        address.put(match &driver.beside {
+            Some(other) => other.allocate(memory, bytes as u64)?,
+            None => memory.allocate(bytes as u64)?,
+        })
     }
 
     fn cuMemFree_v2(address: u64) {
         if address == 0 {
             return Ok(());
         }
-        Ok(ready()?.current()?.0.memory.free(address)?)
+        let driver = ready()?;
+        driver.current()?.0.memory.free(address)?;
+        driver.too(|other| other.free(address))
     }
 
     fn cuMemGetInfo_v2(free: Out<usize>, total: Out<usize>) {
@@ -84,18 +92,19 @@ entries! {
         fill_words(stream, to, word, count)
     }
 
-    fn cuMemHostAlloc(memory: Out<*mut u8>, bytes: usize, _flags: c_uint) {
-        allocate_host(memory, bytes)
+    fn cuMemHostAlloc(memory: Out<*mut u8>, bytes: usize, flags: c_uint) {
+        allocate_host(memory, bytes, flags)
     }
 
     fn cuMemAllocHost_v2(memory: Out<*mut u8>, bytes: usize) {
-        allocate_host(memory, bytes)
+        allocate_host(memory, bytes, 0)
     }
 
     fn cuMemFreeHost(memory: HostBuffer) {
         let driver = ready()?;
         let object = driver.objects().remove(Handle(memory.0 as usize)).map_err(|_| Code::INVALID_VALUE)?;
         let Object::Host(layout) = object else { return Err(Code::INVALID_VALUE) };
+        let Some(layout) = layout else { return driver.too(|other| other.cuMemFreeHost(memory)) };
         // SAFETY: the table says that the memory was allocated here with this layout, and it is not in the table any more.
         unsafe { dealloc(memory.0, layout) };
         Ok(())
@@ -110,22 +119,47 @@ fn not_captured(driver: &Driver, stream: Handle) -> Result<(), Code> {
     }
 }
 
+/// Makes the same change on the other driver, waits for it, and compares what was changed.
+fn changed(
+    driver: &Driver,
+    device: &Device,
+    (call, stream): (&'static str, Handle),
+    (to, bytes): (u64, u64),
+    same: impl FnOnce(&Beside) -> Result<(), Code>,
+) -> Result<(), Code> {
+    device.pass_copy(bytes);
+    driver.too(|other| {
+        same(other)?;
+        other.cuStreamSynchronize(stream)
+    })?;
+    driver.compare(device, &After::Call(call, to..to + bytes));
+    Ok(())
+}
+
 fn to_device(stream: Handle, to: u64, from: In<u8>, bytes: usize) -> Result<(), Code> {
     let driver = ready()?;
     let (device, _) = driver.current()?;
     not_captured(driver, stream)?;
     device.memory.write(to, from.values(bytes)?)?;
-    device.pass_copy(bytes as u64);
-    Ok(())
+    changed(driver, device, ("cuMemcpyHtoD", stream), (to, bytes as u64), |other| {
+        other.cuMemcpyHtoDAsync_v2(to, from, bytes, stream)
+    })
 }
 
+/// The caller gets what the other driver copies, if there is one.
 fn to_host(stream: Handle, to: HostBuffer, from: u64, bytes: usize) -> Result<(), Code> {
     let driver = ready()?;
     let (device, _) = driver.current()?;
     not_captured(driver, stream)?;
     device.memory.read(from, to.bytes(bytes)?)?;
     device.pass_copy(bytes as u64);
-    Ok(())
+    driver.too(|other| {
+        let ours = to.bytes(bytes)?.to_vec();
+        other.cuMemcpyDtoHAsync_v2(to, from, bytes, stream)?;
+        other.cuStreamSynchronize(stream)?;
+        other.compare_host("cuMemcpyDtoH", &ours, to.bytes(bytes)?);
+        Ok(())
+    })
 }
 
 fn within(stream: Handle, to: u64, from: u64, bytes: usize) -> Result<(), Code> {
@@ -133,8 +167,9 @@ fn within(stream: Handle, to: u64, from: u64, bytes: usize) -> Result<(), Code> 
     let (device, _) = driver.current()?;
     not_captured(driver, stream)?;
     device.memory.copy(to, from, bytes as u64)?;
-    device.pass_copy(bytes as u64);
-    Ok(())
+    changed(driver, device, ("cuMemcpyDtoD", stream), (to, bytes as u64), |other| {
+        other.cuMemcpyDtoDAsync_v2(to, from, bytes, stream)
+    })
 }
 
 fn fill(stream: Handle, to: u64, byte: u8, count: usize) -> Result<(), Code> {
@@ -142,18 +177,31 @@ fn fill(stream: Handle, to: u64, byte: u8, count: usize) -> Result<(), Code> {
     let (device, _) = driver.current()?;
     not_captured(driver, stream)?;
     device.memory.fill(to, byte, count as u64)?;
-    device.pass_copy(count as u64);
-    Ok(())
+    changed(driver, device, ("cuMemsetD8", stream), (to, count as u64), |other| {
+        other.cuMemsetD8Async(to, byte, count, stream)
+    })
 }
 
 fn fill_words(stream: Handle, to: u64, word: u32, count: usize) -> Result<(), Code> {
+    let driver = ready()?;
+    let (device, _) = driver.current()?;
+    not_captured(driver, stream)?;
     let content = word.to_le_bytes().repeat(count);
-    to_device(stream, to, In(content.as_ptr()), content.len())
+    device.memory.write(to, &content)?;
+    changed(driver, device, ("cuMemsetD32", stream), (to, content.len() as u64), |other| {
+        other.cuMemsetD32Async(to, word, count, stream)
+    })
 }
 
-fn allocate_host(memory: Out<*mut u8>, bytes: usize) -> Result<(), Code> {
+fn allocate_host(memory: Out<*mut u8>, bytes: usize, flags: c_uint) -> Result<(), Code> {
     let driver = ready()?;
     driver.current()?;
+    if let Some(other) = &driver.beside {
+        let mut theirs = std::ptr::null_mut();
+        other.cuMemHostAlloc(Out(&raw mut theirs), bytes, flags)?;
+        driver.objects().insert_at(Handle(theirs as usize), Object::Host(None));
+        return memory.put(theirs);
+    }
     let layout = Layout::from_size_align(bytes, PAGE).map_err(|_| Code::INVALID_VALUE)?;
     if bytes == 0 {
         return Err(Code::INVALID_VALUE);
@@ -163,6 +211,6 @@ fn allocate_host(memory: Out<*mut u8>, bytes: usize) -> Result<(), Code> {
     if allocated.is_null() {
         return Err(Code::OUT_OF_MEMORY);
     }
-    driver.objects().insert_at(Handle(allocated as usize), Object::Host(layout));
+    driver.objects().insert_at(Handle(allocated as usize), Object::Host(Some(layout)));
     memory.put(allocated)
 }
