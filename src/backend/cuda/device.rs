@@ -106,6 +106,9 @@ impl Device for CudaDevice {
             Kind::Empty { overhead: Overhead::Launch } => self.timed(|gpu| Empty::new(gpu, Handing::Singly)),
             Kind::Empty { overhead: Overhead::GraphLaunch } => self.timed(|gpu| Empty::new(gpu, Handing::Graph)),
             Kind::Empty { overhead: Overhead::Wake } => Ok(Box::new(Alone::new(&self.gpu)?)),
+            Kind::Gemv { parts: 2.., .. } => {
+                Err(BackendError::unsupported("CUDA's matrix–vector products take a matrix as a whole, not in parts"))
+            }
             Kind::Gemv { weights, activations, rows, columns, .. } => {
                 self.timed(|gpu| Gemv::new(gpu, (weights, activations), (rows.saturating_mul(lanes.into()), columns)))
             }
