@@ -4,6 +4,7 @@ pub(crate) mod diagnose;
 pub(crate) mod estimate;
 pub(crate) mod plot;
 pub(crate) mod report;
+pub(crate) mod validate;
 
 use std::path::PathBuf;
 
@@ -41,6 +42,8 @@ pub(crate) enum Command {
     Estimate(Box<estimate::Estimate>),
     /// Say where the time of a run went, from the datasheet to what was measured, and why.
     Diagnose(Box<diagnose::Diagnose>),
+    /// Run a model's steps with random weights on a device, and hold what they take against what a profile predicts.
+    Validate(validate::Validate),
     /// Draw ceilings, estimates and diagnoses: in the terminal, as SVG, PNG or a page.
     Plot(plot::Plot),
     /// Write a page about a machine: who it is, its ceilings, its roofline, and what models would do on it.
@@ -356,6 +359,8 @@ pub(crate) enum Document {
     Kernels,
     /// A run as it is read from a file of another tool.
     Observation,
+    /// What `rooflab validate --json` writes.
+    Validation,
 }
 
 fn duration(text: &str) -> Result<Seconds, String> {

@@ -254,7 +254,8 @@ const fn rowwise(op: RowwiseOp, dtype: DType, device: PerEffort, explain: &'stat
 
 /// Operators in the format that engines on CPUs keep activations in, and in the half as wide one.
 const ROWWISE: PerEffort = PerEffort::new(Grid::Nothing, Grid::Coarse, Grid::Octaves);
-const ROWWISE_HALF: PerEffort = PerEffort::new(Grid::Nothing, Grid::Far, Grid::Coarse);
+/// Engines keep activations in 16 bits, and those of a step lie in caches: main memory alone would say of them what none of them sees.
+const ROWWISE_HALF: PerEffort = PerEffort::new(Grid::Nothing, Grid::Coarse, Grid::Coarse);
 const SHAPES: PerEffort = PerEffort::new(Grid::Far, Grid::Coarse, Grid::Octaves);
 const SHAPES_OF_A_CORE: PerEffort = PerEffort::new(Grid::Nothing, Grid::Far, Grid::Coarse);
 

@@ -109,6 +109,9 @@ impl Device for CudaDevice {
                 Err(BackendError::unsupported("this rooflab has no copies between CUDA devices yet"))
             }
             Kind::Empty { overhead: Overhead::Wake } => Ok(Box::new(Alone::new(&self.gpu)?)),
+            Kind::Gemv { parts: 2.., .. } => {
+                Err(BackendError::unsupported("CUDA's matrix–vector products take a matrix as a whole, not in parts"))
+            }
             Kind::Gemv { weights, activations, rows, columns, .. } => {
                 self.timed(|gpu| Gemv::new(gpu, (weights, activations), (rows.saturating_mul(lanes.into()), columns)))
             }
