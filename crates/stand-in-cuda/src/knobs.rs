@@ -22,7 +22,11 @@ pub(crate) struct Knobs {
     pub(crate) init: Code,
     pub(crate) hang: Duration,
     pub(crate) lose_after: Option<u64>,
+    pub(crate) lose_at: Option<String>,
     pub(crate) lose_as: Code,
+    pub(crate) stall_after: Option<u64>,
+    /// Whether devices reach one another's memory.
+    pub(crate) peers: bool,
     pub(crate) launches: Option<PathBuf>,
     pub(crate) options: Options,
 }
@@ -81,7 +85,10 @@ impl Knobs {
             init: Code(reader.number("STAND_IN_INIT", 0)?),
             hang: Duration::from_secs(reader.number("STAND_IN_HANG", 0)?),
             lose_after: reader.read("STAND_IN_LOSE_AFTER", None, |text| text.parse().ok().map(Some))?,
+            lose_at: reader.read("STAND_IN_LOSE_AT", None, |text| Some(Some(text.to_owned())))?,
             lose_as: Code(reader.number("STAND_IN_LOSE_AS", Code::LAUNCH_FAILED.0)?),
+            stall_after: reader.read("STAND_IN_STALL_AFTER", None, |text| text.parse().ok().map(Some))?,
+            peers: reader.number("STAND_IN_PEERS", 1_u8)? != 0,
             launches: reader.read("STAND_IN_LAUNCHES", None, |text| Some(Some(PathBuf::from(text))))?,
             options,
         })

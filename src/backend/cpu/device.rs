@@ -159,6 +159,7 @@ impl Device for CpuDevice {
             Kind::HostCopy { direction, .. } => Err(BackendError::unsupported(format!(
                 "the device is the host: there is no `{direction}` link, only memcpy"
             ))),
+            Kind::PeerCopy { .. } => Err(BackendError::unsupported("a processor has no link to another device")),
             Kind::Atomic { .. } => Err(BackendError::unsupported("atomic additions are measured on GPUs only")),
             Kind::Empty { overhead } => Ok(Box::new(Empty::new(&mut self.team, lanes, overhead)?)),
         }

@@ -14,7 +14,8 @@ entries! {
     }
 
     fn cuDevicePrimaryCtxRelease_v2(device: c_int) {
-        ready()?.device(device).map(|_| ())
+        ready()?.device(device)?.wait();
+        Ok(())
     }
 
     fn cuDevicePrimaryCtxGetState(device: c_int, flags: Out<c_uint>, active: Out<c_int>) {
@@ -42,7 +43,17 @@ entries! {
 
     /// Everything has happened already.
     fn cuCtxSynchronize() {
-        ready()?.current().map(|_| ())
+        ready()?.current()?.0.wait();
+        Ok(())
+    }
+
+    fn cuCtxEnablePeerAccess(peer: Handle, _flags: c_uint) {
+        let driver = ready()?;
+        let ((_, from), (_, to)) = (driver.current()?, driver.of_context(peer.0)?);
+        if !driver.knobs.peers || from == to {
+            return Err(Code::PEER_ACCESS_UNSUPPORTED);
+        }
+        if driver.open_peer(from, to) { Ok(()) } else { Err(Code::PEER_ACCESS_ALREADY_ENABLED) }
     }
 
     fn cuCtxGetStreamPriorityRange(least: Out<c_int>, greatest: Out<c_int>) {

@@ -35,11 +35,17 @@ entries! {
     }
 
     fn cuEventSynchronize(event: Handle) {
-        moment(ready()?, event).map(|_| ())
+        let driver = ready()?;
+        driver.current()?.0.wait();
+        moment(driver, event).map(|_| ())
     }
 
     fn cuEventQuery(event: Handle) {
-        moment(ready()?, event).map(|_| ())
+        let driver = ready()?;
+        if driver.current()?.0.is_stalled() {
+            return Err(Code::NOT_READY);
+        }
+        moment(driver, event).map(|_| ())
     }
 
     /// Milliseconds between two moments.

@@ -35,7 +35,10 @@ entries! {
         if address == 0 {
             return Ok(());
         }
-        Ok(ready()?.current()?.0.memory.free(address)?)
+        let driver = ready()?;
+        let (device, _) = driver.current()?;
+        device.wait();
+        Ok(device.memory.free(address)?)
     }
 
     fn cuMemGetInfo_v2(free: Out<usize>, total: Out<usize>) {
@@ -68,6 +71,21 @@ entries! {
         within(stream, to, from, bytes)
     }
 
+    fn cuMemcpyPeer(to: u64, to_context: Handle, from: u64, from_context: Handle, bytes: usize) {
+        between(Handle(0), (to, to_context), (from, from_context), bytes)
+    }
+
+    fn cuMemcpyPeerAsync(
+        to: u64,
+        to_context: Handle,
+        from: u64,
+        from_context: Handle,
+        bytes: usize,
+        stream: Handle,
+    ) {
+        between(stream, (to, to_context), (from, from_context), bytes)
+    }
+
     fn cuMemsetD8_v2(to: u64, byte: u8, count: usize) {
         fill(Handle(0), to, byte, count)
     }
@@ -94,6 +112,7 @@ entries! {
 
     fn cuMemFreeHost(memory: HostBuffer) {
         let driver = ready()?;
+        driver.current()?.0.wait();
         let object = driver.objects().remove(Handle(memory.0 as usize)).map_err(|_| Code::INVALID_VALUE)?;
         let Object::Host(layout) = object else { return Err(Code::INVALID_VALUE) };
         // SAFETY: the table says that the memory was allocated here with this layout, and it is not in the table any more.
@@ -114,6 +133,8 @@ fn to_device(stream: Handle, to: u64, from: In<u8>, bytes: usize) -> Result<(), 
     let driver = ready()?;
     let (device, _) = driver.current()?;
     not_captured(driver, stream)?;
+    // The memory is not pinned.
+    device.wait();
     device.memory.write(to, from.values(bytes)?)?;
     device.pass_copy(bytes as u64);
     Ok(())
@@ -123,6 +144,7 @@ fn to_host(stream: Handle, to: HostBuffer, from: u64, bytes: usize) -> Result<()
     let driver = ready()?;
     let (device, _) = driver.current()?;
     not_captured(driver, stream)?;
+    device.wait();
     device.memory.read(from, to.bytes(bytes)?)?;
     device.pass_copy(bytes as u64);
     Ok(())
@@ -134,6 +156,25 @@ fn within(stream: Handle, to: u64, from: u64, bytes: usize) -> Result<(), Code> 
     not_captured(driver, stream)?;
     device.memory.copy(to, from, bytes as u64)?;
     device.pass_copy(bytes as u64);
+    Ok(())
+}
+
+/// From a device's memory to another's. A stream's copies are no part of what it captures.
+fn between(
+    stream: Handle,
+    (to, to_context): (u64, Handle),
+    (from, from_context): (u64, Handle),
+    bytes: usize,
+) -> Result<(), Code> {
+    let driver = ready()?;
+    driver.current()?;
+    not_captured(driver, stream)?;
+    let ((source, _), (target, _)) = (driver.of_context(from_context.0)?, driver.of_context(to_context.0)?);
+    let mut content = vec![0; bytes];
+    source.memory.read(from, &mut content)?;
+    target.memory.write(to, &content)?;
+    source.pass_copy(bytes as u64);
+    target.pass_copy(bytes as u64);
     Ok(())
 }
 

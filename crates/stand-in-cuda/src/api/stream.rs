@@ -49,7 +49,7 @@ fn create(stream: Out<Handle>) -> Result<(), Code> {
 
 fn done(stream: Handle) -> Result<(), Code> {
     let driver = ready()?;
-    driver.current()?;
+    driver.current()?.0.wait();
     match driver.objects().captured(stream)? {
         Some(_) if !is_default(stream) => Err(Code::STREAM_CAPTURE_UNSUPPORTED),
         _ => Ok(()),
