@@ -126,7 +126,11 @@ impl MockDevice {
         let lanes = f64::from(workload.lanes);
         let work = workload.work();
         match workload.kind {
-            Kind::Stream { .. } | Kind::HostCopy { .. } | Kind::Gemv { .. } | Kind::Rowwise { .. } => {
+            Kind::Stream { .. }
+            | Kind::HostCopy { .. }
+            | Kind::PeerCopy { .. }
+            | Kind::Gemv { .. }
+            | Kind::Rowwise { .. } => {
                 let (bandwidth, _) = self.level(workload);
                 (work.bytes_read + work.bytes_written) as f64 / bandwidth
             }

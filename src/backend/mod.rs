@@ -19,6 +19,8 @@ mod reference;
 mod sequence;
 #[cfg(any(feature = "cpu", feature = "cuda", feature = "wgpu"))]
 mod time;
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+mod variants;
 #[cfg(feature = "wgpu")]
 pub mod wgpu;
 #[cfg(not(feature = "wgpu"))]
@@ -79,6 +81,11 @@ pub trait Host {
     /// Whether kernels are compiled with checks of every index and loop, where the backend can do without.
     fn wants_checks(&self) -> bool {
         false
+    }
+
+    /// How long a device may take to answer before it counts as lost, where the backend can go on without it.
+    fn patience(&self) -> Seconds {
+        Seconds(60.0)
     }
 }
 

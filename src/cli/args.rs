@@ -111,6 +111,10 @@ pub(crate) struct Probe {
     #[arg(long)]
     pub(crate) checked: bool,
 
+    /// Take a GPU for lost that does not answer for so long.
+    #[arg(long, value_name = "DURATION", value_parser = duration, hide = true)]
+    pub(crate) patience: Option<Seconds>,
+
     /// Keep the samples in the profile.
     #[arg(long)]
     pub(crate) samples: bool,

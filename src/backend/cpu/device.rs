@@ -225,6 +225,9 @@ fn program(
                 "the device is the host: there is no `{direction}` link, only memcpy"
             )));
         }
+        Kind::PeerCopy { .. } => {
+            return Err(BackendError::unsupported("a processor has no link to another device"));
+        }
         Kind::Atomic { .. } => return Err(BackendError::no_kernel("atomic additions are measured on GPUs only")),
         Kind::Empty { .. } => return Err(BackendError::unsupported("an empty job is run by itself")),
     })
