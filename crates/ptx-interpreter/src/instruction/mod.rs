@@ -9,9 +9,11 @@ mod convert;
 mod copy;
 mod dot;
 mod float;
+mod fragment;
 mod half;
 mod integer;
 mod logic;
+mod matrix;
 mod memory;
 mod moves;
 mod space;
@@ -107,6 +109,8 @@ impl Operation {
             "cp" => plain(s, copy::decode),
             "activemask" => plain(s, collective::decode_active_mask),
             "shfl" | "vote" | "redux" | "match" => collective::decode(s),
+            "mma" => collective(s, matrix::decode),
+            "ldmatrix" => collective(s, fragment::decode_load),
             "bar" | "barrier" => barrier::decode(s),
             _ => Self::control(s),
         }

@@ -9,6 +9,7 @@ mod counters;
 mod floats;
 mod halves;
 mod integers;
+mod matrices;
 mod memory;
 mod support;
 mod warps;
