@@ -51,7 +51,7 @@
 //! there is no time. Matrix units add products up in an order and with roundings that nobody states: here a sum is that of
 //! the exact products, rounded once, but for f64, where each step rounds. Blocks run one after another, so that blocks
 //! which wait for later ones do not end. There are no functions, textures, surfaces or clusters, and of matrix units only
-//! `mma`; whatever is not understood is an error that names its line.
+//! `mma` and `wgmma`; whatever is not understood is an error that names its line.
 
 mod counters;
 mod fault;

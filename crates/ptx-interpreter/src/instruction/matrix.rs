@@ -12,7 +12,7 @@ use crate::text::{ParseError, Register, Source, Statement};
 
 /// A format of elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Element {
+pub(super) enum Element {
     F64,
     F32,
     Tf32,
@@ -29,7 +29,7 @@ enum Element {
 
 use Element::{Bf16, E4m3, E5m2, F16 as Half, F32, F64, S4, S8, S32, Tf32, U4, U8};
 
-const ELEMENTS: &[(&str, Element)] = &[
+pub(super) const ELEMENTS: &[(&str, Element)] = &[
     ("f64", F64),
     ("f32", F32),
     ("tf32", Tf32),
@@ -83,7 +83,7 @@ fn has_shape(element: Element, Shape { rows, depth }: Shape) -> bool {
 }
 
 impl Element {
-    const fn bits(self) -> usize {
+    pub(super) const fn bits(self) -> usize {
         match self {
             F64 => 64,
             F32 | Tf32 | S32 => 32,
@@ -94,12 +94,12 @@ impl Element {
     }
 
     /// Elements in a register.
-    const fn packed(self) -> usize {
+    pub(super) const fn packed(self) -> usize {
         if matches!(self, F64) { 1 } else { 32 / self.bits() }
     }
 
     /// Whether factors of these formats go together, and with what they are summed in.
-    const fn goes_with(self, other: Self, sum: Self) -> bool {
+    pub(super) const fn goes_with(self, other: Self, sum: Self) -> bool {
         match (self, other) {
             (F64, F64) => matches!(sum, F64),
             (Tf32, Tf32) | (Bf16, Bf16) => matches!(sum, F32),
@@ -110,7 +110,7 @@ impl Element {
     }
 
     /// The value of an element of a register.
-    fn value(self, slot: u64, index: usize) -> f64 {
+    pub(super) fn value(self, slot: u64, index: usize) -> f64 {
         let bits = (slot >> (index * self.bits() % 64)) as u32;
         let float = |value: f32| f64::from(value);
         match self {
@@ -130,7 +130,7 @@ impl Element {
     }
 
     /// The bits of a sum, rounded once.
-    fn rounded(self, value: f64, saturate: bool) -> u64 {
+    pub(super) fn rounded(self, value: f64, saturate: bool) -> u64 {
         match self {
             F64 => value.to_bits(),
             Half => F16.encode(value, Rounding::Nearest).into(),

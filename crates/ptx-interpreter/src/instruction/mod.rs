@@ -18,8 +18,10 @@ mod memory;
 mod moves;
 mod space;
 mod special;
+mod warpgroup;
 
 pub(crate) use barrier::Barrier;
+pub(crate) use warpgroup::Product;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -110,6 +112,7 @@ impl Operation {
             "activemask" => plain(s, collective::decode_active_mask),
             "shfl" | "vote" | "redux" | "match" => collective::decode(s),
             "mma" => collective(s, matrix::decode),
+            "wgmma" => warpgroup::decode(s),
             "ldmatrix" => collective(s, fragment::decode_load),
             "bar" | "barrier" => barrier::decode(s),
             _ => Self::control(s),
@@ -142,6 +145,7 @@ impl Operation {
             // One warp's order of accesses is everybody's.
             "membar" | "fence" => {
                 s.ignore(&["gl", "cta", "sys", "gpu", "cluster", "sc", "acq_rel", "acquire", "release"]);
+                s.ignore(&["proxy", "async", "async::shared::cta", "shared::cta"]);
                 Self::Nothing
             }
             "nanosleep" => {

@@ -12,4 +12,5 @@ mod integers;
 mod matrices;
 mod memory;
 mod support;
+mod warpgroups;
 mod warps;
