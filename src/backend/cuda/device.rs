@@ -6,10 +6,13 @@ use super::kernels::chase::Chase;
 use super::kernels::copy::Copy;
 use super::kernels::decode::Decode;
 use super::kernels::empty::{Alone, Empty, Handing};
+use super::kernels::gemm::Gemm;
 use super::kernels::gemv::Gemv;
+use super::kernels::matrix::Matrix;
 use super::kernels::multiply_add::MultiplyAdd;
 use super::kernels::rowwise::Rowwise;
 use super::kernels::stream::Stream;
+use super::kernels::warpgroup::{self, Warpgroup};
 use super::survey::Found;
 use super::timing::{Clock, Program, Timed};
 use crate::backend::time::Instant;
@@ -68,7 +71,7 @@ impl Device for CudaDevice {
         /// Iterations that take about half a millisecond.
         const ITERATIONS: u64 = 500;
         let lanes = self.lanes(Scope::Device);
-        let mut load = MultiplyAdd::new(&self.gpu, ComputeUnit::Vector, (DType::F32, DType::F32), lanes).ok()?;
+        let mut load = MultiplyAdd::new(&self.gpu, (DType::F32, DType::F32), lanes).ok()?;
         self.clock.reading(&self.gpu, || load.launch(0, ITERATIONS))
     }
 
@@ -95,8 +98,19 @@ impl Device for CudaDevice {
             Kind::Stream { access, elements, .. } => {
                 self.timed(|gpu| Stream::new(gpu, access, elements.saturating_mul(lanes.into()), lanes))
             }
-            Kind::MultiplyAdd { unit, input, accumulate } => {
-                self.timed(|gpu| MultiplyAdd::new(gpu, unit, (input, accumulate), lanes))
+            Kind::MultiplyAdd { unit: ComputeUnit::Vector, input, accumulate } => {
+                self.timed(|gpu| MultiplyAdd::new(gpu, (input, accumulate), lanes))
+            }
+            Kind::MultiplyAdd { unit: ComputeUnit::Matrix, input, accumulate }
+                if warpgroup::suits(self.gpu.found.capability, (input, accumulate)) =>
+            {
+                self.timed(|gpu| Warpgroup::new(gpu, (input, accumulate), lanes))
+            }
+            Kind::MultiplyAdd { unit: ComputeUnit::Matrix, input, accumulate } => {
+                self.timed(|gpu| Matrix::new(gpu, (input, accumulate), lanes))
+            }
+            Kind::Gemm { input, accumulate, shape, copies } => {
+                self.timed(|gpu| Gemm::new(gpu, (input, accumulate), shape, copies))
             }
             Kind::Chase { bytes, hops } => self.timed(|gpu| Chase::new(gpu, bytes, hops)),
             Kind::HostCopy { direction, bytes, buffers } => {
@@ -115,8 +129,8 @@ impl Device for CudaDevice {
             Kind::Rowwise { op, dtype, rows, .. } => {
                 self.timed(|gpu| Rowwise::new(gpu, (op, dtype), rows.saturating_mul(lanes.into())))
             }
-            Kind::Gemm { .. } | Kind::Attention { phase: Phase::Prefill, .. } => {
-                Err(BackendError::unsupported("this rooflab has no matrix products for CUDA yet"))
+            Kind::Attention { phase: Phase::Prefill, .. } => {
+                Err(BackendError::unsupported("this rooflab has no attention of prompts for CUDA yet"))
             }
         }
     }

@@ -35,6 +35,7 @@ functions![
     cuEventElapsedTime,
     cuEventQuery,
     cuEventRecord,
+    cuFuncSetAttribute,
     cuGetErrorName,
     cuGetErrorString,
     cuGraphDestroy,
