@@ -72,6 +72,47 @@ fn kernels_of_older_devices_are_right() {
 }
 
 #[test]
+fn matrix_units_of_every_generation_are_right() {
+    // What each measures of itself; the rest is refused with what it takes, also a peak that `mma.sync` does not reach.
+    let ampere = ["f16.f32", "f16", "bf16.f32", "tf32.f32", "int8.int32", "f64"];
+    let cases: [(&str, &[&str], &str); 5] = [
+        ("7.5", &["f16.f32", "f16", "int8.int32"], "compute capability 8."),
+        ("8.0", &ampere, "compute capability 8.9"),
+        ("8.9", &[&ampere[..], &["fp8_e4m3.f32"]].concat(), ""),
+        ("9.0", &["f64", "f16.f32", "bf16.f32", "tf32.f32", "fp8_e4m3.f32", "int8.int32"], "wgmma"),
+        ("12.0", &[&ampere[..], &["fp8_e4m3.f32"]].concat(), ""),
+    ];
+    for (capability, formats, refusal) in cases {
+        let rows = check(&["compute.matrix.*"], &[("STAND_IN_CAPABILITY", capability)]);
+        let mut found: Vec<&str> = Vec::new();
+        for row in &rows {
+            let ceiling = row["ceiling"].as_str().unwrap();
+            match row["reason"].as_str() {
+                None => found.push(ceiling.trim_start_matches("compute.matrix.")),
+                Some(reason) => assert!(!refusal.is_empty() && reason.contains(refusal), "{capability}: {row}"),
+            }
+        }
+        let has = |format: &&&str| found.iter().any(|ceiling| ceiling == *format);
+        assert_eq!(formats.iter().filter(has).count(), formats.len(), "{capability}: {found:?}");
+    }
+}
+
+#[test]
+fn products_of_any_shape_are_right() {
+    // Edges in both directions, and a length that is divided; fp8 where matrix units multiply it.
+    for shape in ["33x100x1088", "1x1028x2048", "130x260x128"] {
+        let arguments = ["probe", "-d", "cuda:0", "--check", "--json", "-p", "gemm.*", "--shape", shape];
+        let (code, out, err) = run(&Home::new(), &arguments, &[("STAND_IN_CAPABILITY", "8.9")]);
+        assert_eq!(code, 0, "{shape}: {out}{err}");
+        let rows: Vec<Value> = serde_json::from_str(&out).unwrap();
+        for format in ["gemm.f16.f32", "gemm.bf16.f32", "gemm.fp8_e4m3.f32", "gemm.int8.int32"] {
+            let of_format: Vec<&Value> = rows.iter().filter(|row| row["ceiling"] == format).collect();
+            assert!(of_format.iter().any(|row| row["ok"] == true), "{shape}: {format} {of_format:?}");
+        }
+    }
+}
+
+#[test]
 fn kernels_do_not_depend_on_who_runs_first() {
     let patterns =
         ["memory.dram.read", "gemv.bf16", "gemv.int4*", "rowwise.softmax.f32", "attention.decode.int8", "overhead.*"];
@@ -139,19 +180,35 @@ fn kernels_do_the_work_that_is_stated() {
 }
 
 #[test]
+fn products_do_the_work_that_is_stated() {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let rows = check(&["gemm.bf16.f32"], &[("STAND_IN_LAUNCHES", log.path().to_str().unwrap())]);
+    let counted = launches(log.path(), "gemm_bf16");
+    assert!(!rows.is_empty() && counted.len() == rows.len(), "a launch for each variant");
+    for (row, launch) in rows.iter().zip(&counted) {
+        assert_eq!(launch["operations"]["matrix"], row["work"]["ops"], "{row}: {launch}");
+        assert_eq!(launch["distinct_loaded"], row["work"]["bytes_read"], "{row}: {launch}");
+        assert_eq!(launch["bank_conflicts"], 0, "{row}: {launch}");
+    }
+}
+
+#[test]
 fn multiply_adds_are_counted_right() {
     let cases = [
-        ("compute.vector.f32", "f32"),
-        ("compute.vector.f64", "f64"),
-        ("compute.vector.f16", "f16"),
-        ("compute.vector.bf16", "bf16"),
-        ("compute.vector.int32", "integer_multiply_add"),
-        ("compute.vector.int8.int32", "integer_dot"),
+        ("compute.vector.f32", "multiply_add", "f32"),
+        ("compute.vector.f64", "multiply_add", "f64"),
+        ("compute.vector.f16", "multiply_add", "f16"),
+        ("compute.vector.bf16", "multiply_add", "bf16"),
+        ("compute.vector.int32", "multiply_add", "integer_multiply_add"),
+        ("compute.vector.int8.int32", "multiply_add", "integer_dot"),
+        ("compute.matrix.bf16.f32", "matrix", "matrix"),
     ];
-    for (pattern, class) in cases {
+    for (pattern, kernel, class) in cases {
         let log = tempfile::NamedTempFile::new().unwrap();
-        let rows = check(&[pattern], &[("STAND_IN_LAUNCHES", log.path().to_str().unwrap())]);
-        let counted = launches(log.path(), "multiply_add");
+        // Ada Lovelace reaches the peak of all its units with the same instructions.
+        let knobs = [("STAND_IN_LAUNCHES", log.path().to_str().unwrap()), ("STAND_IN_CAPABILITY", "8.9")];
+        let rows = check(&[pattern], &knobs);
+        let counted = launches(log.path(), kernel);
         assert!(!rows.is_empty() && right(&rows) == rows.len(), "{pattern}: {rows:?}");
         assert_eq!(counted.len(), 2 * rows.len(), "{pattern}: one iteration and seventeen, for each variant");
         for (row, pair) in rows.iter().zip(counted.chunks(2)) {

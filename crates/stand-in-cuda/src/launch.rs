@@ -115,6 +115,7 @@ fn note(path: &Path, work: &Work, counters: &Counters) -> std::io::Result<()> {
             "bf16": operations.bf16,
             "integer_dot": operations.integer_dot,
             "integer_multiply_add": operations.integer_multiply_add,
+            "matrix": operations.matrix,
             "special": operations.special,
         },
         "loaded": counters.loaded,
