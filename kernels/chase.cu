@@ -22,20 +22,15 @@ template <Keep KEEP> DEVICE u64 follow(u64 place) {
 
 template <Keep KEEP> DEVICE void chase(u64* state, u32 turns) {
     u64 place = state[0];
-    const u64 began = nanoseconds(), first_cycle = cycles();
 #pragma unroll 1
     for (u32 turn = 0; turn < turns; turn++) {
 #pragma unroll
         for (int hop = 0; hop < HOPS; hop++) place = follow<KEEP>(place);
     }
     state[0] = place;
-    const u64 last_cycle = cycles(), ended = nanoseconds();
-    state[1] = last_cycle - first_cycle;
-    state[2] = ended - began;
 }
 
-// Entry points, of one thread. `state` holds the address of the place where the chase goes on, and after a launch the
-// cycles and the nanoseconds that it took. Every place holds the address of the next. chase_near lets L1 keep places;
-// chase_far goes past it.
+// Entry points, of one thread. `state` holds the address of the place where the chase goes on. Every place holds the
+// address of the next. chase_near lets L1 keep places; chase_far goes past it.
 KERNEL __launch_bounds__(32) chase_near(u64* state, u32 turns) { chase<Keep::NEAR>(state, turns); }
 KERNEL __launch_bounds__(32) chase_far(u64* state, u32 turns) { chase<Keep::FAR>(state, turns); }

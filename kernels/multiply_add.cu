@@ -113,7 +113,7 @@ struct Int8 : Int32 {
 };
 
 template <typename Format, typename Scalar = typename Format::Scalar>
-DEVICE void multiply_add(Scalar* results, u64* clocks, u32 turns, u32 longer, Scalar x, Scalar step, Scalar y) {
+DEVICE void multiply_add(Scalar* results, u32 turns, u32 longer, Scalar x, Scalar step, Scalar y) {
     typedef typename Format::Chain Chain;
     const u32 thread = blockIdx.x * blockDim.x + threadIdx.x;
     const Chain factor = Format::factor(x, step, thread), first = Format::first(y), second = Format::second(y);
@@ -121,7 +121,6 @@ DEVICE void multiply_add(Scalar* results, u64* clocks, u32 turns, u32 longer, Sc
 #pragma unroll
     for (int chain = 0; chain < CHAINS; chain++) sums[chain] = Format::start(thread, chain);
     turns += thread < longer;
-    const u64 began = nanoseconds(), first_cycle = cycles();
 #pragma unroll 1
     for (u32 turn = 0; turn < turns; turn++) {
 #pragma unroll
@@ -132,23 +131,18 @@ DEVICE void multiply_add(Scalar* results, u64* clocks, u32 turns, u32 longer, Sc
             for (int chain = 0; chain < CHAINS; chain++) sums[chain] = Format::step(sums[chain], factor, second);
         }
     }
-    const u64 last_cycle = cycles(), ended = nanoseconds();
     Scalar total = 0;
 #pragma unroll
     for (int chain = 0; chain < CHAINS; chain++) total = Format::total(total, sums[chain]);
     results[thread] = total;
-    if (thread == 0) {
-        clocks[0] = last_cycle - first_cycle;
-        clocks[1] = ended - began;
-    }
 }
 
-// Entry points. `results` has a scalar for each thread of the grid, `clocks` what the loop of thread 0 took: cycles,
-// nanoseconds. Threads run `turns` turns, and the first `longer` of them one more. `x`, `step`, `y`: see above.
+// Entry points. `results` has a scalar for each thread of the grid. Threads run `turns` turns, and the first `longer` of
+// them one more. `x`, `step`, `y`: see above.
 #define MULTIPLY_ADD(name, Format, Scalar) \
-    KERNEL __launch_bounds__(1024) multiply_add_##name(Scalar* results, u64* clocks, u32 turns, u32 longer, \
-                                                       Scalar x, Scalar step, Scalar y) { \
-        multiply_add<Format>(results, clocks, turns, longer, x, step, y); \
+    KERNEL __launch_bounds__(1024) multiply_add_##name(Scalar* results, u32 turns, u32 longer, Scalar x, Scalar step, \
+                                                       Scalar y) { \
+        multiply_add<Format>(results, turns, longer, x, step, y); \
     }
 
 MULTIPLY_ADD(f64, F64, double)

@@ -185,20 +185,19 @@ struct Gather {
 };
 
 template <typename Operator, typename Numbers, u32 THREADS>
-DEVICE void rowwise(Words* a, const Words* b, Words* c, const Words* table, u32 first, u32 rows, u32 period) {
+DEVICE void rowwise(Words* a, const Words* b, Words* c, const Words* table, u32 rows, u32 period) {
     __shared__ float partial[THREADS / WARP];
     const Arguments arguments = {a, b, c, table, period, partial};
     for (u32 row = blockIdx.x; row < rows; row += gridDim.x) {
-        Operator::template apply<Numbers, THREADS>(arguments, first + row);
+        Operator::template apply<Numbers, THREADS>(arguments, row);
     }
 }
 
-// Entry points <operator>_<format>_t<threads of a block>. Rows from `first` on, `rows` of them. Arrays that an operator
-// does not need may be null.
+// Entry points <operator>_<format>_t<threads of a block>. Arrays that an operator does not need may be null.
 #define ROWWISE(name, Operator, format, Numbers, THREADS) \
     KERNEL __launch_bounds__(THREADS, 768 / THREADS) name##_##format##_t##THREADS( \
-        Words* a, const Words* b, Words* c, const Words* table, u32 first, u32 rows, u32 period) { \
-        rowwise<Operator, Numbers, THREADS>(a, b, c, table, first, rows, period); \
+        Words* a, const Words* b, Words* c, const Words* table, u32 rows, u32 period) { \
+        rowwise<Operator, Numbers, THREADS>(a, b, c, table, rows, period); \
     }
 
 #define WITH_THREADS(name, Operator, format, Numbers) \

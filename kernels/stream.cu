@@ -137,17 +137,15 @@ DEVICE void transform(const Words* a, const Words* b, Words* c, u64 vectors, u32
 //
 // read_x*, read_once_x*: `sums` has a word for each thread of the grid; `shift`, below gridDim, is by how many blocks a
 // pass is ahead of the one before it. read_x* goes past L1, for L2 and device memory; read_once_x* takes the path of
-// constants. read_near_x*: `slice` vectors for each block. write_x* ... triad_x*: `c` is written; `a` and `b` are read
+// constants and asks L1 to keep nothing. read_near_x*: `slice` vectors for each block. write_x* ... triad_x*: `c` is written; `a` and `b` are read
 // by those that need them.
-#define READ(N) \
+#define READ(name, KEEP, N) \
     KERNEL __launch_bounds__(THREADS, blocks(N)) \
-    read_x##N(const Words* a, u32* sums, u64 vectors, u32 passes, u32 shift) { \
-        read<Keep::FAR, N>(a, sums, vectors, passes, shift); \
-    } \
-    KERNEL __launch_bounds__(THREADS, blocks(N)) \
-    read_once_x##N(const Words* a, u32* sums, u64 vectors, u32 passes, u32 shift) { \
-        read<Keep::ONCE, N>(a, sums, vectors, passes, shift); \
-    } \
+    name##_x##N(const Words* a, u32* sums, u64 vectors, u32 passes, u32 shift) { \
+        read<KEEP, N>(a, sums, vectors, passes, shift); \
+    }
+
+#define READ_NEAR(N) \
     KERNEL __launch_bounds__(THREADS, blocks(N)) \
     read_near_x##N(const Words* a, u32* sums, u32 slice, u32 passes) { \
         read_near<N>(a, sums, slice, passes); \
@@ -160,7 +158,7 @@ DEVICE void transform(const Words* a, const Words* b, Words* c, u64 vectors, u32
     }
 
 #define WITH_IN_FLIGHT(N) \
-    READ(N) \
+    READ(read, Keep::FAR, N) \
     TRANSFORM(write, Write, N) \
     TRANSFORM(copy, Copy, N) \
     TRANSFORM(scale, Scale, N) \
@@ -171,3 +169,8 @@ WITH_IN_FLIGHT(1)
 WITH_IN_FLIGHT(2)
 WITH_IN_FLIGHT(4)
 WITH_IN_FLIGHT(8)
+READ(read_once, Keep::ONCE, 4)
+READ(read_once, Keep::ONCE, 8)
+READ_NEAR(2)
+READ_NEAR(4)
+READ_NEAR(8)

@@ -23,4 +23,5 @@ pub mod report;
 pub mod resource;
 pub mod stats;
 pub mod units;
+pub mod validate;
 pub mod workload;

@@ -52,7 +52,8 @@ fn right(rows: &[Value]) -> usize {
 
 #[test]
 fn every_kernel_is_right() {
-    let rows = check(&["*"], &[]);
+    // With a second device to send to.
+    let rows = check(&["*"], &[("STAND_IN_DEVICES", "2")]);
     assert!(right(&rows) > 200, "only {} kernels were verified", right(&rows));
     for row in rows.iter().filter(|row| row["ok"] == false) {
         let reason = row["reason"].as_str().unwrap();
@@ -91,7 +92,11 @@ fn launches(log: &std::path::Path, name: &str) -> Vec<Value> {
 fn kernels_do_the_work_that_is_stated() {
     // One iteration each; operators that read a vector or a table again and again from caches are held by what they touch.
     let cases = [
+        ("memory.dram.read", "read_"),
         ("memory.dram.write", "write_"),
+        ("memory.dram.copy", "copy_"),
+        ("memory.dram.scale", "scale_"),
+        ("memory.dram.add", "add_"),
         ("memory.dram.triad", "triad_"),
         ("gemv.f32", "gemv_f32"),
         ("gemv.bf16", "gemv_bf16"),
@@ -103,6 +108,9 @@ fn kernels_do_the_work_that_is_stated() {
         ("rowwise.silu_mul.bf16", "silu_mul_bf16"),
         ("rowwise.add.f32", "add_f32"),
         ("rowwise.softmax.f32", "softmax_f32"),
+        ("rowwise.rmsnorm.f32", "rmsnorm_f32"),
+        ("rowwise.rope.f32", "rope_f32"),
+        ("rowwise.gather.bf16", "gather_bf16"),
     ];
     for (pattern, kernel) in cases {
         let log = tempfile::NamedTempFile::new().unwrap();
@@ -132,18 +140,26 @@ fn kernels_do_the_work_that_is_stated() {
 
 #[test]
 fn multiply_adds_are_counted_right() {
-    let cases = [("compute.vector.f32", "f32"), ("compute.vector.f64", "f64"), ("compute.vector.f16", "f16")];
+    let cases = [
+        ("compute.vector.f32", "f32"),
+        ("compute.vector.f64", "f64"),
+        ("compute.vector.f16", "f16"),
+        ("compute.vector.bf16", "bf16"),
+        ("compute.vector.int32", "integer_multiply_add"),
+        ("compute.vector.int8.int32", "integer_dot"),
+    ];
     for (pattern, class) in cases {
         let log = tempfile::NamedTempFile::new().unwrap();
         let rows = check(&[pattern], &[("STAND_IN_LAUNCHES", log.path().to_str().unwrap())]);
         let counted = launches(log.path(), "multiply_add");
-        // One iteration and seventeen, for each variant.
+        assert!(!rows.is_empty() && right(&rows) == rows.len(), "{pattern}: {rows:?}");
+        assert_eq!(counted.len(), 2 * rows.len(), "{pattern}: one iteration and seventeen, for each variant");
         for (row, pair) in rows.iter().zip(counted.chunks(2)) {
             let stated = row["work"]["ops"].as_u64().unwrap();
             let operations = |launch: &Value| launch["operations"][class].as_u64().unwrap();
             // What 16 iterations more do is the loop's work, and what a thread prepares that had no turn at all before.
             let more = operations(&pair[1]) - operations(&pair[0]) - 16 * stated;
-            assert!(more * 100 < stated, "{row}: {more} more");
+            assert!(stated > 0 && more * 100 < stated, "{row}: {more} more");
         }
     }
 }
@@ -225,6 +241,12 @@ fn a_driver_that_cannot_be_used_is_an_error_with_a_hint() {
     assert!(devices.contains("CUDA_ERROR_NO_DEVICE"), "{devices}");
     assert_eq!(code, 2);
     assert!(err.contains("CUDA_ERROR_NO_DEVICE") && err.contains("nvidia-smi"), "{err}");
+    // Drivers that are newer than the bindings have answers of their own.
+    for unknown in ["918", "12345"] {
+        let (devices, code, err) = failure(&[("STAND_IN_INIT", unknown)]);
+        let said = format!("CUDA error {unknown}");
+        assert!(code == 2 && devices.contains(&said) && err.contains(&said), "{code}: {devices}{err}");
+    }
     let (devices, code, _) = failure(&[("STAND_IN_DEVICES", "0")]);
     assert!(code == 2 && devices.contains("no CUDA-capable device"), "{devices}");
 }
@@ -257,34 +279,143 @@ fn a_device_without_memory_is_no_disaster() {
     assert_eq!(status("overhead.launch"), "ok");
 }
 
+/// A probe of two ceilings, of which the second is measured after the first, and what became of them.
+fn write_and_gemv(knobs: &[(&str, &str)]) -> (i32, [Value; 2]) {
+    let patterns = ["memory.dram.write", "gemv.bf16"];
+    let mut arguments = vec!["probe", "-d", "cuda:0", "--effort", "quick", "--json", "--no-save"];
+    arguments.extend(patterns.iter().flat_map(|pattern| ["-p", pattern]));
+    let (code, out, err) = run(&Home::new(), &arguments, knobs);
+    let profile: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{code}: {err}"));
+    let ceilings = profile["ceilings"].as_array().unwrap();
+    let found = |name: &str| ceilings.iter().find(|ceiling| ceiling["resource"] == name).unwrap().clone();
+    (code, patterns.map(found))
+}
+
 #[test]
 fn a_device_that_is_lost_keeps_what_was_measured() {
-    let home = Home::new();
-    let arguments = [
-        "probe",
-        "-d",
-        "cuda:0",
-        "--effort",
-        "quick",
-        "-p",
-        "overhead.launch",
-        "-p",
-        "memory.dram.copy",
-        "-p",
-        "gemv.bf16",
-        "--json",
-        "--name",
-        "lost",
-    ];
-    for code_of_loss in ["719", "700"] {
-        let (code, out, err) =
-            run(&home, &arguments, &[("STAND_IN_LOSE_AFTER", "3000"), ("STAND_IN_LOSE_AS", code_of_loss)]);
-        assert!(code == 0 || code == 2, "{code}: {err}");
-        let profile: Value = serde_json::from_str(&out).unwrap();
-        let failed = profile["ceilings"].as_array().unwrap().iter().filter(|ceiling| ceiling["status"] == "failed");
-        let reasons: Vec<&str> = failed.map(|ceiling| ceiling["reason"].as_str().unwrap()).collect();
-        assert!(!reasons.is_empty() && reasons.iter().all(|reason| reason.contains("lost")), "{reasons:?}");
+    // The last has no name in any driver of today.
+    for code_of_loss in ["719", "700", "226", "12345"] {
+        let knobs = [("STAND_IN_LOSE_AT", "gemv"), ("STAND_IN_LOSE_AS", code_of_loss)];
+        let (code, [write, gemv]) = write_and_gemv(&knobs);
+        assert_eq!((code, &write["status"], &gemv["status"]), (0, &Value::from("ok"), &Value::from("failed")));
+        let reason = gemv["reason"].as_str().unwrap();
+        let expected = if code_of_loss == "12345" { "CUDA error 12345" } else { "the device was lost" };
+        assert!(reason.contains(expected), "{code_of_loss}: {reason}");
     }
+}
+
+#[test]
+fn a_device_that_stops_in_the_middle_is_left_alone() {
+    let home = Home::new();
+    for pattern in ["gemv.bf16", "link.host.h2d", "overhead.graph_launch"] {
+        let arguments = [
+            "probe",
+            "-d",
+            "cuda:0",
+            "--effort",
+            "quick",
+            "--json",
+            "-p",
+            "overhead.launch",
+            "-p",
+            pattern,
+            "--patience",
+            "300ms",
+        ];
+        let mut command = home.rooflab(&arguments);
+        command.env("LD_LIBRARY_PATH", stand_in()).env("STAND_IN_STALL_AFTER", "30");
+        // Whatever waits for such a device waits for ever.
+        let (_, out, err) = finish(command.timeout(std::time::Duration::from_secs(60)));
+        let profile: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("it hung: {err}"));
+        let ceilings = profile["ceilings"].as_array().unwrap();
+        assert!(ceilings.iter().all(|ceiling| ceiling["status"] == "failed"), "{ceilings:?}");
+        let reasons: Vec<&str> = ceilings.iter().map(|ceiling| ceiling["reason"].as_str().unwrap()).collect();
+        assert!(reasons.iter().all(|reason| reason.contains("no answer within 300 ms")), "{reasons:?}");
+    }
+}
+
+#[test]
+fn two_devices_send_to_each_other() {
+    let patterns = ["link.peer.*", "overhead.peer_send"];
+    for (device, peers, expected) in [
+        ("cuda:0", "1", "with cuda:1, directly"),
+        ("cuda:1", "1", "with cuda:0, directly"),
+        ("cuda:0", "0", "with cuda:1, through the host's memory"),
+    ] {
+        let mut arguments = vec!["probe", "-d", device, "--json", "--no-save"];
+        arguments.extend(patterns.iter().flat_map(|pattern| ["-p", pattern]));
+        let knobs = [("STAND_IN_DEVICES", "2"), ("STAND_IN_PEERS", peers)];
+        let (code, out, err) = run(&Home::new(), &arguments, &knobs);
+        assert_eq!(code, 0, "{out}{err}");
+        let profile: Value = serde_json::from_str(&out).unwrap();
+        let ceilings = profile["ceilings"].as_array().unwrap();
+        let named = |name: &str| ceilings.iter().find(|ceiling| ceiling["resource"] == name).unwrap();
+        for (name, unit, least) in
+            [("link.peer.send", "B/s", 3), ("link.peer.send_both", "B/s", 1), ("overhead.peer_send", "s", 1)]
+        {
+            let ceiling = named(name);
+            assert_eq!((&ceiling["status"], &ceiling["unit"]), (&Value::from("ok"), &Value::from(unit)), "{ceiling}");
+            let points = ceiling["points"].as_array().unwrap();
+            assert!(points.len() >= least, "{ceiling}");
+            assert!(points.iter().all(|point| point["variant"] == expected && point["value"].as_f64() > Some(0.0)));
+        }
+        // A copy that arrives changed is no copy.
+        let rows = check(&patterns, &knobs);
+        assert_eq!(right(&rows), rows.len());
+    }
+}
+
+#[test]
+fn one_device_has_no_link_to_another() {
+    let (code, out, err) =
+        run(&Home::new(), &["probe", "-d", "cuda:0", "-p", "link.peer.send", "-p", "overhead.launch", "--json"], &[]);
+    assert_eq!(code, 0, "{err}");
+    let profile: Value = serde_json::from_str(&out).unwrap();
+    let ceilings = profile["ceilings"].as_array().unwrap();
+    let link = ceilings.iter().find(|ceiling| ceiling["resource"] == "link.peer.send").unwrap();
+    assert_eq!(link["status"], "unsupported");
+    assert_eq!(link["reason"], "a link takes two devices, and the driver shows one");
+}
+
+/// What the test below runs in a process of its own, because the path of libraries is read when a process starts.
+#[test]
+#[ignore = "it needs a driver"]
+#[cfg(feature = "cuda")]
+fn two_devices_are_open_at_once() {
+    use rooflab::backend::cuda::CudaBackend;
+    use rooflab::backend::{Backend, InPlace};
+    use rooflab::resource::{Access, StreamOp};
+    use rooflab::workload::{Kind, Workload};
+
+    let [mut first, mut second] = [0, 1].map(|index| CudaBackend.open(index, &InPlace).unwrap());
+    let before = [first.conditions(), second.conditions()].map(|conditions| conditions.memory_available.unwrap());
+    let kind = Kind::Stream { access: Access::plain(StreamOp::Copy), elements: 1 << 16, parts: 1 };
+    let workload = Workload { kind, lanes: 4 };
+    let mut on_first = first.prepare(&workload).unwrap();
+    // The device that was opened last has lost no memory, and what is on the first one runs there.
+    assert_eq!(second.conditions().memory_available, Some(before[1]));
+    let mut on_second = second.prepare(&workload).unwrap();
+    for kernel in [&mut on_first, &mut on_second] {
+        kernel.verify(0).unwrap();
+        assert!(kernel.run(0, 3).unwrap().elapsed.get() > 0.0);
+    }
+    drop(on_first);
+    on_second.verify(0).unwrap();
+    drop(on_second);
+    let after = [first.conditions(), second.conditions()].map(|conditions| conditions.memory_available.unwrap());
+    assert_eq!(after, before);
+}
+
+#[test]
+#[cfg(feature = "cuda")]
+fn devices_that_are_open_at_once_keep_to_themselves() {
+    let mut command = assert_cmd::Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "two_devices_are_open_at_once", "--ignored"])
+        .env("LD_LIBRARY_PATH", stand_in())
+        .env("STAND_IN_DEVICES", "2");
+    let (code, out, err) = finish(&mut command);
+    assert!(code == 0 && out.contains("1 passed"), "{out}{err}");
 }
 
 #[test]

@@ -16,13 +16,18 @@ pub mod cuda;
 pub mod mock;
 #[cfg(any(feature = "cpu", feature = "cuda", feature = "wgpu"))]
 mod reference;
+mod sequence;
 #[cfg(any(feature = "cpu", feature = "cuda", feature = "wgpu"))]
 mod time;
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+mod variants;
 #[cfg(feature = "wgpu")]
 pub mod wgpu;
 #[cfg(not(feature = "wgpu"))]
 #[path = "disabled/wgpu.rs"]
 pub mod wgpu;
+
+pub use sequence::{Sequence, Stage, Turn};
 
 use crate::facts::{ClockReading, Conditions, GpuConditions, Identity, Observed, Restraints, Timer};
 use crate::resource::Scope;
@@ -77,6 +82,11 @@ pub trait Host {
     fn wants_checks(&self) -> bool {
         false
     }
+
+    /// How long a device may take to answer before it counts as lost, where the backend can go on without it.
+    fn patience(&self) -> Seconds {
+        Seconds(60.0)
+    }
 }
 
 /// A program that does everything in its own process.
@@ -129,6 +139,17 @@ pub trait Device {
     /// # Errors
     /// [`BackendError::Unsupported`] with what the device lacks, [`BackendError::NoKernel`] with what this backend does, or the failure.
     fn prepare<'device>(&'device mut self, workload: &Workload) -> Result<Box<dyn Kernel + 'device>, BackendError>;
+
+    /// Makes several workloads ready side by side, as one kernel with one implementation. An iteration of it is all turns of the sequence.
+    ///
+    /// # Errors
+    /// As for [`Device::prepare`], and where the backend runs one workload at a time.
+    fn prepare_sequence<'device>(
+        &'device mut self,
+        _sequence: &Sequence,
+    ) -> Result<Box<dyn Kernel + 'device>, BackendError> {
+        Err(BackendError::unsupported("this backend cannot run several kernels as one step yet"))
+    }
 }
 
 /// A workload made ready on a device, in one or several implementations that do the same work.

@@ -4,6 +4,7 @@ pub(crate) mod diagnose;
 pub(crate) mod estimate;
 pub(crate) mod plot;
 pub(crate) mod report;
+pub(crate) mod validate;
 
 use std::path::PathBuf;
 
@@ -41,6 +42,8 @@ pub(crate) enum Command {
     Estimate(Box<estimate::Estimate>),
     /// Say where the time of a run went, from the datasheet to what was measured, and why.
     Diagnose(Box<diagnose::Diagnose>),
+    /// Run a model's steps with random weights on a device, and hold what they take against what a profile predicts.
+    Validate(validate::Validate),
     /// Draw ceilings, estimates and diagnoses: in the terminal, as SVG, PNG or a page.
     Plot(plot::Plot),
     /// Write a page about a machine: who it is, its ceilings, its roofline, and what models would do on it.
@@ -107,6 +110,10 @@ pub(crate) struct Probe {
     /// Compile a GPU's kernels with checks of every index and loop, to find a driver's fault; some get slower by it.
     #[arg(long)]
     pub(crate) checked: bool,
+
+    /// Take a GPU for lost that does not answer for so long.
+    #[arg(long, value_name = "DURATION", value_parser = duration, hide = true)]
+    pub(crate) patience: Option<Seconds>,
 
     /// Keep the samples in the profile.
     #[arg(long)]
@@ -356,6 +363,8 @@ pub(crate) enum Document {
     Kernels,
     /// A run as it is read from a file of another tool.
     Observation,
+    /// What `rooflab validate --json` writes.
+    Validation,
 }
 
 fn duration(text: &str) -> Result<Seconds, String> {

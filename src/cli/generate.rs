@@ -17,6 +17,7 @@ pub(crate) fn run(context: &mut Context, what: &args::Generate) -> Result<Answer
             args::Document::Product => rooflab::diagnose::product_schema(),
             args::Document::Kernels => rooflab::diagnose::kernels_schema(),
             args::Document::Observation => rooflab::observe::schema(),
+            args::Document::Validation => rooflab::validate::schema(),
         })?,
         args::Generate::Man => {
             let mut page = Vec::new();

@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use rooflab::backend::{Backend, BackendError, Host, backends};
+use rooflab::backend::{Backend, BackendError, Host, InPlace, backends};
+use rooflab::units::Seconds;
 
 use super::Answer;
 use super::context::Context;
@@ -21,14 +22,16 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct ThisProgram {
     /// Whether kernels are compiled with checks.
     checks: bool,
+    /// How long a device may take to answer, if not as long as usual.
+    patience: Option<Seconds>,
     /// Surveys that were made, by backend: devices do not change while a command runs.
     known: RefCell<BTreeMap<&'static str, Result<String, BackendError>>>,
 }
 
 impl ThisProgram {
-    /// This program, with or without checks in kernels.
-    pub(crate) fn with_checks(checks: bool) -> Self {
-        Self { checks, ..Self::default() }
+    /// This program, with or without checks in kernels, and with so much patience with devices.
+    pub(crate) fn with(checks: bool, patience: Option<Seconds>) -> Self {
+        Self { checks, patience, ..Self::default() }
     }
 }
 
@@ -40,6 +43,10 @@ impl Host for ThisProgram {
 
     fn wants_checks(&self) -> bool {
         self.checks
+    }
+
+    fn patience(&self) -> Seconds {
+        self.patience.unwrap_or(InPlace.patience())
     }
 }
 

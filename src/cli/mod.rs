@@ -18,6 +18,7 @@ mod probe;
 mod profile;
 mod progress;
 mod report;
+mod validate;
 
 use std::process::ExitCode;
 
@@ -56,6 +57,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Profile(profile) => profile::run(&mut context, profile),
         Command::Estimate(arguments) => estimate::run(&mut context, arguments),
         Command::Diagnose(arguments) => diagnose::run(&mut context, arguments),
+        Command::Validate(arguments) => validate::run(&mut context, arguments),
         Command::Plot(arguments) => plot::run(&mut context, arguments),
         Command::Report(arguments) => report::run(&mut context, arguments),
         Command::Model(model) => model::run(&mut context, model),

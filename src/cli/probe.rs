@@ -23,7 +23,7 @@ use keep::Keeper;
 
 pub(crate) fn run(context: &mut Context, arguments: &args::Probe) -> Result<Answer, CliError> {
     let selection = Selection::new(&arguments.probes)?;
-    let host = ThisProgram::with_checks(arguments.checked);
+    let host = ThisProgram::with(arguments.checked, arguments.patience);
     let devices = choose(arguments.device.as_deref(), &host)?;
     if devices.len() > 1 && (arguments.name.is_some() || arguments.output.is_some()) {
         return Err(CliError::new("`--name` and `--output` take one device").with_hint("name it with `--device`"));

@@ -4,8 +4,8 @@ use crate::dtype::DType;
 use crate::facts::DeviceKind;
 use crate::profile::Effort;
 use crate::resource::{
-    Access, ComputeUnit, Direction, Key, MemoryLevel, Overhead, Phase, Resource, RowwiseOp, Scope, Sharing, Stores,
-    StreamOp,
+    Access, ComputeUnit, Direction, Exchange, Key, MemoryLevel, Overhead, Phase, Resource, RowwiseOp, Scope, Sharing,
+    Stores, StreamOp,
 };
 
 /// Something that can be measured.
@@ -69,6 +69,8 @@ pub enum Family {
     Atomic(Sharing),
     /// Host copies of growing size.
     HostCopy(Direction),
+    /// Copies of growing size between two devices.
+    PeerCopy(Exchange),
     /// Empty jobs.
     Empty(Overhead),
 }
@@ -131,6 +133,7 @@ impl Probe {
             Family::Rowwise { op, dtype } => Resource::Rowwise { op, dtype },
             Family::Chase => Resource::Latency { level: None },
             Family::HostCopy(direction) => Resource::HostLink { direction },
+            Family::PeerCopy(exchange) => Resource::PeerLink { exchange },
             Family::Atomic(sharing) => Resource::Atomic { sharing },
             Family::Empty(of) => Resource::Overhead { of },
         }
@@ -151,8 +154,9 @@ impl Probe {
                 !kind.is_gpu_like()
             }
             Family::HostCopy(_)
+            | Family::PeerCopy(_)
             | Family::Atomic(_)
-            | Family::Empty(Overhead::GraphLaunch)
+            | Family::Empty(Overhead::GraphLaunch | Overhead::PeerSend)
             | Family::Gemm { input: DType::F16, .. }
             | Family::Gemv { weights: DType::Fp8E4m3, .. }
             | Family::Attention { kv: DType::Fp8E4m3, .. }
@@ -212,6 +216,10 @@ const fn multiply_add(unit: ComputeUnit, input: DType, accumulate: DType, explai
     }
 }
 
+const fn peer_copy(exchange: Exchange, device: PerEffort, explain: &'static str) -> Probe {
+    Probe { family: Family::PeerCopy(exchange), device, core: PerEffort::NOTHING, explain }
+}
+
 const fn atomic(sharing: Sharing, explain: &'static str) -> Probe {
     Probe {
         family: Family::Atomic(sharing),
@@ -254,7 +262,8 @@ const fn rowwise(op: RowwiseOp, dtype: DType, device: PerEffort, explain: &'stat
 
 /// Operators in the format that engines on CPUs keep activations in, and in the half as wide one.
 const ROWWISE: PerEffort = PerEffort::new(Grid::Nothing, Grid::Coarse, Grid::Octaves);
-const ROWWISE_HALF: PerEffort = PerEffort::new(Grid::Nothing, Grid::Far, Grid::Coarse);
+/// Engines keep activations in 16 bits, and those of a step lie in caches: main memory alone would say of them what none of them sees.
+const ROWWISE_HALF: PerEffort = PerEffort::new(Grid::Nothing, Grid::Coarse, Grid::Coarse);
 const SHAPES: PerEffort = PerEffort::new(Grid::Far, Grid::Coarse, Grid::Octaves);
 const SHAPES_OF_A_CORE: PerEffort = PerEffort::new(Grid::Nothing, Grid::Far, Grid::Coarse);
 
@@ -552,6 +561,23 @@ pub static PROBES: &[Probe] = &[
         device: PerEffort::new(Grid::Nothing, Grid::Far, Grid::Coarse),
         core: PerEffort::NOTHING,
         explain: "Bytes per second from the device's memory into memory of the host that is not pinned.",
+    },
+    peer_copy(
+        Exchange::Send,
+        PerEffort::new(Grid::Far, Grid::Coarse, Grid::Octaves),
+        "Bytes per second from the device's memory into another device's: what handing a model's activations or a cache on can reach.",
+    ),
+    peer_copy(
+        Exchange::SendBoth,
+        PerEffort::new(Grid::Nothing, Grid::Far, Grid::Coarse),
+        "Bytes per second between two devices that send to each other at once, added up: the link under the load of a sum over devices.",
+    ),
+    Probe {
+        family: Family::Empty(Overhead::PeerSend),
+        device: PerEffort::ALWAYS,
+        core: PerEffort::NOTHING,
+        explain: "Time of a copy of a few bytes to another device and from there back, in turns, each after the one before: the latency that no \
+                  exchange between devices by copies gets below.",
     },
 ];
 

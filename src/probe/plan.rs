@@ -134,6 +134,9 @@ const FIRST_MATRIX: u64 = 96 << 10;
 const FIRST_ROWS: u64 = 80 << 10;
 /// The same on a GPU: smaller ones are launched rather than computed.
 const FIRST_OPERAND_OF_GPU: u64 = 4 << 20;
+/// Smallest message between devices, and pairs of buffers at most that messages take turns in.
+const FIRST_MESSAGE: u64 = 16 << 10;
+const MOST_BUFFERS: u64 = 64;
 /// Heads of keys and values of one layer: a prompt's attention on a GPU takes them together.
 const HEADS_OF_LAYER: u64 = 8;
 /// Tokens up to which the weights of a matrix product come from memory.
@@ -172,7 +175,7 @@ pub fn plan(device: &dyn Device, available_memory: Option<u64>, request: Request
             }
             let lanes = match probe.family {
                 Family::Chase => 1,
-                Family::HostCopy(_) if sizes.kind.is_gpu_like() => 1,
+                Family::HostCopy(_) | Family::PeerCopy(_) if sizes.kind.is_gpu_like() => 1,
                 _ => device.lanes(scope),
             };
             let grid = reach(probe, scope, &keys, &request);
@@ -336,6 +339,12 @@ fn workloads(family: Family, part: (Scope, u32), grid: Grid, sizes: &Sizes, shap
                 Kind::HostCopy { direction, bytes: per_lane, buffers }
             })
             .collect(),
+        Family::PeerCopy(exchange) => {
+            // A run holds as much on each device as it would for a copy within this one.
+            let most = sizes.far / 2 / exchange.ways().unwrap_or(1);
+            let kind = |bytes| Kind::PeerCopy { exchange, bytes, buffers: (most / bytes).clamp(1, MOST_BUFFERS) };
+            peer_copies(grid, most).into_iter().map(kind).collect()
+        }
         Family::Atomic(sharing) => vec![Kind::Atomic { sharing }],
         Family::Empty(overhead) => vec![Kind::Empty { overhead }],
     };
@@ -404,6 +413,19 @@ fn host_copies(grid: Grid, most: u64) -> Vec<u64> {
         Grid::Far => vec![last],
         _ => [64 << 10, 1 << 20].into_iter().filter(|&bytes| bytes < last).chain([last]).collect(),
     }
+}
+
+/// Messages from those that are all latency to those that fill the fastest links, as far as there is memory.
+fn peer_copies(grid: Grid, most: u64) -> Vec<u64> {
+    let last = most.min(256 << 20);
+    let factor = match grid {
+        Grid::Nothing => return Vec::new(),
+        Grid::Far => return vec![last],
+        Grid::Coarse => 16,
+        Grid::Octaves | Grid::Fine => 4,
+    };
+    let sizes = std::iter::successors(Some(FIRST_MESSAGE), |bytes| Some(bytes * factor));
+    sizes.take_while(|&bytes| bytes < last).chain([last]).collect()
 }
 
 fn previous_power_of_two(number: u64) -> u64 {
@@ -616,6 +638,20 @@ mod tests {
                         _ => {}
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn messages_between_devices_grow_to_what_fills_a_link() {
+        assert_eq!(peer_copies(Grid::Far, 512 << 20), [256 << 20]);
+        assert_eq!(peer_copies(Grid::Coarse, 512 << 20), [16 << 10, 256 << 10, 4 << 20, 64 << 20, 256 << 20]);
+        assert_eq!(peer_copies(Grid::Octaves, 100 << 10), [16 << 10, 64 << 10, 100 << 10]);
+        assert_eq!(peer_copies(Grid::Coarse, 100), [100]);
+        let gpu = PlainGpu(Identity { memory: 24 << 30, ..Identity::named("plain", DeviceKind::Gpu) });
+        for step in plan(&gpu, None, request(&["link.peer.*"], Effort::Thorough)).steps {
+            for workload in step.workloads {
+                assert!(workload.lanes == 1 && workload.bytes_per_lane() <= FAR_OF_GPU / 2, "{workload:?}");
             }
         }
     }

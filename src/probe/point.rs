@@ -29,19 +29,7 @@ pub(super) fn point(
     variant: String,
     limit: Option<CycleLimit>,
 ) -> Option<Measured> {
-    let mut summary = Summary::of(measurement.times())?;
-    if measurement.clean.len() < FEWEST {
-        // Too few for an interval: then all that was seen, disturbed or not, bounds the value.
-        let everything: Vec<f64> = measurement.clean.iter().chain(&measurement.disturbed).copied().collect();
-        let all = Summary::of(&everything)?;
-        summary.confidence = (all.min, all.max);
-    }
-    let modes = stats::two_modes(measurement.times());
-    if let Some(modes) = modes {
-        // The middle of two modes is a value that nobody ever sees: the more frequent one stands for the ceiling.
-        summary.median = if modes.low_share >= 0.5 { modes.low } else { modes.high };
-        summary.confidence = (modes.low, modes.high);
-    }
+    let (summary, modes) = measurement.summary()?;
     let value = |seconds: f64| workload.value(seconds);
     // Long times are bad, for rates as for times: the 90th percentile of time is the 10th of goodness.
     let (worse, better) = (value(summary.p90), value(summary.p10));

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::dtype::DType;
-use crate::resource::{Access, Axis, ComputeUnit, Direction, Overhead, Phase, Resource, RowwiseOp, Sharing};
+use crate::resource::{Access, Axis, ComputeUnit, Direction, Exchange, Overhead, Phase, Resource, RowwiseOp, Sharing};
 use crate::units::Unit;
 
 mod shape;
@@ -124,9 +124,18 @@ pub enum Kind {
         /// Pairs of buffers.
         buffers: u64,
     },
-    /// An empty job.
+    /// Copies from the device's memory into that of another device of the same kind, and back where both send. Buffers are used in turn.
+    PeerCopy {
+        /// Whether one sends or both do.
+        exchange: Exchange,
+        /// Bytes of one copy.
+        bytes: u64,
+        /// Pairs of buffers for each way.
+        buffers: u64,
+    },
+    /// An empty job, or a copy of next to nothing.
     Empty {
-        /// Whether the workers are kept waiting or were sent to sleep.
+        /// What is paid for.
         overhead: Overhead,
     },
 }
@@ -213,6 +222,10 @@ impl Workload {
                 let bytes = bytes * lanes * direction.ways();
                 Work { bytes_read: bytes, bytes_written: bytes, ..Work::default() }
             }
+            Kind::PeerCopy { exchange, bytes, .. } => {
+                let bytes = bytes * lanes * exchange.ways().unwrap_or(0);
+                Work { bytes_read: bytes, bytes_written: bytes, ..Work::default() }
+            }
             Kind::Empty { .. } => Work { events: 1, ..Work::default() },
         }
     }
@@ -226,7 +239,9 @@ impl Workload {
                 elements.saturating_mul(4 * access.op.arrays()).saturating_mul(lanes)
             }
             // For a copy: the size of the transfer, whatever buffers it goes round in.
-            Kind::Chase { bytes, .. } | Kind::HostCopy { bytes, .. } => bytes.saturating_mul(lanes),
+            Kind::Chase { bytes, .. } | Kind::HostCopy { bytes, .. } | Kind::PeerCopy { bytes, .. } => {
+                bytes.saturating_mul(lanes)
+            }
             Kind::Gemm { input, accumulate, shape, copies } => {
                 let Work { bytes_read, bytes_written, .. } = shape.work(input, accumulate);
                 let weights = bytes(shape.n.saturating_mul(shape.k), input);
@@ -281,6 +296,10 @@ impl Workload {
             Kind::HostCopy { direction, bytes, buffers } => {
                 bytes.saturating_mul(2 * direction.ways()).saturating_mul(buffers)
             }
+            // As many on each of the two devices.
+            Kind::PeerCopy { exchange, bytes, buffers } => {
+                bytes.saturating_mul(exchange.ways().unwrap_or(0)).saturating_mul(buffers)
+            }
             // Queries, keys, values, results, and keys and values packed in 32 bits.
             Kind::Attention { phase: Phase::Prefill, kv, context, .. } => {
                 let heads = 2 + HEADS.group;
@@ -306,6 +325,7 @@ impl Workload {
             Kind::Rowwise { op, dtype, .. } => Resource::Rowwise { op, dtype },
             Kind::Chase { .. } => Resource::Latency { level: None },
             Kind::HostCopy { direction, .. } => Resource::HostLink { direction },
+            Kind::PeerCopy { exchange, .. } => Resource::PeerLink { exchange },
             Kind::Atomic { sharing } => Resource::Atomic { sharing },
             Kind::Empty { overhead } => Resource::Overhead { of: overhead },
         }
@@ -318,7 +338,7 @@ impl Workload {
         let work = self.work();
         let amount = match (self.kind, self.resource().unit()) {
             // A copy is counted once: what arrives, not what is touched.
-            (Kind::HostCopy { .. }, _) => work.bytes_written,
+            (Kind::HostCopy { .. } | Kind::PeerCopy { .. }, _) => work.bytes_written,
             (_, Unit::BytePerSecond) => work.bytes_read + work.bytes_written,
             (_, Unit::FlopPerSecond | Unit::OpPerSecond) => work.ops,
             _ => work.events,
@@ -381,6 +401,15 @@ mod tests {
     fn times_are_per_event() {
         let chase = Workload { kind: Kind::Chase { bytes: 4096, hops: 100 }, lanes: 1 };
         assert_eq!(chase.value(1e-6), 1e-8);
+    }
+
+    #[test]
+    fn what_two_devices_send_counts_once_for_each_way() {
+        let copy = |exchange| Workload { kind: Kind::PeerCopy { exchange, bytes: 1000, buffers: 3 }, lanes: 1 };
+        let (one, both) = (copy(Exchange::Send), copy(Exchange::SendBoth));
+        assert_eq!((one.value(1.0), both.value(1.0)), (1000.0, 2000.0));
+        assert_eq!((one.place(), both.place()), (Some(1000.0), Some(1000.0)));
+        assert_eq!((one.bytes_per_lane(), both.bytes_per_lane()), (3000, 6000));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use ptx_interpreter::{Counters, Memory};
 
@@ -27,6 +28,8 @@ pub(crate) struct Device {
     /// Nanoseconds since the start.
     clock: AtomicU64,
     launches: AtomicU64,
+    /// Launches after which it does nothing any more.
+    stall_after: Option<u64>,
     /// What every call answers from now on.
     lost: Mutex<Option<Code>>,
 }
@@ -34,7 +37,8 @@ pub(crate) struct Device {
 impl Device {
     pub(crate) fn new(knobs: &Knobs) -> Self {
         let (clock, launches) = (AtomicU64::new(1), AtomicU64::new(0));
-        Self { memory: Memory::new(knobs.memory), clock, launches, lost: Mutex::new(None) }
+        let (memory, stall_after) = (Memory::new(knobs.memory), knobs.stall_after);
+        Self { memory, clock, launches, stall_after, lost: Mutex::new(None) }
     }
 
     /// An error once the device is lost.
@@ -51,6 +55,18 @@ impl Device {
     /// Counts a launch. Returns how many there have been before.
     pub(crate) fn count_launch(&self) -> u64 {
         self.launches.fetch_add(1, Relaxed)
+    }
+
+    /// Whether it has stopped in the middle of its work.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.stall_after.is_some_and(|after| self.launches.load(Relaxed) > after)
+    }
+
+    /// Waits until its work is done: for ever, once it has stopped.
+    pub(crate) fn wait(&self) {
+        while self.is_stalled() {
+            std::thread::sleep(Duration::from_secs(1));
+        }
     }
 
     /// What the clock shows.

@@ -1,6 +1,7 @@
 //! The driver of this process: its settings, devices and objects.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -19,6 +20,8 @@ pub(crate) struct Driver {
     /// The driver that gets the same calls.
     pub(crate) beside: Option<Beside>,
     objects: Mutex<Objects>,
+    /// Devices, and whose memory they were let reach.
+    peers: Mutex<BTreeSet<(usize, usize)>>,
     initialised: AtomicBool,
 }
 
@@ -67,7 +70,8 @@ impl Driver {
             knobs.follow(other);
         }
         let devices = (0..knobs.devices).map(|_| Device::new(&knobs)).collect();
-        Ok(Self { knobs, devices, beside, objects: Mutex::default(), initialised: AtomicBool::new(false) })
+        let (objects, peers) = (Mutex::default(), Mutex::default());
+        Ok(Self { knobs, devices, beside, objects, peers, initialised: AtomicBool::new(false) })
     }
 
     /// Does the same on the other driver, if there is one. What that refuses is refused.
@@ -106,12 +110,22 @@ impl Driver {
         self.devices.get(index).ok_or(Code::INVALID_DEVICE)
     }
 
-    /// The device of this thread's context, unless it is lost, and its number.
-    pub(crate) fn current(&self) -> Result<(&Device, usize), Code> {
-        let index = context().checked_sub(1).ok_or(Code::INVALID_CONTEXT)?;
+    /// A device by its context, unless it is lost.
+    pub(crate) fn of_context(&self, context: usize) -> Result<(&Device, usize), Code> {
+        let index = context.checked_sub(1).ok_or(Code::INVALID_CONTEXT)?;
         let device = self.devices.get(index).ok_or(Code::INVALID_CONTEXT)?;
         device.alive()?;
         Ok((device, index))
+    }
+
+    /// Lets a device reach another's memory. False where it was let before.
+    pub(crate) fn open_peer(&self, from: usize, to: usize) -> bool {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner).insert((from, to))
+    }
+
+    /// The device of this thread's context, unless it is lost, and its number.
+    pub(crate) fn current(&self) -> Result<(&Device, usize), Code> {
+        self.of_context(context())
     }
 
     pub(crate) fn objects(&self) -> MutexGuard<'_, Objects> {

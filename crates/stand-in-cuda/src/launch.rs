@@ -42,8 +42,12 @@ impl Driver {
         let device = self.devices.get(work.function.module.device).ok_or(Code::INVALID_CONTEXT)?;
         device.alive()?;
         let before = device.count_launch();
-        if self.knobs.lose_after.is_some_and(|after| before >= after) {
+        let here = self.knobs.lose_at.as_ref().is_some_and(|name| work.function.name.starts_with(name));
+        if here || self.knobs.lose_after.is_some_and(|after| before >= after) {
             device.lose(self.knobs.lose_as);
+            return Ok(None);
+        }
+        if device.is_stalled() {
             return Ok(None);
         }
         let is_wrong = self.knobs.wrong.as_ref().is_some_and(|wrong| *wrong == work.function.name);

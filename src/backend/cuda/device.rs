@@ -1,5 +1,7 @@
 //! The open GPU: ready to run any workload.
 
+use std::cell::OnceCell;
+
 use super::gpu::Gpu;
 use super::kernels::atomic::Atomic;
 use super::kernels::chase::Chase;
@@ -8,6 +10,7 @@ use super::kernels::decode::Decode;
 use super::kernels::empty::{Alone, Empty, Handing};
 use super::kernels::gemv::Gemv;
 use super::kernels::multiply_add::MultiplyAdd;
+use super::kernels::peer::{Partner, Peer, Ping};
 use super::kernels::rowwise::Rowwise;
 use super::kernels::stream::Stream;
 use super::survey::Found;
@@ -17,6 +20,7 @@ use crate::backend::{BackendError, Device, Kernel, Stopwatch};
 use crate::dtype::DType;
 use crate::facts::{ClockReading, Conditions, Identity, Observed, Timer};
 use crate::resource::{ComputeUnit, Overhead, Phase, Scope};
+use crate::units::Seconds;
 use crate::workload::{Kind, Workload};
 
 /// More than any device has; below it, sizes can be computed with without a thought of overflow.
@@ -24,16 +28,27 @@ const MOST_BYTES: u64 = 1 << 48;
 
 pub(super) struct CudaDevice {
     identity: Identity,
-    // Given back before the context that it belongs to.
     clock: Clock,
     gpu: Gpu,
+    /// The driver's other devices.
+    others: Vec<Found>,
+    /// The one of them that data is exchanged with, once it was needed.
+    partner: OnceCell<Partner>,
 }
 
 impl CudaDevice {
-    pub(super) fn open(found: &Found) -> Result<Self, BackendError> {
-        let gpu = Gpu::open(found)?;
+    pub(super) fn open(found: &Found, others: Vec<Found>, patience: Seconds) -> Result<Self, BackendError> {
+        let gpu = Gpu::open(found, patience)?;
         let clock = Clock::new(&gpu)?;
-        Ok(Self { identity: found.identity(), clock, gpu })
+        Ok(Self { identity: found.identity(), clock, gpu, others, partner: OnceCell::new() })
+    }
+
+    fn partner(&self) -> Result<&Partner, BackendError> {
+        if let Some(partner) = self.partner.get() {
+            return Ok(partner);
+        }
+        let partner = Partner::of(&self.gpu, &self.others)?;
+        Ok(self.partner.get_or_init(|| partner))
     }
 
     /// Makes a program ready to be timed.
@@ -52,21 +67,25 @@ impl Device for CudaDevice {
 
     fn conditions(&mut self) -> Conditions {
         let gpu = self.gpu.found.conditions.clone();
-        Conditions { memory_available: self.gpu.available(), gpu, ..Conditions::default() }
+        let memory_available = self.gpu.enter().ok().and_then(|()| self.gpu.available());
+        Conditions { memory_available, gpu, ..Conditions::default() }
     }
 
     fn observed(&self) -> Observed {
         let gpu = self.gpu.observed();
-        Observed { memory_allocated: self.gpu.account.most.get(), gpu, ..Observed::default() }
+        Observed { memory_allocated: self.gpu.context.most_allocated(), gpu, ..Observed::default() }
     }
 
     fn timer(&mut self) -> Timer {
+        // A device that does not answer shows when something is measured.
+        let _ = self.gpu.enter();
         self.clock.timer(&self.gpu)
     }
 
     fn clock(&mut self) -> Option<ClockReading> {
         /// Iterations that take about half a millisecond.
         const ITERATIONS: u64 = 500;
+        self.gpu.enter().ok()?;
         let lanes = self.lanes(Scope::Device);
         let mut load = MultiplyAdd::new(&self.gpu, ComputeUnit::Vector, (DType::F32, DType::F32), lanes).ok()?;
         self.clock.reading(&self.gpu, || load.launch(0, ITERATIONS))
@@ -86,6 +105,7 @@ impl Device for CudaDevice {
     }
 
     fn prepare<'device>(&'device mut self, workload: &Workload) -> Result<Box<dyn Kernel + 'device>, BackendError> {
+        self.gpu.enter()?;
         let bytes = workload.bytes_per_lane().saturating_mul(u64::from(workload.lanes));
         if bytes > MOST_BYTES {
             return Err(BackendError::OutOfMemory { bytes, cause: "no device has as much".to_owned() });
@@ -105,10 +125,15 @@ impl Device for CudaDevice {
             Kind::Atomic { sharing } => self.timed(|gpu| Atomic::new(gpu, sharing, lanes)),
             Kind::Empty { overhead: Overhead::Launch } => self.timed(|gpu| Empty::new(gpu, Handing::Singly)),
             Kind::Empty { overhead: Overhead::GraphLaunch } => self.timed(|gpu| Empty::new(gpu, Handing::Graph)),
-            Kind::Empty { overhead: Overhead::PeerSend } => {
-                Err(BackendError::unsupported("this rooflab has no copies between CUDA devices yet"))
+            Kind::PeerCopy { exchange, bytes, buffers } => {
+                let sizes = (bytes.saturating_mul(lanes.into()), buffers);
+                Ok(Box::new(Peer::new(&self.gpu, self.partner()?, exchange, sizes)?))
             }
+            Kind::Empty { overhead: Overhead::PeerSend } => Ok(Box::new(Ping::new(&self.gpu, self.partner()?)?)),
             Kind::Empty { overhead: Overhead::Wake } => Ok(Box::new(Alone::new(&self.gpu)?)),
+            Kind::Gemv { parts: 2.., .. } => {
+                Err(BackendError::unsupported("CUDA's matrix–vector products take a matrix as a whole, not in parts"))
+            }
             Kind::Gemv { weights, activations, rows, columns, .. } => {
                 self.timed(|gpu| Gemv::new(gpu, (weights, activations), (rows.saturating_mul(lanes.into()), columns)))
             }

@@ -1,66 +1,11 @@
 //! NVIDIA's driver: whether there is one that has every function rooflab calls, and its errors as [`BackendError`]s.
-//!
-//! The bindings load each function when it is first called, and panic when it is missing: therefore all are looked for before any is called.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_char};
 
-use cudarc::driver::sys;
+use cudarc::driver::sys::{self, CUresult as Said};
 
+pub(super) use super::functions::*;
 use crate::backend::BackendError;
-
-/// Declares the functions that are called, and lists their names.
-macro_rules! functions {
-    ($($name:ident),* $(,)?) => {
-        /// Every function of the driver that rooflab calls. All are in drivers from R470 on.
-        const FUNCTIONS: &[&str] = &[$(stringify!($name)),*];
-        #[allow(unused_imports, reason = "some are called in this file alone")]
-        pub(super) use sys::{$($name),*};
-    };
-}
-
-functions![
-    cuCtxSetCurrent,
-    cuDeviceGet,
-    cuDeviceGetAttribute,
-    cuDeviceGetCount,
-    cuDeviceGetName,
-    cuDeviceGetPCIBusId,
-    cuDeviceGetUuid,
-    cuDevicePrimaryCtxRelease_v2,
-    cuDevicePrimaryCtxRetain,
-    cuDeviceTotalMem_v2,
-    cuDriverGetVersion,
-    cuEventCreate,
-    cuEventDestroy_v2,
-    cuEventElapsedTime,
-    cuEventQuery,
-    cuEventRecord,
-    cuGetErrorName,
-    cuGetErrorString,
-    cuGraphDestroy,
-    cuGraphExecDestroy,
-    cuGraphInstantiateWithFlags,
-    cuGraphLaunch,
-    cuInit,
-    cuLaunchKernel,
-    cuMemAlloc_v2,
-    cuMemFreeHost,
-    cuMemFree_v2,
-    cuMemGetInfo_v2,
-    cuMemHostAlloc,
-    cuMemcpyDtoDAsync_v2,
-    cuMemcpyDtoHAsync_v2,
-    cuMemcpyHtoDAsync_v2,
-    cuMemsetD8Async,
-    cuModuleGetFunction,
-    cuModuleLoadDataEx,
-    cuModuleUnload,
-    cuOccupancyMaxActiveBlocksPerMultiprocessor,
-    cuStreamBeginCapture_v2,
-    cuStreamCreate,
-    cuStreamDestroy_v2,
-    cuStreamEndCapture,
-];
 
 /// A version of CUDA: 12.9.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,13 +37,11 @@ impl Driver {
         if !unsafe { sys::is_culib_present() } {
             return Err(BackendError::unsupported("no CUDA driver found"));
         }
-        let missing = FUNCTIONS.iter().find(|name| !has(name));
-        if let Some(name) = missing {
-            return Err(BackendError::Driver {
-                what: format!("the CUDA driver lacks `{name}`"),
-                hint: "update the driver: rooflab needs R470 or later".to_owned(),
-            });
-        }
+        // SAFETY: the library was just found to be there.
+        unsafe { find_all() }.map_err(|name| BackendError::Driver {
+            what: format!("the CUDA driver lacks `{name}`"),
+            hint: "update the driver: rooflab needs R470 or later".to_owned(),
+        })?;
         // SAFETY: takes no pointer.
         let result = unsafe { cuInit(0) };
         check(result).map_err(|error| BackendError::Driver {
@@ -114,43 +57,51 @@ impl Driver {
     }
 }
 
-/// Whether the loaded driver has a function.
-fn has(name: &str) -> bool {
-    // SAFETY: the symbol is only looked for, not called.
-    unsafe { sys::culib().get::<*const ()>(name.as_bytes()).is_ok() }
-}
+/// Results that are told apart.
+pub(super) const SUCCESS: Code = Said::CUDA_SUCCESS as Code;
+pub(super) const OUT_OF_MEMORY: Code = Said::CUDA_ERROR_OUT_OF_MEMORY as Code;
+pub(super) const NOT_READY: Code = Said::CUDA_ERROR_NOT_READY as Code;
+pub(super) const PEER_ACCESS_ALREADY_ENABLED: Code = Said::CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED as Code;
+pub(super) const TOO_MANY_PEERS: Code = Said::CUDA_ERROR_TOO_MANY_PEERS as Code;
+
+/// Results after which nothing works any more in this process.
+const LOST: [Said; 17] = [
+    Said::CUDA_ERROR_ILLEGAL_ADDRESS,
+    Said::CUDA_ERROR_LAUNCH_FAILED,
+    Said::CUDA_ERROR_LAUNCH_TIMEOUT,
+    Said::CUDA_ERROR_ILLEGAL_INSTRUCTION,
+    Said::CUDA_ERROR_MISALIGNED_ADDRESS,
+    Said::CUDA_ERROR_INVALID_ADDRESS_SPACE,
+    Said::CUDA_ERROR_INVALID_PC,
+    Said::CUDA_ERROR_HARDWARE_STACK_ERROR,
+    Said::CUDA_ERROR_ECC_UNCORRECTABLE,
+    Said::CUDA_ERROR_NVLINK_UNCORRECTABLE,
+    Said::CUDA_ERROR_CONTAINED,
+    Said::CUDA_ERROR_CONTEXT_IS_DESTROYED,
+    Said::CUDA_ERROR_DEVICE_NOT_LICENSED,
+    Said::CUDA_ERROR_DEVICE_UNAVAILABLE,
+    Said::CUDA_ERROR_ASSERT,
+    Said::CUDA_ERROR_MPS_CLIENT_TERMINATED,
+    Said::CUDA_ERROR_EXTERNAL_DEVICE,
+];
 
 /// What a call of the driver came to.
-pub(super) fn check(result: sys::CUresult) -> Result<(), BackendError> {
-    use sys::CUresult as Code;
-    match result {
-        Code::CUDA_SUCCESS => Ok(()),
-        // After these nothing works any more in this process.
-        Code::CUDA_ERROR_ILLEGAL_ADDRESS
-        | Code::CUDA_ERROR_LAUNCH_FAILED
-        | Code::CUDA_ERROR_LAUNCH_TIMEOUT
-        | Code::CUDA_ERROR_ILLEGAL_INSTRUCTION
-        | Code::CUDA_ERROR_MISALIGNED_ADDRESS
-        | Code::CUDA_ERROR_INVALID_ADDRESS_SPACE
-        | Code::CUDA_ERROR_INVALID_PC
-        | Code::CUDA_ERROR_HARDWARE_STACK_ERROR
-        | Code::CUDA_ERROR_ECC_UNCORRECTABLE
-        | Code::CUDA_ERROR_CONTEXT_IS_DESTROYED
-        | Code::CUDA_ERROR_DEVICE_NOT_LICENSED
-        | Code::CUDA_ERROR_DEVICE_UNAVAILABLE
-        | Code::CUDA_ERROR_ASSERT => Err(BackendError::Lost(said(result))),
-        Code::CUDA_ERROR_OUT_OF_MEMORY => Err(BackendError::OutOfMemory { bytes: 0, cause: said(result) }),
-        _ => Err(BackendError::System(said(result))),
+pub(super) fn check(code: Code) -> Result<(), BackendError> {
+    match code {
+        SUCCESS => Ok(()),
+        OUT_OF_MEMORY => Err(BackendError::OutOfMemory { bytes: 0, cause: said(code) }),
+        _ if LOST.iter().any(|&lost| lost as Code == code) => Err(BackendError::Lost(said(code))),
+        _ => Err(BackendError::System(said(code))),
     }
 }
 
 /// The driver's own words for a code.
-pub(super) fn said(result: sys::CUresult) -> String {
-    let text = |ask: unsafe fn(sys::CUresult, *mut *const std::ffi::c_char) -> sys::CUresult| {
+pub(super) fn said(code: Code) -> String {
+    let text = |ask: unsafe fn(Code, *mut *const c_char) -> Code| {
         let mut text = std::ptr::null();
         // SAFETY: the pointer is to a local; what it is set to is a constant of the driver's, or nothing.
-        let found = unsafe { ask(result, &raw mut text) };
-        if found != sys::CUresult::CUDA_SUCCESS || text.is_null() {
+        let found = unsafe { ask(code, &raw mut text) };
+        if found != SUCCESS || text.is_null() {
             return None;
         }
         // SAFETY: the driver gives a text that ends with 0 and is never freed.
@@ -159,6 +110,6 @@ pub(super) fn said(result: sys::CUresult) -> String {
     match (text(cuGetErrorName), text(cuGetErrorString)) {
         (Some(name), Some(meaning)) => format!("{meaning} (`{name}`)"),
         (Some(name), None) => format!("`{name}`"),
-        _ => format!("`{result:?}`"),
+        _ => format!("CUDA error {code}"),
     }
 }

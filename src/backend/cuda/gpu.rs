@@ -7,70 +7,56 @@ use std::rc::Rc;
 
 use cudarc::driver::sys;
 
-use super::driver::{self, Driver, check, said};
+use super::context::Context;
+use super::driver::{self, Code, Driver, OUT_OF_MEMORY, SUCCESS, said};
 use super::ptx::{self, Ptx, Source};
 use super::survey::Found;
 use super::telemetry::Watch;
 use crate::backend::{BackendError, Glance};
 use crate::facts::GpuObserved;
+use crate::units::Seconds;
 
 /// Bytes that are written or read back at a time.
 const CHUNK: usize = 8 << 20;
 
-/// Bytes that are allocated, now and at most so far.
-#[derive(Default)]
-pub(super) struct Account {
-    now: Cell<u64>,
-    pub(super) most: Cell<u64>,
-}
-
 /// The open device.
 pub(super) struct Gpu {
     pub(super) found: Found,
+    pub(super) context: Rc<Context>,
     main: Stream,
-    pub(super) account: Rc<Account>,
+    /// What passes between the host's memory and the device's goes through here, while nobody else is at it.
+    staging: Cell<Option<Pinned>>,
     modules: RefCell<BTreeMap<&'static str, Rc<Module>>>,
-    /// Why the device does not answer any more.
-    lost: RefCell<Option<String>>,
     /// Looks at the sensors, where there are any.
     watch: Option<Watch>,
-    // Given back last.
-    _context: Context,
-}
-
-/// The device's context, retained once.
-struct Context {
-    device: sys::CUdevice,
-}
-
-impl Drop for Context {
-    fn drop(&mut self) {
-        // SAFETY: the context was retained once, when this was made.
-        let _ = unsafe { driver::cuDevicePrimaryCtxRelease_v2(self.device) };
-    }
+    /// How long a run may take before the device counts as lost.
+    pub(super) patience: Seconds,
 }
 
 /// Device memory, counted as long as it lives.
 pub(super) struct Buffer {
     pub(super) address: sys::CUdeviceptr,
     pub(super) bytes: u64,
-    account: Rc<Account>,
+    context: Rc<Context>,
 }
 
 /// A queue of work, done in order.
 pub(super) struct Stream {
     pub(super) raw: sys::CUstream,
+    context: Rc<Context>,
 }
 
 /// Memory of the host that the device reads and writes by itself.
 pub(super) struct Pinned {
     start: *mut u8,
     bytes: usize,
+    context: Rc<Context>,
 }
 
 /// Kernels, compiled for the device by its driver.
 struct Module {
     raw: sys::CUmodule,
+    context: Rc<Context>,
 }
 
 /// A kernel.
@@ -135,23 +121,23 @@ impl From<f64> for Argument {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.account.now.set(self.account.now.get().saturating_sub(self.bytes));
-        // SAFETY: the memory was given by the driver, and nothing that was enqueued uses it any more: every run is waited for.
-        let _ = unsafe { driver::cuMemFree_v2(self.address) };
+        self.context.discount(self.bytes);
+        // SAFETY: the driver gave it, and it is given back once.
+        self.context.give_back(|| unsafe { driver::cuMemFree_v2(self.address) });
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        // SAFETY: the driver gave it; nothing is enqueued: every run is waited for, or the device is lost.
-        let _ = unsafe { driver::cuStreamDestroy_v2(self.raw) };
+        // SAFETY: the driver gave it, and it is given back once.
+        self.context.give_back(|| unsafe { driver::cuStreamDestroy_v2(self.raw) });
     }
 }
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        // SAFETY: the memory was given by the driver, and no copy is on its way: each is waited for.
-        let _ = unsafe { driver::cuMemFreeHost(self.start.cast()) };
+        // SAFETY: the driver gave it, and it is given back once.
+        self.context.give_back(|| unsafe { driver::cuMemFreeHost(self.start.cast()) });
     }
 }
 
@@ -169,34 +155,31 @@ impl Pinned {
 
 impl Drop for Module {
     fn drop(&mut self) {
-        // SAFETY: no kernel of it is running: every run is waited for.
-        let _ = unsafe { driver::cuModuleUnload(self.raw) };
+        // SAFETY: the driver gave it, and it is given back once.
+        self.context.give_back(|| unsafe { driver::cuModuleUnload(self.raw) });
     }
 }
 
 impl Gpu {
-    pub(super) fn open(found: &Found) -> Result<Self, BackendError> {
+    /// Opens a device that is measured.
+    pub(super) fn open(found: &Found, patience: Seconds) -> Result<Self, BackendError> {
+        // Where the survey found no sensors, there are none.
+        let watch = found.conditions.as_ref().and_then(|_| Watch::start(found.key()));
+        Ok(Self { watch, ..Self::beside(found, patience)? })
+    }
+
+    /// Opens a device that another one exchanges data with.
+    pub(super) fn beside(found: &Found, patience: Seconds) -> Result<Self, BackendError> {
         Driver::load()?;
-        let mut device = 0;
-        // SAFETY: the pointer is to a local that outlives the call.
-        check(unsafe { driver::cuDeviceGet(&raw mut device, found.index as i32) })?;
-        let mut raw = std::ptr::null_mut();
-        // SAFETY: the pointer is to a local that outlives the call.
-        check(unsafe { driver::cuDevicePrimaryCtxRetain(&raw mut raw, device) })?;
-        let context = Context { device };
-        // SAFETY: the context is the one just retained.
-        check(unsafe { driver::cuCtxSetCurrent(raw) })?;
-        let main = new_stream()?;
-        Ok(Self {
-            found: found.clone(),
-            main,
-            account: Rc::default(),
-            modules: RefCell::default(),
-            lost: RefCell::default(),
-            // Where the survey found no sensors, there are none.
-            watch: found.conditions.as_ref().and_then(|_| Watch::start(found.key())),
-            _context: context,
-        })
+        let context = Context::retain(found.index)?;
+        let main = new_stream(&context)?;
+        let (staging, modules) = (Cell::default(), RefCell::default());
+        Ok(Self { found: found.clone(), context, main, staging, modules, watch: None, patience })
+    }
+
+    /// Makes it the device that this thread uses.
+    pub(super) fn enter(&self) -> Result<(), BackendError> {
+        self.context.enter()
     }
 
     /// What the sensors said since this was asked last, if they were looked at.
@@ -216,26 +199,13 @@ impl Gpu {
 
     /// A queue beside the main one.
     pub(super) fn stream(&self) -> Result<Stream, BackendError> {
-        self.checked(sys::CUresult::CUDA_SUCCESS)?;
-        new_stream()
+        self.checked(SUCCESS)?;
+        new_stream(&self.context)
     }
 
     /// Notes a device that does not answer any more, and gives that reason from then on.
-    pub(super) fn checked(&self, result: sys::CUresult) -> Result<(), BackendError> {
-        if let Some(why) = &*self.lost.borrow() {
-            return Err(BackendError::Lost(why.clone()));
-        }
-        check(result).inspect_err(|error| {
-            if let BackendError::Lost(why) = error {
-                self.lost.borrow_mut().get_or_insert_with(|| why.clone());
-            }
-        })
-    }
-
-    /// Notes that the device does not answer.
-    pub(super) fn give_up(&self, why: String) -> Result<(), BackendError> {
-        self.lost.borrow_mut().get_or_insert_with(|| why.clone());
-        Err(BackendError::Lost(why))
+    pub(super) fn checked(&self, code: Code) -> Result<(), BackendError> {
+        self.context.checked(code)
     }
 
     /// Bytes of device memory that nobody uses now.
@@ -252,14 +222,12 @@ impl Gpu {
         let mut address = 0;
         // SAFETY: the pointer is to a local that outlives the call.
         let result = unsafe { driver::cuMemAlloc_v2(&raw mut address, bytes as usize) };
-        if result == sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY {
+        if result == OUT_OF_MEMORY {
             return Err(BackendError::OutOfMemory { bytes, cause: said(result) });
         }
         self.checked(result)?;
-        let now = self.account.now.get() + bytes;
-        self.account.now.set(now);
-        self.account.most.set(self.account.most.get().max(now));
-        Ok(Buffer { address, bytes, account: Rc::clone(&self.account) })
+        self.context.count(bytes);
+        Ok(Buffer { address, bytes, context: Rc::clone(&self.context) })
     }
 
     /// Memory of the host that the device can reach.
@@ -267,14 +235,14 @@ impl Gpu {
         let mut start = std::ptr::null_mut();
         // SAFETY: the pointer is to a local that outlives the call.
         let result = unsafe { driver::cuMemHostAlloc(&raw mut start, bytes.max(1), 0) };
-        if result == sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY {
+        if result == OUT_OF_MEMORY {
             return Err(BackendError::OutOfMemory { bytes: bytes as u64, cause: said(result) });
         }
         self.checked(result)?;
         let start = start.cast::<u8>();
         // SAFETY: the driver gave so many bytes.
         unsafe { start.write_bytes(0, bytes) };
-        Ok(Pinned { start, bytes })
+        Ok(Pinned { start, bytes, context: Rc::clone(&self.context) })
     }
 
     /// Waits until everything that was enqueued is done.
@@ -293,8 +261,26 @@ impl Gpu {
 
     /// Copies to the device, and waits until it is there.
     pub(super) fn send(&self, buffer: &Buffer, start: u64, from: &[u8]) -> Result<(), BackendError> {
-        self.send_later(&self.main, buffer, start, from)?;
-        self.wait()
+        self.staged(|staging| {
+            for (at, piece) in (start..).step_by(CHUNK).zip(from.chunks(CHUNK)) {
+                let staged = &mut staging.bytes_mut()[..piece.len()];
+                staged.copy_from_slice(piece);
+                self.send_later(&self.main, buffer, at, staged)?;
+                self.wait()?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Does something with memory of [`CHUNK`] bytes that the device reaches by itself. Of other memory the driver makes copies, and waits for the device where it likes.
+    fn staged<T>(&self, work: impl FnOnce(&mut Pinned) -> Result<T, BackendError>) -> Result<T, BackendError> {
+        let mut staging = match self.staging.take() {
+            Some(staging) => staging,
+            None => self.pinned(CHUNK)?,
+        };
+        let done = work(&mut staging);
+        self.staging.set(Some(staging));
+        done
     }
 
     /// Copies to the device at some time before anything that is enqueued later.
@@ -331,21 +317,21 @@ impl Gpu {
 
     /// Writes a buffer from its start, in pieces that a function fills: it is given a place in bytes and what to fill from there.
     pub(super) fn write(&self, buffer: &Buffer, mut fill: impl FnMut(u64, &mut [u8])) -> Result<(), BackendError> {
-        let mut piece = vec![0; CHUNK.min(buffer.bytes as usize)];
-        for start in (0..buffer.bytes).step_by(CHUNK) {
-            let piece = &mut piece[..CHUNK.min((buffer.bytes - start) as usize)];
-            fill(start, piece);
-            self.send(buffer, start, piece)?;
-        }
-        Ok(())
+        self.staged(|staging| {
+            for start in (0..buffer.bytes).step_by(CHUNK) {
+                let piece = &mut staging.bytes_mut()[..CHUNK.min((buffer.bytes - start) as usize)];
+                fill(start, piece);
+                self.send_later(&self.main, buffer, start, piece)?;
+                self.wait()?;
+            }
+            Ok(())
+        })
     }
 
     /// Writes the start of a buffer and repeats it to the end, on the device.
     pub(super) fn write_repeated(&self, buffer: &Buffer, period: &[u8]) -> Result<(), BackendError> {
         let first = &period[..period.len().min(buffer.bytes as usize)];
-        for (start, piece) in (0..).step_by(CHUNK).zip(first.chunks(CHUNK)) {
-            self.send(buffer, start, piece)?;
-        }
+        self.send(buffer, 0, first)?;
         let mut done = first.len() as u64;
         while done > 0 && done < buffer.bytes {
             let count = done.min(buffer.bytes - done);
@@ -377,21 +363,24 @@ impl Gpu {
         buffer: &Buffer,
         mut look: impl FnMut(u64, &[u8]) -> Result<(), String>,
     ) -> Result<(), BackendError> {
-        let mut piece = vec![0; CHUNK.min(buffer.bytes as usize)];
-        for start in (0..buffer.bytes).step_by(CHUNK) {
-            let piece = &mut piece[..CHUNK.min((buffer.bytes - start) as usize)];
-            self.fetch_later(&self.main, buffer, start, piece)?;
-            self.wait()?;
-            look(start, piece).map_err(BackendError::WrongResult)?;
-        }
-        Ok(())
+        self.staged(|staging| {
+            for start in (0..buffer.bytes).step_by(CHUNK) {
+                let piece = &mut staging.bytes_mut()[..CHUNK.min((buffer.bytes - start) as usize)];
+                self.fetch_later(&self.main, buffer, start, piece)?;
+                self.wait()?;
+                look(start, piece).map_err(BackendError::WrongResult)?;
+            }
+            Ok(())
+        })
     }
 
     /// All of a small buffer.
     pub(super) fn contents(&self, buffer: &Buffer) -> Result<Vec<u8>, BackendError> {
-        let mut all = vec![0; buffer.bytes as usize];
-        self.fetch_later(&self.main, buffer, 0, &mut all)?;
-        self.wait()?;
+        let mut all = Vec::with_capacity(buffer.bytes as usize);
+        self.read(buffer, |_, piece| {
+            all.extend_from_slice(piece);
+            Ok(())
+        })?;
         Ok(all)
     }
 
@@ -437,8 +426,8 @@ impl Gpu {
                 values.as_mut_ptr(),
             )
         };
-        if result == sys::CUresult::CUDA_SUCCESS {
-            return Ok(Module { raw });
+        if result == SUCCESS {
+            return Ok(Module { raw, context: Rc::clone(&self.context) });
         }
         self.checked(result).map_err(|error| {
             let length = log.iter().position(|&byte| byte == 0).unwrap_or(0);
@@ -502,12 +491,12 @@ impl Gpu {
     }
 }
 
-fn new_stream() -> Result<Stream, BackendError> {
+fn new_stream(context: &Rc<Context>) -> Result<Stream, BackendError> {
     let mut raw = std::ptr::null_mut();
     let flags = sys::CUstream_flags::CU_STREAM_NON_BLOCKING as u32;
     // SAFETY: the pointer is to a local that outlives the call.
-    check(unsafe { driver::cuStreamCreate(&raw mut raw, flags) })?;
-    Ok(Stream { raw })
+    context.checked(unsafe { driver::cuStreamCreate(&raw mut raw, flags) })?;
+    Ok(Stream { raw, context: Rc::clone(context) })
 }
 
 /// Refuses a copy beyond the end of a buffer.

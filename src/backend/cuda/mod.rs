@@ -1,13 +1,15 @@
 //! The backend of NVIDIA's GPUs, for which nothing but the driver has to be installed: kernels are PTX that ships with rooflab.
 //!
-//! `survey` finds devices, in a process of its own because drivers crash and hang there. `device` ties together: `driver` (what is called of the driver, and its
-//! errors), `gpu` (the open device: memory, modules, launches), `ptx` (the kernels that ship, and which of them a device can run), `timing` (what times launches),
+//! `survey` finds devices, in a process of its own because drivers crash and hang there. `device` ties together: `driver` (what is called of the driver, by its
+//! `functions`, and its errors), `context` (what all on a device belongs to), `gpu` (the open device: memory, modules, launches), `ptx` (the kernels that ship, and which of them a device can run), `timing` (what times launches),
 //! `kernels` (what is measured) and `telemetry` (what the sensors say meanwhile).
 
 #![allow(unsafe_code, reason = "the driver's interface is one of C")]
 
+mod context;
 mod device;
 mod driver;
+mod functions;
 mod gpu;
 mod kernels;
 mod ptx;
@@ -46,7 +48,8 @@ impl Backend for CudaBackend {
         let Some(device) = found.get(index) else {
             return Err(BackendError::NoSuchDevice { backend: NAME, index, count: found.len() });
         };
-        Ok(Box::new(device::CudaDevice::open(device)?))
+        let others = found.iter().filter(|other| other.index != device.index).cloned().collect();
+        Ok(Box::new(device::CudaDevice::open(device, others, host.patience())?))
     }
 
     fn survey(&self) -> Result<String, BackendError> {

@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use cudarc::driver::sys::{self, CUdevice_attribute as Attribute};
 use serde::{Deserialize, Serialize};
 
-use super::driver::{self, Driver, check};
+use super::driver::{self, Code, Driver, check};
 use super::telemetry::{Key, Library};
 use super::{NAME, rates};
 use crate::backend::BackendError;
@@ -182,7 +182,7 @@ impl Found {
 }
 
 /// A text that the driver writes into a buffer.
-fn text(ask: impl FnOnce(*mut std::ffi::c_char, i32) -> sys::CUresult) -> Result<String, BackendError> {
+fn text(ask: impl FnOnce(*mut std::ffi::c_char, i32) -> Code) -> Result<String, BackendError> {
     const BYTES: usize = 256;
     let mut buffer = [0_u8; BYTES];
     check(ask(buffer.as_mut_ptr().cast(), BYTES as i32))?;

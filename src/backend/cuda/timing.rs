@@ -1,19 +1,20 @@
 //! What times launches: events of the device around all launches of a run; and its clock, from the cycles and the nanoseconds that a multiprocessor counts meanwhile.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use cudarc::driver::sys;
 
-use super::driver;
+use super::context::Context;
+use super::driver::{self, NOT_READY};
 use super::gpu::{Argument, Buffer, Function, Gpu, Grid, Stream};
 use super::ptx::Source;
 use crate::backend::time::Instant;
+use crate::backend::variants::{known, naming};
 use crate::backend::{BackendError, CycleLimit, Disturbance, Kernel, Sample};
 use crate::facts::{ClockReading, Timer, TimerSource};
 use crate::units::{Hertz, Seconds};
 
-/// How long a run may take before the device counts as lost.
-const PATIENCE: f64 = 60.0;
 /// How long is waited by asking again and again, and between two questions after that.
 const EAGER: f64 = 20e-3;
 const PAUSE: Duration = Duration::from_micros(200);
@@ -23,12 +24,13 @@ const TELLING: f64 = 200e-6;
 /// A moment in the device's work.
 pub(super) struct Event {
     raw: sys::CUevent,
+    context: Rc<Context>,
 }
 
 impl Drop for Event {
     fn drop(&mut self) {
-        // SAFETY: the driver gave it; it may still be pending, which the driver allows.
-        let _ = unsafe { driver::cuEventDestroy_v2(self.raw) };
+        // SAFETY: the driver gave it, and it is given back once; it may still be pending, which the driver allows.
+        self.context.give_back(|| unsafe { driver::cuEventDestroy_v2(self.raw) });
     }
 }
 
@@ -38,7 +40,7 @@ impl Event {
         let flags = sys::CUevent_flags::CU_EVENT_DEFAULT as u32;
         // SAFETY: the pointer is to a local that outlives the call.
         gpu.checked(unsafe { driver::cuEventCreate(&raw mut raw, flags) })?;
-        Ok(Self { raw })
+        Ok(Self { raw, context: Rc::clone(&gpu.context) })
     }
 
     /// Makes it the moment when everything enqueued so far is done.
@@ -53,12 +55,12 @@ impl Event {
         loop {
             // SAFETY: it was given by the driver and is alive.
             let result = unsafe { driver::cuEventQuery(self.raw) };
-            if result != sys::CUresult::CUDA_ERROR_NOT_READY {
+            if result != NOT_READY {
                 return gpu.checked(result);
             }
             let waited = start.elapsed().get();
-            if waited > PATIENCE {
-                return gpu.give_up(format!("no answer within {PATIENCE} s"));
+            if waited > gpu.patience.get() {
+                return self.context.give_up(format!("no answer within {}", gpu.patience));
             }
             if waited > EAGER {
                 std::thread::sleep(PAUSE);
@@ -96,9 +98,19 @@ pub(super) struct Clock {
 
 /// What a run took, and the clock meanwhile.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Run {
-    pub(super) elapsed: Seconds,
-    pub(super) clock: Option<Hertz>,
+struct Run {
+    /// By the device's events.
+    elapsed: Seconds,
+    /// By the host's clock, with all that is around it.
+    waited: Seconds,
+    clock: Option<Hertz>,
+}
+
+impl Run {
+    /// Its time, and whether that is the device's own.
+    fn time(&self) -> (Seconds, Option<Disturbance>) {
+        if self.elapsed.get() > 0.0 { (self.elapsed, None) } else { (self.waited, Some(Disturbance::Untimed)) }
+    }
 }
 
 impl Clock {
@@ -125,11 +137,8 @@ impl Clock {
     }
 
     /// Times whatever is enqueued.
-    pub(super) fn time(
-        &self,
-        gpu: &Gpu,
-        enqueue: impl FnOnce() -> Result<(), BackendError>,
-    ) -> Result<Run, BackendError> {
+    fn time(&self, gpu: &Gpu, enqueue: impl FnOnce() -> Result<(), BackendError>) -> Result<Run, BackendError> {
+        let began = Instant::now();
         self.stamp(gpu, 0)?;
         self.start.record(gpu, gpu.main())?;
         let enqueued = enqueue();
@@ -138,9 +147,10 @@ impl Clock {
         // Whatever was enqueued is waited for, also when the rest was not.
         gpu.wait()?;
         enqueued?;
+        let waited = began.elapsed();
         let elapsed = self.start.until(&self.end, gpu)?;
         let stamps = gpu.contents(&self.stamps)?;
-        Ok(Run { elapsed, clock: frequency(read(&stamps, 0), read(&stamps, 1)) })
+        Ok(Run { elapsed, waited, clock: frequency(read(&stamps, 0), read(&stamps, 1)) })
     }
 
     fn stamp(&self, gpu: &Gpu, which: u64) -> Result<(), BackendError> {
@@ -192,6 +202,11 @@ pub(super) trait Program {
         1
     }
 
+    /// Makes ready what a run of so many iterations needs beside what every run does. It is not timed.
+    fn prepare(&mut self, _variant: usize, _iterations: u64) -> Result<(), BackendError> {
+        Ok(())
+    }
+
     /// Enqueues some iterations as one launch, no more than [`Program::most_at_once`], going on where the last ones ended.
     fn launch(&mut self, variant: usize, iterations: u64) -> Result<(), BackendError>;
 
@@ -211,33 +226,22 @@ pub(super) struct Timed<'device, P> {
     pub(super) program: P,
 }
 
-impl<P: Program> Timed<'_, P> {
-    fn known(&self, variant: usize) -> Result<usize, BackendError> {
-        let count = self.program.variants().len();
-        if variant < count {
-            return Ok(variant);
-        }
-        Err(BackendError::unsupported(format!("there is no variant {variant}; there are {count}")))
-    }
-}
-
 impl<P: Program> Kernel for Timed<'_, P> {
     fn variants(&self) -> &[String] {
         self.program.variants()
     }
 
     fn verify(&mut self, variant: usize) -> Result<(), BackendError> {
-        let variant = self.known(variant)?;
-        self.program.verify(variant).map_err(|error| match error {
-            BackendError::WrongResult(difference) => {
-                BackendError::WrongResult(format!("{}: {difference}", self.program.variants()[variant]))
-            }
-            other => other,
-        })
+        let variant = known(self.program.variants(), variant)?;
+        self.gpu.enter()?;
+        let verified = self.program.verify(variant);
+        verified.map_err(|error| naming(error, &self.program.variants()[variant]))
     }
 
     fn run(&mut self, variant: usize, iterations: u64) -> Result<Sample, BackendError> {
-        let variant = self.known(variant)?;
+        let variant = known(self.program.variants(), variant)?;
+        self.gpu.enter()?;
+        self.program.prepare(variant, iterations)?;
         let most = self.program.most_at_once(variant).max(1);
         let program = &mut self.program;
         // What was seen before this run is not of it.
@@ -251,8 +255,8 @@ impl<P: Program> Kernel for Timed<'_, P> {
             }
             Ok(())
         })?;
-        let disturbance = (run.elapsed.get() <= 0.0).then_some(Disturbance::Untimed);
-        Ok(Sample { elapsed: run.elapsed, clock: run.clock, disturbance, glance: self.gpu.glance() })
+        let (elapsed, disturbance) = run.time();
+        Ok(Sample { elapsed, clock: run.clock, disturbance, glance: self.gpu.glance() })
     }
 
     fn limit(&self, variant: usize) -> Option<CycleLimit> {
@@ -263,6 +267,15 @@ impl<P: Program> Kernel for Timed<'_, P> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_hosts_clock_stands_in_where_the_device_tells_no_time() {
+        let run = |elapsed| Run { elapsed: Seconds(elapsed), waited: Seconds(2.0), clock: None };
+        assert_eq!(run(1.5).time(), (Seconds(1.5), None));
+        for nothing in [0.0, -1.0, f64::NAN] {
+            assert_eq!(run(nothing).time(), (Seconds(2.0), Some(Disturbance::Untimed)));
+        }
+    }
 
     #[test]
     fn the_clock_is_told_by_one_multiprocessor_over_enough_time() {

@@ -7,6 +7,7 @@ pub(super) mod cycle;
 pub(super) mod decode;
 pub(super) mod element;
 pub(super) mod gemv;
+pub(super) mod parallel;
 pub(super) mod product;
 pub(super) mod rows;
 pub(super) mod rowwise;

@@ -1,5 +1,7 @@
 //! Streaming kernels. Multiply and add round as they would apart, because the factor is a power of two: results are bit-identical everywhere.
 
+use std::ops::Range;
+
 use crate::data::{Seed, unit_f32};
 use crate::resource::StreamOp;
 
@@ -60,5 +62,11 @@ pub(in crate::backend) fn expected(op: StreamOp, index: usize, [first, second]: 
 /// The checksum of all that a read loads.
 #[inline(always)]
 pub(in crate::backend) fn checksum(elements: usize, seed: Seed) -> u32 {
-    (0..elements).fold(0, |sum, index| sum.wrapping_add(unit_f32(seed, index as u32).to_bits()))
+    checksum_of(0..elements, seed)
+}
+
+/// The checksum of some elements.
+#[inline(always)]
+pub(in crate::backend) fn checksum_of(elements: Range<usize>, seed: Seed) -> u32 {
+    elements.fold(0, |sum, index| sum.wrapping_add(unit_f32(seed, index as u32).to_bits()))
 }

@@ -143,13 +143,13 @@ impl Device for WgpuDevice {
             Kind::HostCopy { direction, bytes, buffers } => {
                 Ok(Box::new(Copy::new(&self.gpu, direction, bytes, buffers)?))
             }
+            Kind::PeerCopy { .. } | Kind::Empty { overhead: Overhead::PeerSend } => {
+                Err(BackendError::unsupported("portable interfaces reach no other device's memory"))
+            }
             Kind::Atomic { .. } => Err(BackendError::no_kernel("there is no shader for atomic additions yet")),
             Kind::Empty { overhead: Overhead::Launch } => self.timed(Empty::new),
             Kind::Empty { overhead: Overhead::GraphLaunch } => {
                 Err(BackendError::unsupported("portable interfaces hand no graphs of kernels over"))
-            }
-            Kind::Empty { overhead: Overhead::PeerSend } => {
-                Err(BackendError::unsupported("portable interfaces reach no other device's memory"))
             }
             Kind::Empty { overhead: Overhead::Wake } => {
                 Ok(Box::new(Alone::new(Bench { gpu: &self.gpu, clock: &self.clock })?))

@@ -5,6 +5,7 @@ use std::cell::Cell;
 
 use super::gpu::{Buffer, Gpu};
 use crate::backend::time::{Instant, resolution_and_cost};
+use crate::backend::variants::{known, naming};
 use crate::backend::{BackendError, CycleLimit, Disturbance, Kernel, Sample};
 use crate::facts::{Timer, TimerSource};
 use crate::units::Seconds;
@@ -215,14 +216,6 @@ impl<'device, P: Program> Timed<'device, P> {
             Some((pace, _)) => ((SUBMISSION / pace) as u64).clamp(1, most),
         }
     }
-
-    fn known(&self, variant: usize) -> Result<usize, BackendError> {
-        let count = self.program.variants().len();
-        if variant < count {
-            return Ok(variant);
-        }
-        Err(BackendError::unsupported(format!("there is no variant {variant}; there are {count}")))
-    }
 }
 
 impl<P: Program> Kernel for Timed<'_, P> {
@@ -231,17 +224,13 @@ impl<P: Program> Kernel for Timed<'_, P> {
     }
 
     fn verify(&mut self, variant: usize) -> Result<(), BackendError> {
-        let variant = self.known(variant)?;
-        let result = self.program.verify(variant, &self.bench);
-        let name = &self.program.variants()[variant];
-        result.map_err(|error| match error {
-            BackendError::WrongResult(difference) => BackendError::WrongResult(format!("{name}: {difference}")),
-            other => other,
-        })
+        let variant = known(self.program.variants(), variant)?;
+        let verified = self.program.verify(variant, &self.bench);
+        verified.map_err(|error| naming(error, &self.program.variants()[variant]))
     }
 
     fn run(&mut self, variant: usize, iterations: u64) -> Result<Sample, BackendError> {
-        let variant = self.known(variant)?;
+        let variant = known(self.program.variants(), variant)?;
         let (mut left, mut elapsed, mut valid) = (iterations, 0.0, true);
         while left > 0 {
             let count = left.min(self.affordable(variant));

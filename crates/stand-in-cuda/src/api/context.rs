@@ -18,7 +18,7 @@ entries! {
 
     fn cuDevicePrimaryCtxRelease_v2(device: c_int) {
         let driver = ready()?;
-        driver.device(device)?;
+        driver.device(device)?.wait();
         driver.too(Beside::release)
     }
 
@@ -49,8 +49,17 @@ entries! {
     /// Everything has happened already.
     fn cuCtxSynchronize() {
         let driver = ready()?;
-        driver.current()?;
+        driver.current()?.0.wait();
         driver.too(|other| other.cuCtxSynchronize())
+    }
+
+    fn cuCtxEnablePeerAccess(peer: Handle, _flags: c_uint) {
+        let driver = ready()?;
+        let ((_, from), (_, to)) = (driver.current()?, driver.of_context(peer.0)?);
+        if !driver.knobs.peers || from == to {
+            return Err(Code::PEER_ACCESS_UNSUPPORTED);
+        }
+        if driver.open_peer(from, to) { Ok(()) } else { Err(Code::PEER_ACCESS_ALREADY_ENABLED) }
     }
 
     fn cuCtxGetStreamPriorityRange(least: Out<c_int>, greatest: Out<c_int>) {

@@ -50,12 +50,11 @@ entries! {
         text.put_text(&format!("0000:{:02X}:00.0", device + 1), usize::try_from(room).unwrap_or(0))
     }
 
-    /// Devices do not see one another's memory.
     fn cuDeviceCanAccessPeer(can: Out<c_int>, device: c_int, other: c_int) {
         let driver = ready()?;
         driver.device(device)?;
         driver.device(other)?;
-        can.put(0)
+        can.put(c_int::from(driver.knobs.peers && device != other))
     }
 }
 

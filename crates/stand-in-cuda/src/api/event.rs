@@ -35,11 +35,15 @@ entries! {
     }
 
     fn cuEventSynchronize(event: Handle) {
+        ready()?.current()?.0.wait();
         done(event)
     }
 
     /// What has happened here already is waited for on the other driver.
     fn cuEventQuery(event: Handle) {
+        if ready()?.current()?.0.is_stalled() {
+            return Err(Code::NOT_READY);
+        }
         done(event)
     }
 

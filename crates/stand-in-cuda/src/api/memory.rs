@@ -42,7 +42,9 @@ entries! {
             return Ok(());
         }
         let driver = ready()?;
-        driver.current()?.0.memory.free(address)?;
+        let (device, _) = driver.current()?;
+        device.wait();
+        device.memory.free(address)?;
         driver.too(|other| other.free(address))
     }
 
@@ -76,6 +78,21 @@ entries! {
         within(stream, to, from, bytes)
     }
 
+    fn cuMemcpyPeer(to: u64, to_context: Handle, from: u64, from_context: Handle, bytes: usize) {
+        between(Handle(0), (to, to_context), (from, from_context), bytes)
+    }
+
+    fn cuMemcpyPeerAsync(
+        to: u64,
+        to_context: Handle,
+        from: u64,
+        from_context: Handle,
+        bytes: usize,
+        stream: Handle,
+    ) {
+        between(stream, (to, to_context), (from, from_context), bytes)
+    }
+
     fn cuMemsetD8_v2(to: u64, byte: u8, count: usize) {
         fill(Handle(0), to, byte, count)
     }
@@ -102,6 +119,7 @@ entries! {
 
     fn cuMemFreeHost(memory: HostBuffer) {
         let driver = ready()?;
+        driver.current()?.0.wait();
         let object = driver.objects().remove(Handle(memory.0 as usize)).map_err(|_| Code::INVALID_VALUE)?;
         let Object::Host(layout) = object else { return Err(Code::INVALID_VALUE) };
         let Some(layout) = layout else { return driver.too(|other| other.cuMemFreeHost(memory)) };
@@ -140,6 +158,8 @@ fn to_device(stream: Handle, to: u64, from: In<u8>, bytes: usize) -> Result<(), 
     let driver = ready()?;
     let (device, _) = driver.current()?;
     not_captured(driver, stream)?;
+    // The memory is not pinned.
+    device.wait();
     device.memory.write(to, from.values(bytes)?)?;
     changed(driver, device, ("cuMemcpyHtoD", stream), (to, bytes as u64), |other| {
         other.cuMemcpyHtoDAsync_v2(to, from, bytes, stream)
@@ -151,6 +171,7 @@ fn to_host(stream: Handle, to: HostBuffer, from: u64, bytes: usize) -> Result<()
     let driver = ready()?;
     let (device, _) = driver.current()?;
     not_captured(driver, stream)?;
+    device.wait();
     device.memory.read(from, to.bytes(bytes)?)?;
     device.pass_copy(bytes as u64);
     driver.too(|other| {
@@ -170,6 +191,25 @@ fn within(stream: Handle, to: u64, from: u64, bytes: usize) -> Result<(), Code> 
     changed(driver, device, ("cuMemcpyDtoD", stream), (to, bytes as u64), |other| {
         other.cuMemcpyDtoDAsync_v2(to, from, bytes, stream)
     })
+}
+
+/// From a device's memory to another's. A stream's copies are no part of what it captures.
+fn between(
+    stream: Handle,
+    (to, to_context): (u64, Handle),
+    (from, from_context): (u64, Handle),
+    bytes: usize,
+) -> Result<(), Code> {
+    let driver = ready()?;
+    driver.current()?;
+    not_captured(driver, stream)?;
+    let ((source, _), (target, _)) = (driver.of_context(from_context.0)?, driver.of_context(to_context.0)?);
+    let mut content = vec![0; bytes];
+    source.memory.read(from, &mut content)?;
+    target.memory.write(to, &content)?;
+    source.pass_copy(bytes as u64);
+    target.pass_copy(bytes as u64);
+    Ok(())
 }
 
 fn fill(stream: Handle, to: u64, byte: u8, count: usize) -> Result<(), Code> {

@@ -59,6 +59,7 @@ entries! {
     fn cuModuleUnload(module: Handle) {
         let driver = ready()?;
         let (device, _) = driver.current()?;
+        device.wait();
         match driver.objects().remove(module)? {
             Object::Module(module) => module.loaded.unload(&device.memory)?,
             _ => return Err(Code::INVALID_HANDLE),

@@ -53,7 +53,7 @@ fn create(stream: Out<Handle>, flags: c_uint, priority: c_int) -> Result<(), Cod
 
 fn done(stream: Handle) -> Result<(), Code> {
     let driver = ready()?;
-    driver.current()?;
+    driver.current()?.0.wait();
     match driver.objects().captured(stream)? {
         Some(_) if !is_default(stream) => Err(Code::STREAM_CAPTURE_UNSUPPORTED),
         _ => driver.too(|other| other.cuStreamSynchronize(stream)),

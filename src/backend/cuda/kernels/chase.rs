@@ -22,7 +22,7 @@ pub(in crate::backend::cuda) struct Chase<'device> {
     functions: Vec<Function>,
     /// What the addresses in it are relative to.
     chain: Buffer,
-    /// The address where the chase goes on, and what the last launch took.
+    /// The address where the chase goes on.
     state: Buffer,
     names: Vec<String>,
 }
@@ -38,7 +38,7 @@ impl<'device> Chase<'device> {
             )));
         }
         let cycle = Cycle { places: bytes / LINE };
-        let (chain, state) = (gpu.buffer(bytes)?, gpu.buffer(3 * LINK)?);
+        let (chain, state) = (gpu.buffer(bytes)?, gpu.buffer(LINK)?);
         gpu.write(&chain, |start, piece| {
             for (line, place) in (start / LINE..).zip(piece.chunks_exact_mut(LINE as usize)) {
                 place.fill(0);

@@ -4,6 +4,7 @@
 //! the first copy that is asked for until all have arrived.
 
 use crate::backend::cuda::gpu::{Buffer, Gpu, Pinned, Stream};
+use crate::backend::reference::parallel;
 use crate::backend::time::Instant;
 use crate::backend::{BackendError, CycleLimit, Kernel, Sample};
 use crate::data::{Seed, bits};
@@ -89,19 +90,35 @@ impl Way {
             let Pair { host, device } = &self.pairs[index];
             let mut arrived = if self.to_device { gpu.contents(device)? } else { host.bytes().to_vec() };
             arrived.truncate(content.len());
-            if let Some(place) = (0..content.len()).find(|&place| content[place] != arrived[place]) {
-                let (found, sent) = (arrived[place], content[place]);
-                return Err(BackendError::WrongResult(format!("byte {place} is {found}, the original is {sent}")));
-            }
+            difference(&content, &arrived)?;
         }
         Ok(())
     }
 }
 
 /// Random bytes.
-fn content(seed: Seed, bytes_wanted: usize) -> Vec<u8> {
-    let words = (0..bytes_wanted.div_ceil(4) as u32).flat_map(|index| bits(seed, index).to_ne_bytes());
-    words.take(bytes_wanted).collect()
+pub(super) fn content(seed: Seed, bytes_wanted: usize) -> Vec<u8> {
+    let mut words = vec![0_u32; bytes_wanted.div_ceil(4)];
+    parallel::fill(&mut words, |first, part| {
+        for (index, word) in (first as u32..).zip(part) {
+            *word = bits(seed, index);
+        }
+    });
+    bytemuck::cast_slice(&words)[..bytes_wanted].to_vec()
+}
+
+/// The first byte that arrived other than it was sent, as an error.
+pub(super) fn difference(sent: &[u8], arrived: &[u8]) -> Result<(), BackendError> {
+    if sent.len() != arrived.len() {
+        return Err(BackendError::WrongResult(format!("{} of {} bytes arrived", arrived.len(), sent.len())));
+    }
+    match sent.iter().zip(arrived).position(|(sent, arrived)| sent != arrived) {
+        None => Ok(()),
+        Some(place) => Err(BackendError::WrongResult(format!(
+            "byte {place} is {}, the original is {}",
+            arrived[place], sent[place]
+        ))),
+    }
 }
 
 /// Copies in one direction, or in both at once.
@@ -144,10 +161,12 @@ impl Kernel for Copy<'_> {
     }
 
     fn verify(&mut self, _: usize) -> Result<(), BackendError> {
+        self.gpu.enter()?;
         self.ways.iter_mut().try_for_each(|way| way.verify(self.gpu))
     }
 
     fn run(&mut self, _: usize, iterations: u64) -> Result<Sample, BackendError> {
+        self.gpu.enter()?;
         let start = Instant::now();
         let mut asked = Ok(());
         for _ in 0..iterations {
@@ -157,9 +176,9 @@ impl Kernel for Copy<'_> {
                 break;
             }
         }
-        // Whatever was asked for is waited for, because the buffers are in use until then.
-        self.ways.iter().try_for_each(|way| self.gpu.wait_for(&way.stream))?;
-        asked?;
+        // Whatever was asked for is waited for, also where another way failed, because the buffers are in use until then.
+        let waited = self.ways.iter().map(|way| self.gpu.wait_for(&way.stream));
+        asked.and(waited.fold(Ok(()), Result::and))?;
         Ok(Sample { elapsed: start.elapsed(), clock: None, disturbance: None, glance: None })
     }
 

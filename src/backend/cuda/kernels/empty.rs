@@ -1,12 +1,16 @@
 //! The empty kernel: `kernels/empty.cu`. Among others it costs what an operator pays at least, launched one by one or as a graph; by itself, what it costs to learn that it
 //! is done. What is timed has nothing to do; the launches that are verified count themselves.
 
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use cudarc::driver::sys;
 
+use crate::backend::cuda::context::Context;
 use crate::backend::cuda::driver;
 use crate::backend::cuda::gpu::{Argument, Buffer, Function, Gpu, Grid};
 use crate::backend::cuda::ptx::Source;
-use crate::backend::cuda::timing::Program;
+use crate::backend::cuda::timing::{Event, Program};
 use crate::backend::time::Instant;
 use crate::backend::{BackendError, CycleLimit, Kernel, Sample};
 
@@ -49,12 +53,13 @@ impl Counting {
 /// A graph of launches, one after the other.
 struct Graph {
     raw: sys::CUgraphExec,
+    context: Rc<Context>,
 }
 
 impl Drop for Graph {
     fn drop(&mut self) {
-        // SAFETY: the driver gave it, and every run of it was waited for.
-        let _ = unsafe { driver::cuGraphExecDestroy(self.raw) };
+        // SAFETY: the driver gave it, and it is given back once.
+        self.context.give_back(|| unsafe { driver::cuGraphExecDestroy(self.raw) });
     }
 }
 
@@ -67,16 +72,26 @@ impl Graph {
         let enqueued = enqueue();
         let mut graph = std::ptr::null_mut();
         // SAFETY: the pointer is to a local that outlives the call.
-        let ended = unsafe { driver::cuStreamEndCapture(gpu.main().raw, &raw mut graph) };
-        enqueued?;
-        gpu.checked(ended)?;
+        let ended = gpu.checked(unsafe { driver::cuStreamEndCapture(gpu.main().raw, &raw mut graph) });
         let mut raw = std::ptr::null_mut();
-        // SAFETY: the pointer is to a local that outlives the call, and the graph was just given.
-        let made = unsafe { driver::cuGraphInstantiateWithFlags(&raw mut raw, graph, 0) };
-        // SAFETY: what was made of it does not need it any more.
-        let _ = unsafe { driver::cuGraphDestroy(graph) };
-        gpu.checked(made)?;
-        Ok(Self { raw })
+        let made = enqueued.and(ended).and_then(|()| {
+            // SAFETY: the pointer is to a local that outlives the call, and the graph was just given.
+            gpu.checked(unsafe { driver::cuGraphInstantiateWithFlags(&raw mut raw, graph, 0) })
+        });
+        if !graph.is_null() {
+            // SAFETY: the driver gave it, and what was made of it does not need it any more.
+            gpu.context.give_back(|| unsafe { driver::cuGraphDestroy(graph) });
+        }
+        made?;
+        Ok(Self { raw, context: Rc::clone(&gpu.context) })
+    }
+
+    /// So many launches of the empty kernel. They ran once already: a graph is brought to the device when it is first launched.
+    fn of_empty(gpu: &Gpu, empty: &Function, launches: u64) -> Result<Self, BackendError> {
+        let graph = Self::of(gpu, || (0..launches).try_for_each(|_| gpu.launch(empty, Grid::ONE, &[])))?;
+        graph.launch(gpu)?;
+        gpu.wait()?;
+        Ok(graph)
     }
 
     fn launch(&self, gpu: &Gpu) -> Result<(), BackendError> {
@@ -98,8 +113,8 @@ pub(in crate::backend::cuda) enum Handing {
 pub(in crate::backend::cuda) struct Empty<'device> {
     gpu: &'device Gpu,
     empty: Function,
-    /// Where launches are handed over whole: what is timed.
-    graph: Option<Graph>,
+    /// Where launches are handed over whole: what is timed, by the number of launches.
+    graphs: BTreeMap<u64, Graph>,
     handing: Handing,
     names: [String; 1],
 }
@@ -107,14 +122,11 @@ pub(in crate::backend::cuda) struct Empty<'device> {
 impl<'device> Empty<'device> {
     pub(in crate::backend::cuda) fn new(gpu: &'device Gpu, handing: Handing) -> Result<Self, BackendError> {
         let empty = gpu.function(Source::Empty, "empty")?;
-        let (graph, name) = match handing {
-            Handing::Singly => (None, "one by one".to_owned()),
-            Handing::Graph => {
-                let graph = Graph::of(gpu, || (0..NODES).try_for_each(|_| gpu.launch(&empty, Grid::ONE, &[])))?;
-                (Some(graph), format!("graph of {NODES}"))
-            }
+        let name = match handing {
+            Handing::Singly => "one by one".to_owned(),
+            Handing::Graph => format!("graph of {NODES}"),
         };
-        Ok(Self { gpu, empty, graph, handing, names: [name] })
+        Ok(Self { gpu, empty, graphs: BTreeMap::new(), handing, names: [name] })
     }
 }
 
@@ -124,14 +136,27 @@ impl Program for Empty<'_> {
     }
 
     fn most_at_once(&self, _: usize) -> u64 {
-        if self.graph.is_some() { NODES } else { 1 }
+        match self.handing {
+            Handing::Singly => 1,
+            Handing::Graph => NODES,
+        }
     }
 
-    /// What is left over of a graph is launched one by one.
+    /// What is left over of whole graphs is a graph as well.
+    fn prepare(&mut self, _: usize, iterations: u64) -> Result<(), BackendError> {
+        let sizes = [NODES.min(iterations), iterations % NODES];
+        for launches in sizes.into_iter().filter(|&launches| launches > 0 && self.handing == Handing::Graph) {
+            if !self.graphs.contains_key(&launches) {
+                self.graphs.insert(launches, Graph::of_empty(self.gpu, &self.empty, launches)?);
+            }
+        }
+        Ok(())
+    }
+
     fn launch(&mut self, _: usize, iterations: u64) -> Result<(), BackendError> {
-        match &self.graph {
-            Some(graph) if iterations == NODES => graph.launch(self.gpu),
-            _ => (0..iterations).try_for_each(|_| self.gpu.launch(&self.empty, Grid::ONE, &[])),
+        match self.graphs.get(&iterations) {
+            Some(graph) => graph.launch(self.gpu),
+            None => (0..iterations).try_for_each(|_| self.gpu.launch(&self.empty, Grid::ONE, &[])),
         }
     }
 
@@ -152,13 +177,14 @@ impl Program for Empty<'_> {
 pub(in crate::backend::cuda) struct Alone<'device> {
     gpu: &'device Gpu,
     empty: Function,
+    done: Event,
     names: [String; 1],
 }
 
 impl<'device> Alone<'device> {
     pub(in crate::backend::cuda) fn new(gpu: &'device Gpu) -> Result<Self, BackendError> {
         let empty = gpu.function(Source::Empty, "empty")?;
-        Ok(Self { gpu, empty, names: ["launched and waited for".to_owned()] })
+        Ok(Self { gpu, empty, done: Event::new(gpu)?, names: ["launched and waited for".to_owned()] })
     }
 }
 
@@ -168,15 +194,18 @@ impl Kernel for Alone<'_> {
     }
 
     fn verify(&mut self, _: usize) -> Result<(), BackendError> {
+        self.gpu.enter()?;
         let counting = Counting::new(self.gpu)?;
         counting.verify(self.gpu, 1, || counting.launch(self.gpu))
     }
 
     fn run(&mut self, _: usize, iterations: u64) -> Result<Sample, BackendError> {
+        self.gpu.enter()?;
         let start = Instant::now();
         for _ in 0..iterations {
             self.gpu.launch(&self.empty, Grid::ONE, &[])?;
-            self.gpu.wait()?;
+            self.done.record(self.gpu, self.gpu.main())?;
+            self.done.wait(self.gpu)?;
         }
         Ok(Sample { elapsed: start.elapsed(), clock: None, disturbance: None, glance: None })
     }

@@ -7,5 +7,6 @@ pub(super) mod decode;
 pub(super) mod empty;
 pub(super) mod gemv;
 pub(super) mod multiply_add;
+pub(super) mod peer;
 pub(super) mod rowwise;
 pub(super) mod stream;

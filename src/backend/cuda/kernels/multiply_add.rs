@@ -16,8 +16,10 @@ const CHAINS: u32 = 8;
 const ROUNDS: u64 = 16;
 /// What the first sums are multiples of.
 const UNIT: f64 = 0.125;
-/// Turns that a thread makes in one launch at most: a few hundredths of a second on any device.
-const MOST_TURNS: u64 = 16_384;
+/// Cycles of a launch at most: a few hundredths of a second, with which no system loses its patience.
+const MOST_CYCLES: f64 = 50e6;
+/// Operations in a cycle of a multiprocessor where nothing is stated: the least that any has of formats that it computes in hardware, but for f64.
+const LEAST_RATE: f64 = 128.0;
 
 /// A format, and how its kernel computes.
 struct Format {
@@ -147,6 +149,12 @@ fn dot(a: u32, b: u32) -> u32 {
     pairs.map(|(a, b)| i32::from(a.cast_signed()) * i32::from(b.cast_signed())).sum::<i32>().cast_unsigned()
 }
 
+/// Iterations that take [`MOST_CYCLES`] at most.
+fn most_iterations(capability: (u32, u32), format: DType) -> u64 {
+    let rate = rates::multiply_add(capability, format).map_or(LEAST_RATE, |limit| limit.per_cycle);
+    (MOST_CYCLES * rate / MULTIPLY_ADD_OPS as f64).max(1.0) as u64
+}
+
 /// Threads of a multiprocessor that are tried, in blocks of so many.
 const SHAPES: [(u32, u32); 3] = [(2048, 256), (1024, 256), (512, 128)];
 /// The same where one block has to do, because there is no other way to keep to one multiprocessor.
@@ -160,7 +168,6 @@ pub(in crate::backend::cuda) struct MultiplyAdd<'device> {
     function: Function,
     grids: Vec<Grid>,
     results: Buffer,
-    clocks: Buffer,
     names: Vec<String>,
 }
 
@@ -199,7 +206,7 @@ impl<'device> MultiplyAdd<'device> {
         let names = names.collect();
         let most = grids.iter().map(|grid| grid.threads_in_all()).max().unwrap_or(1);
         let results = gpu.buffer(format.numbers.bytes() * most)?;
-        Ok(Self { gpu, format, multiprocessors, function, grids, results, clocks: gpu.buffer(16)?, names })
+        Ok(Self { gpu, format, multiprocessors, function, grids, results, names })
     }
 
     /// Deals the turns of some iterations out to all threads, as evenly as can be: turns of each, and threads with one more.
@@ -214,7 +221,7 @@ impl<'device> MultiplyAdd<'device> {
         let (turns, longer) = self.deal(grid, iterations);
         let [x, step, y] = self.format.numbers.arguments();
         let (turns, longer) = ((turns as u32).into(), (longer as u32).into());
-        let arguments = [Argument::from(&self.results), Argument::from(&self.clocks), turns, longer, x, step, y];
+        let arguments = [Argument::from(&self.results), turns, longer, x, step, y];
         self.gpu.launch(&self.function, grid, &arguments)
     }
 }
@@ -224,11 +231,9 @@ impl Program for MultiplyAdd<'_> {
         &self.names
     }
 
-    fn most_at_once(&self, variant: usize) -> u64 {
-        let grid = self.grids[variant];
-        let of_iteration = MULTIPLY_ADD_OPS / (self.format.ops * 2 * ROUNDS * u64::from(CHAINS));
-        let threads = u64::from(grid.blocks * grid.threads / self.multiprocessors.max(1));
-        (MOST_TURNS * threads / of_iteration.max(1)).max(1)
+    /// A fraction of a second also where a format is slow: f64 has a thirty-second of the rate of f32 on many devices.
+    fn most_at_once(&self, _: usize) -> u64 {
+        most_iterations(self.gpu.found.capability, self.format.input)
     }
 
     fn launch(&mut self, variant: usize, iterations: u64) -> Result<(), BackendError> {
@@ -279,6 +284,17 @@ mod tests {
         for format in &FORMATS {
             assert_eq!(MULTIPLY_ADD_OPS % (format.ops * 2 * ROUNDS * u64::from(CHAINS)), 0, "{}", format.entry);
         }
+    }
+
+    #[test]
+    fn a_launch_is_short_also_where_a_format_is_slow() {
+        for (capability, format) in [((7, 5), DType::F64), ((8, 9), DType::F64), ((9, 0), DType::F16)] {
+            let rate = rates::multiply_add(capability, format).unwrap().per_cycle;
+            let seconds = most_iterations(capability, format) as f64 * MULTIPLY_ADD_OPS as f64 / rate / 1.5e9;
+            assert!((0.02..0.05).contains(&seconds), "{capability:?} {format}: {seconds} s");
+        }
+        // Turns of a launch are counted in 32 bits.
+        assert!(most_iterations((9, 0), DType::F16) * MULTIPLY_ADD_OPS < 1 << 40);
     }
 
     #[test]

@@ -105,8 +105,8 @@ impl<'device> Rowwise<'device> {
     fn operate(&self, variant: usize) -> Result<(), BackendError> {
         let (function, grid) = &self.variants[variant];
         let [a, b, c] = [Array::A, Array::B, Array::C].map(|array| Argument::from(self.array(array)));
-        let [first, rows, period] = [0, self.rows, PERIOD as u64].map(Argument::from);
-        self.gpu.launch(function, *grid, &[a, b, c, Argument::from(&self.table), first, rows, period])
+        let [rows, period] = [self.rows, PERIOD as u64].map(Argument::from);
+        self.gpu.launch(function, *grid, &[a, b, c, Argument::from(&self.table), rows, period])
     }
 }
 

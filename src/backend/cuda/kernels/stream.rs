@@ -4,7 +4,7 @@ use crate::backend::BackendError;
 use crate::backend::cuda::gpu::{Argument, Buffer, Function, Gpu, Grid};
 use crate::backend::cuda::ptx::Source;
 use crate::backend::cuda::timing::Program;
-use crate::backend::reference::stream as reference;
+use crate::backend::reference::{parallel, stream as reference};
 use crate::data::Seed;
 use crate::resource::{Access, Stores, StreamOp};
 
@@ -27,24 +27,32 @@ enum Blocks {
     One,
 }
 
-/// How threads go through memory: with so many vectors on their way.
+/// How threads go through memory: with so many vectors on their way, and for reads on which path.
 #[derive(Clone, Copy, Debug)]
 struct Walk {
     vectors: u32,
     blocks: Blocks,
+    /// Whether reads take the path of constants, of which L1 is asked to keep nothing; others pass L1 by.
+    constant: bool,
 }
 
 const fn walk(vectors: u32, blocks: Blocks) -> Walk {
-    Walk { vectors, blocks }
+    Walk { vectors, blocks, constant: false }
+}
+
+const fn constant(vectors: u32, blocks: Blocks) -> Walk {
+    Walk { vectors, blocks, constant: true }
 }
 
 /// The walks that are tried over the whole device.
-const WALKS: [Walk; 9] = [
+const WALKS: [Walk; 11] = [
     walk(4, Blocks::Resident(1)),
     walk(8, Blocks::Resident(1)),
     walk(2, Blocks::Resident(1)),
     walk(1, Blocks::Resident(1)),
     walk(4, Blocks::Resident(4)),
+    constant(4, Blocks::Resident(1)),
+    constant(8, Blocks::Resident(1)),
     walk(4, Blocks::OfChunks),
     walk(8, Blocks::OfChunks),
     walk(2, Blocks::OfChunks),
@@ -54,10 +62,11 @@ const WALKS: [Walk; 9] = [
 const WALKS_OF_ONE: [Walk; 3] = [walk(8, Blocks::One), walk(4, Blocks::One), walk(2, Blocks::One)];
 
 impl Walk {
-    /// Where loads are kept matters for reads alone: what other kernels load passes by once.
+    /// Where loads are kept matters for reads alone: what other kernels load takes the path of constants.
     fn entry(self, op: StreamOp) -> String {
         let name = match (op, self.blocks) {
             (StreamOp::Read, Blocks::One) => "read_near",
+            (StreamOp::Read, _) if self.constant => "read_once",
             (StreamOp::Read, _) => "read",
             (StreamOp::Write, _) => "write",
             (StreamOp::Copy, _) => "copy",
@@ -68,9 +77,9 @@ impl Walk {
         format!("{name}_x{}", self.vectors)
     }
 
-    /// Whether it suits a kernel: a sum for each thread is nothing only where threads read a lot.
+    /// Whether it suits a kernel: a sum for each thread is nothing only where threads read a lot, and only reads have a choice of paths.
     fn suits(self, op: StreamOp) -> bool {
-        op != StreamOp::Read || self.blocks != Blocks::OfChunks
+        if op == StreamOp::Read { self.blocks != Blocks::OfChunks } else { !self.constant }
     }
 
     fn describe(self) -> String {
@@ -80,7 +89,8 @@ impl Walk {
             Blocks::OfChunks => ", a block for each chunk",
             Blocks::One => ", one block",
         };
-        format!("{THREADS} threads, {} vectors each{blocks}", self.vectors)
+        let path = if self.constant { ", as constants" } else { "" };
+        format!("{THREADS} threads, {} vectors each{blocks}{path}", self.vectors)
     }
 }
 
@@ -123,7 +133,10 @@ impl<'device> Stream<'device> {
         let inputs = SEEDS.into_iter().take(op.arrays_read() as usize).map(|seed| {
             let buffer = gpu.buffer(4 * elements)?;
             gpu.write(&buffer, |start, piece| {
-                reference::fill(start as usize / 4, bytemuck::cast_slice_mut(piece), seed);
+                let first = start as usize / 4;
+                parallel::fill(bytemuck::cast_slice_mut(piece), |index, part| {
+                    reference::fill(first + index, part, seed);
+                });
             })?;
             Ok(buffer)
         });
@@ -192,7 +205,10 @@ impl Program for Stream<'_> {
         if self.op != StreamOp::Read {
             return self.gpu.read(&self.output, |start, piece| {
                 let (first, piece) = (start as usize / 4, bytemuck::pod_collect_to_vec::<u8, f32>(piece));
-                reference::first_difference(self.op, first, &piece, SEEDS).map_or(Ok(()), |index| {
+                let differences = parallel::map(piece.len(), |part| {
+                    reference::first_difference(self.op, first + part.start, &piece[part], SEEDS)
+                });
+                differences.into_iter().flatten().next().map_or(Ok(()), |index| {
                     let expected = reference::expected(self.op, index, SEEDS);
                     Err(format!("element {index} is {}, the reference says {expected}", piece[index - first]))
                 })
@@ -207,7 +223,8 @@ impl Program for Stream<'_> {
             left -= count;
             Ok(())
         })?;
-        let expected = reference::checksum(self.elements as usize, SEEDS[0]).wrapping_mul(passes as u32);
+        let parts = parallel::map(self.elements as usize, |part| reference::checksum_of(part, SEEDS[0]));
+        let expected = parts.into_iter().fold(0, u32::wrapping_add).wrapping_mul(passes as u32);
         if sum == expected {
             return Ok(());
         }
@@ -224,7 +241,7 @@ mod tests {
     fn every_walk_has_its_kernel() {
         let text: String = ptx::ALL.iter().filter(|ptx| ptx.source == Source::Stream).map(|ptx| ptx.text).collect();
         for walk in WALKS.into_iter().chain(WALKS_OF_ONE) {
-            for &op in StreamOp::ALL {
+            for &op in StreamOp::ALL.iter().filter(|&&op| walk.suits(op)) {
                 assert!(text.contains(&format!(".entry {}(", walk.entry(op))), "{}", walk.entry(op));
             }
         }
