@@ -13,7 +13,7 @@ use rooflab::profile::{Ceilings, Demand, Place, from_reader};
 use rooflab::resource::{Resource, Scope};
 
 /// Prints the roofline of the profile in a file.
-pub fn run(path: &Path, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(path: &Path, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     let (profile, notes) = from_reader(File::open(path)?)?;
     for note in notes {
         writeln!(out, "note: {note}")?;

@@ -30,11 +30,11 @@ fn as_json(plan: &Plan) -> serde_json::Value {
         "steps": steps,
         "seconds": plan.estimate(),
         "bytes": plan.memory_at_most(),
-        "left_out": plan.left_out.iter().map(|(key, why)| left_out(key, why.reason(plan.request.effort))).collect::<Vec<_>>(),
+        "left_out": plan.left_out.iter().map(|(key, why)| left_out(key, &why.reason(plan.request.effort))).collect::<Vec<_>>(),
     })
 }
 
-fn left_out(key: &Key, reason: String) -> serde_json::Value {
+fn left_out(key: &Key, reason: &str) -> serde_json::Value {
     json!({ "ceiling": key.to_string(), "reason": reason })
 }
 
