@@ -23,7 +23,7 @@ use crate::workload::{Kind, Workload};
 
 /// Powers of two, so that no time is rounded.
 const BANDWIDTH: f64 = (1_u64 << 34) as f64;
-const PEAK: f64 = (1_u64 << 40) as f64;
+const PEAK: f64 = (1_u64 << 42) as f64;
 /// Pure loads are faster than any kernel.
 const LOADS_ALONE: f64 = 2.0 * BANDWIDTH;
 const LAUNCH: f64 = 1.0 / (1 << 20) as f64;
@@ -243,7 +243,11 @@ fn a_device_that_keeps_to_its_profile_is_predicted_to_the_bit() {
         assert!(whole.sum_of_operators < whole.compared.measured);
         assert_eq!((step.layers, step.of_layers), (2, 2));
         let absent: Vec<Part> = step.operators.iter().filter(|row| reason(row).is_some()).map(|row| row.part).collect();
-        assert_eq!(absent, [Part::Embedding, Part::CacheWrite], "tables are not validated");
+        // Tables are not validated, and a single token's rotation is no whole number of rows.
+        let one = step.load.phase == Phase::Decode && step.load.sequences == 1;
+        let expected: &[Part] =
+            if one { &[Part::Embedding, Part::Rope, Part::CacheWrite] } else { &[Part::Embedding, Part::CacheWrite] };
+        assert_eq!(absent, expected);
         assert!(step.covered > 0.9 && step.covered < 1.0, "{}", step.covered);
     }
     assert_eq!(document.whole.unwrap(), Accuracy { count: 3, mape: 0.0, bias: 0.0, worst: 0.0 });
