@@ -72,6 +72,47 @@ fn kernels_of_older_devices_are_right() {
 }
 
 #[test]
+fn matrix_units_of_every_generation_are_right() {
+    // What each measures of itself; the rest is refused with what it takes, also a peak that `mma.sync` does not reach.
+    let ampere = ["f16.f32", "f16", "bf16.f32", "tf32.f32", "int8.int32", "f64"];
+    let cases: [(&str, &[&str], &str); 5] = [
+        ("7.5", &["f16.f32", "f16", "int8.int32"], "compute capability 8."),
+        ("8.0", &ampere, "compute capability 8.9"),
+        ("8.9", &[&ampere[..], &["fp8_e4m3.f32"]].concat(), ""),
+        ("9.0", &["f64", "f16.f32", "bf16.f32", "tf32.f32", "fp8_e4m3.f32", "int8.int32"], "wgmma"),
+        ("12.0", &[&ampere[..], &["fp8_e4m3.f32"]].concat(), ""),
+    ];
+    for (capability, formats, refusal) in cases {
+        let rows = check(&["compute.matrix.*"], &[("STAND_IN_CAPABILITY", capability)]);
+        let mut found: Vec<&str> = Vec::new();
+        for row in &rows {
+            let ceiling = row["ceiling"].as_str().unwrap();
+            match row["reason"].as_str() {
+                None => found.push(ceiling.trim_start_matches("compute.matrix.")),
+                Some(reason) => assert!(!refusal.is_empty() && reason.contains(refusal), "{capability}: {row}"),
+            }
+        }
+        let has = |format: &&&str| found.iter().any(|ceiling| ceiling == *format);
+        assert_eq!(formats.iter().filter(has).count(), formats.len(), "{capability}: {found:?}");
+    }
+}
+
+#[test]
+fn products_of_any_shape_are_right() {
+    // Edges in both directions, and a length that is divided; fp8 where matrix units multiply it.
+    for shape in ["33x100x1088", "1x1028x2048", "130x260x128"] {
+        let arguments = ["probe", "-d", "cuda:0", "--check", "--json", "-p", "gemm.*", "--shape", shape];
+        let (code, out, err) = run(&Home::new(), &arguments, &[("STAND_IN_CAPABILITY", "8.9")]);
+        assert_eq!(code, 0, "{shape}: {out}{err}");
+        let rows: Vec<Value> = serde_json::from_str(&out).unwrap();
+        for format in ["gemm.f16.f32", "gemm.bf16.f32", "gemm.fp8_e4m3.f32", "gemm.int8.int32"] {
+            let of_format: Vec<&Value> = rows.iter().filter(|row| row["ceiling"] == format).collect();
+            assert!(of_format.iter().any(|row| row["ok"] == true), "{shape}: {format} {of_format:?}");
+        }
+    }
+}
+
+#[test]
 fn kernels_do_not_depend_on_who_runs_first() {
     let patterns =
         ["memory.dram.read", "gemv.bf16", "gemv.int4*", "rowwise.softmax.f32", "attention.decode.int8", "overhead.*"];
@@ -139,19 +180,35 @@ fn kernels_do_the_work_that_is_stated() {
 }
 
 #[test]
+fn products_do_the_work_that_is_stated() {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let rows = check(&["gemm.bf16.f32"], &[("STAND_IN_LAUNCHES", log.path().to_str().unwrap())]);
+    let counted = launches(log.path(), "gemm_bf16");
+    assert!(!rows.is_empty() && counted.len() == rows.len(), "a launch for each variant");
+    for (row, launch) in rows.iter().zip(&counted) {
+        assert_eq!(launch["operations"]["matrix"], row["work"]["ops"], "{row}: {launch}");
+        assert_eq!(launch["distinct_loaded"], row["work"]["bytes_read"], "{row}: {launch}");
+        assert_eq!(launch["bank_conflicts"], 0, "{row}: {launch}");
+    }
+}
+
+#[test]
 fn multiply_adds_are_counted_right() {
     let cases = [
-        ("compute.vector.f32", "f32"),
-        ("compute.vector.f64", "f64"),
-        ("compute.vector.f16", "f16"),
-        ("compute.vector.bf16", "bf16"),
-        ("compute.vector.int32", "integer_multiply_add"),
-        ("compute.vector.int8.int32", "integer_dot"),
+        ("compute.vector.f32", "multiply_add", "f32"),
+        ("compute.vector.f64", "multiply_add", "f64"),
+        ("compute.vector.f16", "multiply_add", "f16"),
+        ("compute.vector.bf16", "multiply_add", "bf16"),
+        ("compute.vector.int32", "multiply_add", "integer_multiply_add"),
+        ("compute.vector.int8.int32", "multiply_add", "integer_dot"),
+        ("compute.matrix.bf16.f32", "matrix", "matrix"),
     ];
-    for (pattern, class) in cases {
+    for (pattern, kernel, class) in cases {
         let log = tempfile::NamedTempFile::new().unwrap();
-        let rows = check(&[pattern], &[("STAND_IN_LAUNCHES", log.path().to_str().unwrap())]);
-        let counted = launches(log.path(), "multiply_add");
+        // Ada Lovelace reaches the peak of all its units with the same instructions.
+        let knobs = [("STAND_IN_LAUNCHES", log.path().to_str().unwrap()), ("STAND_IN_CAPABILITY", "8.9")];
+        let rows = check(&[pattern], &knobs);
+        let counted = launches(log.path(), kernel);
         assert!(!rows.is_empty() && right(&rows) == rows.len(), "{pattern}: {rows:?}");
         assert_eq!(counted.len(), 2 * rows.len(), "{pattern}: one iteration and seventeen, for each variant");
         for (row, pair) in rows.iter().zip(counted.chunks(2)) {
@@ -423,4 +480,86 @@ fn a_driver_that_hangs_is_given_up() {
     let (devices, code, err) = failure(&[("STAND_IN_HANG", "3600")]);
     assert!(devices.contains("does not list its devices"), "{devices}");
     assert_eq!(code, 2, "{err}");
+}
+
+/// What `probe --check` ends with when the stand-in has another one beside it, and the lines that it wrote about both.
+fn beside(patterns: &[&str], knobs: &[(&str, &str)]) -> (i32, Vec<Value>) {
+    let home = Home::new();
+    // Another file is another library, with a device and settings of its own.
+    let other = home.path().join("other.so");
+    std::fs::copy(stand_in().join("libcuda.so"), &other).unwrap();
+    let log = home.path().join("comparisons");
+    let mut all = vec![
+        ("STAND_IN_BESIDE", other.to_str().unwrap()),
+        ("STAND_IN_COMPARISONS", log.to_str().unwrap()),
+        ("STAND_IN_MEMORY", "4000000"),
+    ];
+    all.extend_from_slice(knobs);
+    let mut arguments = vec!["probe", "-d", "cuda:0", "--check", "--effort", "quick", "--json"];
+    arguments.extend(patterns.iter().flat_map(|pattern| ["-p", pattern]));
+    let (code, out, err) = run(&home, &arguments, &all);
+    assert!(log.exists(), "nothing was compared: {out}{err}");
+    let text = std::fs::read_to_string(&log).unwrap();
+    (code, text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+}
+
+#[test]
+fn every_kernel_leaves_the_same_memory_on_another_driver() {
+    let (code, lines) = beside(&["*"], &[]);
+    assert_eq!(code, 0);
+    let mut kernels = std::collections::BTreeSet::new();
+    for line in &lines {
+        assert_eq!(line["verdict"], "equal", "{line}");
+        kernels.extend(line["kernel"].as_str());
+    }
+    assert!(kernels.len() > 80, "{kernels:?}");
+    for call in ["cuMemcpyHtoD", "cuMemcpyDtoH", "cuMemsetD8"] {
+        assert!(lines.iter().any(|line| line["call"] == call && line["compared"] != 0), "{call}");
+    }
+    let chase = lines.iter().find(|line| line["kernel"] == "chase_far").unwrap();
+    assert_eq!((&chase["free"], &chase["because"]), (&16.into(), &"clocks".into()));
+}
+
+#[test]
+fn a_kernel_that_another_driver_computes_wrong_is_named() {
+    let patterns = ["rowwise.softmax.f32", "rowwise.add.f32", "gemv.f32"];
+    for kernel in ["softmax_f32_t256", "gemv_f32_r4w1"] {
+        let (_, lines) = beside(&patterns, &[("STAND_IN_BESIDE_WRONG", kernel)]);
+        let (wrong, right): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line["verdict"] == "wrong");
+        assert!(!wrong.is_empty(), "nothing was found");
+        for line in wrong {
+            assert_eq!((&line["kernel"], &line["wrong"]), (&kernel.into(), &1.into()), "{line}");
+            assert_ne!(line["first"]["interpreter"], line["first"]["device"]);
+        }
+        assert!(right.iter().all(|line| line["verdict"] == "equal"));
+    }
+}
+
+#[test]
+fn a_fault_of_the_interpreter_does_not_end_a_comparison() {
+    // With so few instructions no launch comes to its end here. The results are the other driver's then.
+    let (code, lines) = beside(&["rowwise.add.f32"], &[("STAND_IN_BUDGET", "1000")]);
+    assert_eq!(code, 0);
+    let of_kernels: Vec<_> = lines.iter().filter(|line| line["kernel"] == "add_f32_t256").collect();
+    assert!(!of_kernels.is_empty());
+    for line in of_kernels {
+        assert_eq!(line["verdict"], "fault", "{line}");
+        assert!(line["fault"].as_str().unwrap().contains("1000"), "{line}");
+        assert_ne!(line["compared"], line["equal"]);
+    }
+}
+
+#[test]
+fn another_driver_decides_which_kernels_there_are() {
+    let home = Home::new();
+    let other = home.path().join("other.so");
+    std::fs::copy(stand_in().join("libcuda.so"), &other).unwrap();
+    let knobs = [("STAND_IN_BESIDE", other.to_str().unwrap()), ("STAND_IN_BESIDE_CAPABILITY", "7.5")];
+    let arguments = ["probe", "-d", "cuda:0", "--check", "-p", "compute.vector.bf16"];
+    let (_, out, err) = run(&home, &arguments, &knobs);
+    assert!(format!("{out}{err}").contains("bf16 needs compute capability 8.0"), "{out}{err}");
+    // A library that is no driver is told, and the command goes on without.
+    let (code, out, err) = run(&home, &["devices"], &[("STAND_IN_BESIDE", "/nonexistent.so")]);
+    assert_eq!(code, 0, "{err}");
+    assert!(!out.contains("Stand-in GPU"), "{out}");
 }

@@ -16,12 +16,21 @@ const SECRET: &str = "s3cr3t";
 /// The files and the kinds they are of.
 const FILES: &[(&str, &str)] = &[
     ("aiperf.json", "AIPerf"),
+    ("clpeak-1.txt", "clpeak"),
+    ("clpeak-1.xml", "clpeak"),
+    ("clpeak.csv", "clpeak"),
+    ("clpeak.json", "clpeak"),
+    ("clpeak.txt", "clpeak"),
+    ("clpeak.xml", "clpeak"),
     ("genai-perf.json", "GenAI-Perf"),
     ("llama-bench-old.jsonl", "llama-bench"),
     ("llama-bench-qwen2.5-0.5b.json", "llama-bench"),
     ("llama-bench.csv", "llama-bench"),
     ("llama-bench.json", "llama-bench"),
     ("llama-bench.md", "llama-bench's table"),
+    ("mixbench-cpu.txt", "mixbench"),
+    ("mixbench-cuda.txt", "mixbench"),
+    ("mixbench-hip.txt", "mixbench"),
     ("nccl-tests.json", "nccl-tests (JSON)"),
     ("nccl-tests.txt", "nccl-tests"),
     ("nsight-compute-long.csv", "Nsight Compute (CSV)"),
@@ -374,6 +383,137 @@ fn copies_are_tables() {
     assert_eq!(run.caveats, [Caveat::NotRun { cases: 1 }]);
 }
 
+/// The ceilings of an observation, with what the tool calls them.
+fn rates(run: &Observation) -> Vec<(String, f64, &str)> {
+    run.rates.iter().map(|rate| (rate.resource.to_string(), rate.value, rate.name.as_str())).collect()
+}
+
+#[track_caller]
+fn has_rates(run: &Observation, expected: &[(&str, f64, &str)]) {
+    let found = rates(run);
+    assert_eq!(found.len(), expected.len(), "{found:?}");
+    for ((key, value, name), (wanted, number, called)) in found.iter().zip(expected) {
+        assert!(
+            key == wanted && close(*value, *number) && name == called,
+            "{key} {value} {name}, not {wanted} {number} {called}"
+        );
+    }
+}
+
+#[test]
+fn clpeak_1_in_both_forms() {
+    for file in ["clpeak-1.txt", "clpeak-1.xml"] {
+        let runs = read(file);
+        let [run] = &runs[..] else { panic!("{file}: {} runs", runs.len()) };
+        assert_eq!(run.subject.device.as_deref(), Some("NVIDIA Imaginary 100"), "{file}");
+        let (write, read) = match file {
+            "clpeak-1.txt" => ("enqueueWriteBuffer", "enqueueReadBuffer"),
+            _ => ("enqueuewritebuffer", "enqueuereadbuffer"),
+        };
+        has_rates(
+            run,
+            &[
+                ("memory.dram.read", 900.75e9, "float4"),
+                ("compute.vector.f32", 19_050.25e9, "float2"),
+                ("compute.vector.f64", 9500.5e9, "double"),
+                ("compute.vector.int32", 19_010e9, "int2"),
+                ("link.host.h2d_pageable", 12.25e9, write),
+                ("link.host.d2h_pageable", 11.75e9, read),
+            ],
+        );
+        assert!(matches!(run.caveats[..], [Caveat::NoCounterpart { readings }] if readings >= 8), "{:?}", run.caveats);
+    }
+}
+
+#[test]
+fn clpeak_2_in_all_four_forms() {
+    for file in ["clpeak.csv", "clpeak.json", "clpeak.txt", "clpeak.xml"] {
+        let runs = read(file);
+        let [cuda, opencl] = &runs[..] else { panic!("{file}: {} runs", runs.len()) };
+        // What is printed has two digits after the point.
+        let (half, memory, wake) =
+            if file == "clpeak.txt" { (38_000.12e9, 905.12e9, 6.12e-6) } else { (38_000.125e9, 905.125e9, 6.125e-6) };
+        has_rates(
+            cuda,
+            &[
+                ("compute.vector.f32", 19_100.5e9, "CUDA, float"),
+                ("compute.vector.f16", half, "CUDA, half2"),
+                ("compute.vector.bf16.f32", 18_500.75e9, "CUDA, bf16"),
+                ("compute.matrix.f16.f32", 150.5e12, "CUDA, wmma_fp16"),
+                ("compute.matrix.fp8_e4m3.f32", 300.25e12, "CUDA, fp8_e4m3"),
+                ("compute.vector.int32", 9500.25e9, "CUDA, int"),
+                ("compute.matrix.int8.int32", 301.5e12, "CUDA, int8_k32"),
+                ("memory.dram.read", memory, "CUDA, float4"),
+                ("link.host.h2d", 25.5e9, "CUDA, h2d_pinned"),
+                ("link.host.d2h", 26.25e9, "CUDA, d2h_pinned"),
+                ("overhead.wake", wake, "CUDA, roundtrip"),
+            ],
+        );
+        // Products of a library, zeros that are skipped and local memory have no counterpart.
+        assert_eq!(cuda.caveats, [Caveat::NoCounterpart { readings: 4 }], "{file}");
+        has_rates(
+            opencl,
+            &[("compute.vector.f32", 19_200.5e9, "OpenCL, float2"), ("memory.dram.read", 880e9, "OpenCL, float16")],
+        );
+        let version = cuda.sources[0].version.as_deref();
+        assert_eq!(version, ["clpeak.json", "clpeak.xml"].contains(&file).then_some("2.1.2"), "{file}");
+    }
+}
+
+#[test]
+fn mixbench_gives_the_best_of_its_rows() {
+    let run = &read("mixbench-cuda.txt")[0];
+    assert_eq!(run.subject.device.as_deref(), Some("NVIDIA Imaginary 100"));
+    assert_eq!(run.sources[0].version.as_deref(), Some("v0.04-25-g236a0be"));
+    // Of halves, which this device lacks, there are times of 0 and no rates.
+    let (single, double, integer) = ("Single Precision ops", "Double precision ops", "Integer operations");
+    has_rates(
+        run,
+        &[
+            ("compute.vector.f32", 18_900.5e9, single),
+            ("memory.dram.read", 895.25e9, double),
+            ("compute.vector.f64", 9400.25e9, double),
+            ("compute.vector.int32", 9450.75e9, integer),
+        ],
+    );
+    let hip = &read("mixbench-hip.txt")[0];
+    let single = rates(hip).into_iter().find(|(key, ..)| key == "compute.vector.f32").unwrap();
+    assert_eq!((single.1, single.2), (40_500.25e9, "Packed Single Precision ops"));
+    let cpu = &read("mixbench-cpu.txt")[0];
+    assert_eq!((cpu.subject.device.as_deref(), cpu.rates.len()), (None, 4));
+}
+
+#[test]
+fn faults_of_benchmarks_are_named() {
+    let fault = |file: &str, from: &str, to: &str| {
+        let text = String::from_utf8(bytes(file)).unwrap();
+        assert!(text.contains(from), "{file} has no {from}");
+        from_bytes(text.replacen(from, to, 1).as_bytes(), "folder/x").unwrap_err().to_string()
+    };
+    for (file, from, to, expected) in [
+        ("clpeak-1.txt", "850.25", "s3cr3t", "`x:9`: expected a number, which is not negative"),
+        ("clpeak-1.txt", "850.25", "", "`x:9`: expected a number, which is not negative"),
+        ("clpeak-1.txt", "850.25", "1e99", "`x:9`: it is 1e99, which is beyond any measurement"),
+        ("clpeak-1.xml", " unit=\"gbps\"", "", "`x:5`: expected an attribute `unit`"),
+        ("clpeak-1.xml", "<float>850.25</float>", "<float/>", "`x:6`: expected a number, which is not negative"),
+        ("clpeak.xml", "</category>", "", "expected XML; here it stops being that, or ends too early"),
+        ("clpeak.xml", "<metric name=\"float\"", "<metric", "expected an attribute `name`"),
+        ("clpeak.json", "\"test\":\"single_precision_compute\",", "", "`x.entries[0].test`: expected a word"),
+        ("clpeak.csv", ",metric,", ",metrics,", "`x:1`: expected a column `metric`"),
+        ("clpeak.csv", "19100.5000", "-1", "`x:2`: expected a number, which is not negative"),
+        ("mixbench-cuda.txt", "GFLOPS", "GFLIPS", "expected a column `GFLOPS` for each format"),
+        ("mixbench-cuda.txt", " 890.50", " x", "expected a number, which is not negative"),
+    ] {
+        let error = fault(file, from, to);
+        assert!(error.contains(expected) && !error.contains(SECRET), "{file}: {error}");
+    }
+    // A table of which the last row is cut.
+    let text = String::from_utf8(bytes("mixbench-cpu.txt")).unwrap();
+    let cut = &text[..text.rfind("  256,").unwrap() + 40];
+    let error = from_bytes(cut.as_bytes(), "x").unwrap_err().to_string();
+    assert!(error.ends_with("expected as many columns as above") || error.contains("expected a number"), "{error}");
+}
+
 #[test]
 fn kernels_have_times_and_bytes() {
     let long = &read("nsight-compute-long.csv")[0];
@@ -584,6 +724,9 @@ fn holds(bytes: &[u8]) {
         }
         let again = from_bytes(run.to_json().as_bytes(), "x").unwrap();
         assert_eq!(&again[0], run);
+        for value in rooflab::adopt::adopt(run).map(|adopted| adopted.values).unwrap_or_default() {
+            assert!(value.points.iter().all(|point| point.value.is_finite() && point.value > 0.0), "{value:?}");
+        }
     }
     let _ = merge(&runs);
     let _ = cases(&runs);

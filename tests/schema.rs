@@ -26,4 +26,5 @@ fn the_committed_schemas_are_current() {
     is_current("product", &rooflab::diagnose::product_schema());
     is_current("kernels", &rooflab::diagnose::kernels_schema());
     is_current("observation", &rooflab::observe::schema());
+    is_current("validation", &rooflab::validate::schema());
 }

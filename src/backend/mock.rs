@@ -4,7 +4,9 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::{Backend, BackendError, CycleLimit, Device, Disturbance, Glance, Host, Kernel, Sample, Stopwatch};
+use super::{
+    Backend, BackendError, CycleLimit, Device, Disturbance, Glance, Host, Kernel, Sample, Sequence, Stopwatch,
+};
 use crate::data::{Seed, signed_f64};
 use crate::facts::{Cache, ClockReading, Conditions, DeviceKind, Identity, Observed, Restraint, Timer, TimerSource};
 use crate::resource::{Overhead, Scope};
@@ -52,6 +54,10 @@ pub const BEHAVIOURS: &[(Behaviour, &str)] = &[
 
 const CORES: u32 = 4;
 const CLOCK: f64 = 2e9;
+/// Seconds to start a kernel.
+const LAUNCH: f64 = 100e-9;
+/// Times the model's time that the first of two implementations takes.
+const SLOW: f64 = 1.25;
 /// The limit on power, in W.
 const POWER: f64 = 100.0;
 
@@ -138,7 +144,7 @@ impl MockDevice {
             }
             Kind::Chase { .. } => work.events as f64 * self.level(workload).1,
             Kind::Atomic { .. } => work.ops as f64 / (CLOCK * lanes),
-            Kind::Empty { overhead: Overhead::Launch | Overhead::GraphLaunch | Overhead::PeerSend } => 100e-9,
+            Kind::Empty { overhead: Overhead::Launch | Overhead::GraphLaunch | Overhead::PeerSend } => LAUNCH,
             Kind::Empty { overhead: Overhead::Wake } => 20e-6,
         }
     }
@@ -217,6 +223,27 @@ impl Device for MockDevice {
             runs: Rc::clone(&self.runs),
         }))
     }
+
+    fn prepare_sequence<'device>(
+        &'device mut self,
+        sequence: &Sequence,
+    ) -> Result<Box<dyn Kernel + 'device>, BackendError> {
+        let Sequence { stages, turns } = sequence.checked()?;
+        let of_stage = |index: usize| {
+            let stage = stages[index];
+            self.seconds_per_iteration(&stage.workload) * if stage.variant == 0 { SLOW } else { 1.0 }
+        };
+        let waits = turns.len() as f64 * LAUNCH;
+        let seconds = waits + turns.iter().map(|turn| turn.iterations as f64 * of_stage(turn.stage)).sum::<f64>();
+        Ok(Box::new(MockKernel {
+            variants: Sequence::names(),
+            compute: false,
+            seconds,
+            behaviour: self.behaviour,
+            time: Rc::clone(&self.time),
+            runs: Rc::clone(&self.runs),
+        }))
+    }
 }
 
 struct MockKernel {
@@ -252,7 +279,7 @@ impl Kernel for MockKernel {
         };
         let throttled = self.behaviour == Behaviour::Throttling && self.compute && run > 40;
         let clock = if throttled { 0.9 } else { 1.0 };
-        let variant_cost = if variant == 0 { 1.25 } else { 1.0 };
+        let variant_cost = if variant == 0 && self.variants.len() > 1 { SLOW } else { 1.0 };
         let elapsed = self.seconds * iterations as f64 * slowdown * variant_cost / clock;
         self.time.set(self.time.get() + elapsed);
         let preempted = self.behaviour == Behaviour::Crowded && !run.is_multiple_of(10);

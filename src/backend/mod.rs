@@ -16,6 +16,7 @@ pub mod cuda;
 pub mod mock;
 #[cfg(any(feature = "cpu", feature = "cuda", feature = "wgpu"))]
 mod reference;
+mod sequence;
 #[cfg(any(feature = "cpu", feature = "cuda", feature = "wgpu"))]
 mod time;
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
@@ -25,6 +26,8 @@ pub mod wgpu;
 #[cfg(not(feature = "wgpu"))]
 #[path = "disabled/wgpu.rs"]
 pub mod wgpu;
+
+pub use sequence::{Sequence, Stage, Turn};
 
 use crate::facts::{ClockReading, Conditions, GpuConditions, Identity, Observed, Restraints, Timer};
 use crate::resource::Scope;
@@ -134,8 +137,19 @@ pub trait Device {
     /// Allocates memory, fills it with seeded random data and makes the kernel ready.
     ///
     /// # Errors
-    /// [`BackendError::Unsupported`] with what the device lacks, or the failure.
+    /// [`BackendError::Unsupported`] with what the device lacks, [`BackendError::NoKernel`] with what this backend does, or the failure.
     fn prepare<'device>(&'device mut self, workload: &Workload) -> Result<Box<dyn Kernel + 'device>, BackendError>;
+
+    /// Makes several workloads ready side by side, as one kernel with one implementation. An iteration of it is all turns of the sequence.
+    ///
+    /// # Errors
+    /// As for [`Device::prepare`], and where the backend runs one workload at a time.
+    fn prepare_sequence<'device>(
+        &'device mut self,
+        _sequence: &Sequence,
+    ) -> Result<Box<dyn Kernel + 'device>, BackendError> {
+        Err(BackendError::unsupported("this backend cannot run several kernels as one step yet"))
+    }
 }
 
 /// A workload made ready on a device, in one or several implementations that do the same work.
@@ -223,6 +237,12 @@ pub enum BackendError {
         /// What is lacking.
         reason: String,
     },
+    /// The backend has no kernel for it, whatever the device could do: this says nothing of the device.
+    #[error("{reason}")]
+    NoKernel {
+        /// What is lacking.
+        reason: String,
+    },
     /// There is no device at this index.
     #[error("there is no device `{backend}:{index}`; the backend has {count}")]
     NoSuchDevice {
@@ -264,6 +284,11 @@ impl BackendError {
     /// A shorthand for [`BackendError::Unsupported`].
     pub fn unsupported(reason: impl Into<String>) -> Self {
         Self::Unsupported { reason: reason.into() }
+    }
+
+    /// A shorthand for [`BackendError::NoKernel`].
+    pub fn no_kernel(reason: impl Into<String>) -> Self {
+        Self::NoKernel { reason: reason.into() }
     }
 
     /// What the user can do about it, where that is known.

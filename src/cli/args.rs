@@ -4,6 +4,7 @@ pub(crate) mod diagnose;
 pub(crate) mod estimate;
 pub(crate) mod plot;
 pub(crate) mod report;
+pub(crate) mod validate;
 
 use std::path::PathBuf;
 
@@ -13,9 +14,12 @@ use rooflab::profile::{EXPORTERS, Effort, Exporter};
 use rooflab::units::{Seconds, parse_duration, parse_size};
 use rooflab::workload::Shape;
 
+use super::help::list_of_topics;
+
 /// Measure what hardware can really do, and learn why your LLM runs at 60 % of it.
 #[derive(Debug, Parser)]
 #[command(name = "rooflab", version, propagate_version = true, max_term_width = 100)]
+#[command(disable_help_subcommand = true, after_help = list_of_topics())]
 pub(crate) struct Arguments {
     /// Write JSON to standard output instead of text.
     #[arg(long, global = true)]
@@ -38,6 +42,8 @@ pub(crate) enum Command {
     Estimate(Box<estimate::Estimate>),
     /// Say where the time of a run went, from the datasheet to what was measured, and why.
     Diagnose(Box<diagnose::Diagnose>),
+    /// Run a model's steps with random weights on a device, and hold what they take against what a profile predicts.
+    Validate(validate::Validate),
     /// Draw ceilings, estimates and diagnoses: in the terminal, as SVG, PNG or a page.
     Plot(plot::Plot),
     /// Write a page about a machine: who it is, its ceilings, its roofline, and what models would do on it.
@@ -50,6 +56,12 @@ pub(crate) enum Command {
     /// Write the profile's JSON Schema, a manual page, or completions for a shell.
     #[command(subcommand)]
     Generate(Generate),
+    /// Show the page of a command or of a topic; without either, list both.
+    Help {
+        /// A command with its subcommands, or a topic, such as `profile diff`, `units` or `scripting`.
+        #[arg(value_name = "COMMAND|TOPIC")]
+        words: Vec<String>,
+    },
     /// List a backend's devices as `devices` and `probe` ask for them, in a process of their own.
     #[command(hide = true)]
     Survey {
@@ -166,6 +178,8 @@ pub(crate) enum Profile {
     },
     /// Write a profile as another tool wants it.
     Export(Export),
+    /// Take over what other tools measured: nccl-tests, nvbandwidth, clpeak, mixbench.
+    Import(Import),
     /// Compare two profiles, or a measured one with a datasheet: `rooflab profile diff nvidia-h200-sxm mine`.
     Diff {
         /// The profile to compare with: a name, a path, or `-`.
@@ -262,6 +276,45 @@ pub(crate) struct Export {
     pub(crate) output: Option<PathBuf>,
 }
 
+/// Take over what other tools measured of a device, with its provenance: which tool, which file, and what is not known of the values. They stand apart from what
+/// rooflab measured, answer after it, and are never shown as its own.
+#[derive(Debug, Args)]
+#[command(after_help = importable())]
+pub(crate) struct Import {
+    /// Files of other tools. Each is recognised by its content.
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Add the values to this profile, which is in a file: a name, or a path.
+    #[arg(long, value_name = "PROFILE", conflicts_with_all = ["name", "output"])]
+    pub(crate) into: Option<String>,
+
+    /// Store them as a profile of this name instead of the device's.
+    #[arg(long, value_name = "NAME", conflicts_with = "output")]
+    pub(crate) name: Option<String>,
+
+    /// Write them as a profile to this file instead of storing it; `-` is standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Take only what was measured on devices whose name contains this. Without it, all files must name the same device.
+    #[arg(long, value_name = "WORDS")]
+    pub(crate) device: Option<String>,
+}
+
+fn importable() -> String {
+    let tools: Vec<&str> = rooflab::adopt::sources().collect();
+    format!(
+        "Tools: {}
+
+Examples:
+  rooflab profile import clpeak.xml                     a profile of its own
+  rooflab profile import nvbandwidth.json --into mine   beside what rooflab measured
+  rooflab profile import mixbench.txt --output - --json",
+        tools.join(", ")
+    )
+}
+
 fn tools() -> PossibleValuesParser {
     PossibleValuesParser::new(EXPORTERS.iter().map(|exporter| exporter.name))
 }
@@ -310,6 +363,8 @@ pub(crate) enum Document {
     Kernels,
     /// A run as it is read from a file of another tool.
     Observation,
+    /// What `rooflab validate --json` writes.
+    Validation,
 }
 
 fn duration(text: &str) -> Result<Seconds, String> {

@@ -6,6 +6,7 @@ use super::Answer;
 use super::args::{self, Arguments};
 use super::context::Context;
 use super::error::CliError;
+use super::help;
 
 pub(crate) fn run(context: &mut Context, what: &args::Generate) -> Result<Answer, CliError> {
     match what {
@@ -16,13 +17,14 @@ pub(crate) fn run(context: &mut Context, what: &args::Generate) -> Result<Answer
             args::Document::Product => rooflab::diagnose::product_schema(),
             args::Document::Kernels => rooflab::diagnose::kernels_schema(),
             args::Document::Observation => rooflab::observe::schema(),
+            args::Document::Validation => rooflab::validate::schema(),
         })?,
         args::Generate::Man => {
             let mut page = Vec::new();
             clap_mangen::Man::new(Arguments::command())
                 .render(&mut page)
                 .map_err(|error| CliError::writing("standard output", &error))?;
-            context.write(&String::from_utf8_lossy(&page))?;
+            context.write(&(String::from_utf8_lossy(&page) + &*help::manual()))?;
         }
         args::Generate::Completions { shell } => {
             let mut script = Vec::new();

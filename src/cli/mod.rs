@@ -8,6 +8,7 @@ mod error;
 mod estimate;
 mod explain;
 mod generate;
+mod help;
 mod host;
 mod interrupt;
 mod lookup;
@@ -17,6 +18,7 @@ mod probe;
 mod profile;
 mod progress;
 mod report;
+mod validate;
 
 use std::process::ExitCode;
 
@@ -55,11 +57,13 @@ pub(crate) fn main() -> ExitCode {
         Command::Profile(profile) => profile::run(&mut context, profile),
         Command::Estimate(arguments) => estimate::run(&mut context, arguments),
         Command::Diagnose(arguments) => diagnose::run(&mut context, arguments),
+        Command::Validate(arguments) => validate::run(&mut context, arguments),
         Command::Plot(arguments) => plot::run(&mut context, arguments),
         Command::Report(arguments) => report::run(&mut context, arguments),
         Command::Model(model) => model::run(&mut context, model),
         Command::Explain(explain) => explain::run(&mut context, explain),
         Command::Generate(generate) => generate::run(&mut context, generate),
+        Command::Help { words } => help::run(&mut context, words),
         Command::Survey { backend } => host::survey(&mut context, backend),
     };
     let result = result.and_then(|answer| context.flush().map(|()| answer));

@@ -3,7 +3,7 @@
 mod keep;
 mod plan;
 
-use rooflab::backend::Device;
+use rooflab::backend::{BackendError, Device};
 use rooflab::probe::{self, Family, LeftOut, Observer, Plan, Request, Selection, Step, Verification};
 use rooflab::profile::{Ceiling, Outcome, Profile, Store};
 use rooflab::report::{self, Block, Cell, Group, Row, Table, Tone};
@@ -205,7 +205,7 @@ fn flawless(profile: &Profile) -> bool {
 fn check(context: &mut Context, device: &mut dyn Device, plan: &Plan) -> Result<Answer, CliError> {
     let results = probe::verify(device, plan, &interrupted);
     let wrong = |result: &&Verification| {
-        !matches!(result.result, Ok(()) | Err(rooflab::backend::BackendError::Unsupported { .. }))
+        !matches!(result.result, Ok(()) | Err(BackendError::Unsupported { .. } | BackendError::NoKernel { .. }))
     };
     let failures = results.iter().filter(wrong).count();
     if context.json {
@@ -243,7 +243,8 @@ fn check(context: &mut Context, device: &mut dyn Device, plan: &Plan) -> Result<
 fn verification(result: &Verification) -> Row {
     let (text, tone) = match &result.result {
         Ok(()) => ("equals its reference".to_owned(), Tone::Plain),
-        Err(rooflab::backend::BackendError::Unsupported { reason }) => (format!("unsupported: {reason}"), Tone::Dim),
+        Err(BackendError::Unsupported { reason }) => (format!("unsupported: {reason}"), Tone::Dim),
+        Err(BackendError::NoKernel { reason }) => (format!("skipped: {reason}"), Tone::Dim),
         Err(error) => (error.to_string(), Tone::Bad),
     };
     let bytes = if result.bytes > 0 { binary_bytes(result.bytes) } else { "–".to_owned() };

@@ -2,6 +2,7 @@
 
 mod ask;
 mod export;
+mod import;
 mod merge;
 
 use std::path::Path;
@@ -24,6 +25,7 @@ pub(crate) fn run(context: &mut Context, command: &args::Profile) -> Result<Answ
         args::Profile::Ask(asked) => ask::run(context, asked),
         args::Profile::Check { profiles } => check_all(context, profiles),
         args::Profile::Export(arguments) => export::run(context, arguments),
+        args::Profile::Import(arguments) => import::run(context, arguments),
         args::Profile::Merge(arguments) => merge::run(context, arguments),
         args::Profile::Diff { before, after, fail_on_regression, threshold } => {
             // Whoever names a threshold wants a gate.
@@ -62,7 +64,7 @@ fn listed(name: &str, path: Option<&Path>, profile: &Profile) -> Value {
         "name": name,
         "path": path,
         "bundled": path.is_none(),
-        "kind": if profile.instrument.is_some() { "measured" } else { "datasheet" },
+        "kind": profile.kind(),
         "device": profile.device.name,
         "backend": profile.device.backend,
         "created": profile.header.created,
@@ -86,6 +88,9 @@ fn show(context: &mut Context, which: Option<&str>) -> Result<Answer, CliError> 
                 profile.header.rooflab.version,
                 if profile.header.complete { "" } else { " · incomplete" },
             ),
+            None if profile.is_imported() => {
+                format!("{} · nothing measured by rooflab; other tools' values, taken over {when}", profile.name)
+            }
             None => format!("{} · nothing measured; the maker's figures, entered {when}", profile.name),
         };
         context.show(&[Block::line(made, Tone::Dim)])?;

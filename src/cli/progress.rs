@@ -4,9 +4,38 @@
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rooflab::probe::{Plan, Step};
 
+/// A share of something, as a bar with words beside it.
+pub(crate) struct Share {
+    bar: ProgressBar,
+}
+
+impl Share {
+    /// A bar on the terminal, or nowhere.
+    pub(crate) fn new(visible: bool) -> Self {
+        let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(1000), target);
+        if let Ok(style) = ProgressStyle::with_template("{bar:24.dim} {msg}") {
+            bar.set_style(style.progress_chars("━╸─"));
+        }
+        Self { bar }
+    }
+
+    /// Draws how much is done.
+    pub(crate) fn draw(&self, share: f64, words: &str) {
+        self.bar.set_position((share * 1000.0) as u64);
+        self.bar.set_message(words.to_owned());
+        self.bar.tick();
+    }
+
+    /// Takes the line away.
+    pub(crate) fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 /// The progress of a plan.
 pub(crate) struct Progress {
-    bar: ProgressBar,
+    share: Share,
     /// Estimated seconds of the steps before each step.
     before: Vec<f64>,
     total: f64,
@@ -17,11 +46,6 @@ pub(crate) struct Progress {
 impl Progress {
     /// Progress on the terminal, or nowhere.
     pub(crate) fn new(plan: &Plan, visible: bool) -> Self {
-        let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(Some(1000), target);
-        if let Ok(style) = ProgressStyle::with_template("{bar:24.dim} {msg}") {
-            bar.set_style(style.progress_chars("━╸─"));
-        }
         let before = plan
             .steps
             .iter()
@@ -31,7 +55,13 @@ impl Progress {
                 Some(before)
             })
             .collect();
-        Self { bar, before, total: plan.estimate().get(), second_visits: plan.second_visits.get(), current: 0 }
+        Self {
+            share: Share::new(visible),
+            before,
+            total: plan.estimate().get(),
+            second_visits: plan.second_visits.get(),
+            current: 0,
+        }
     }
 
     /// A step begins.
@@ -54,7 +84,7 @@ impl Progress {
 
     /// Takes the line away.
     pub(crate) fn end(&self) {
-        self.bar.finish_and_clear();
+        self.share.end();
     }
 
     fn show(&self, step: &Step, done: usize) {
@@ -65,12 +95,10 @@ impl Progress {
 
     fn draw(&self, reached: f64, what: &str) {
         let share = if self.total > 0.0 { (reached / self.total).min(1.0) } else { 1.0 };
-        let elapsed = self.bar.elapsed().as_secs_f64();
+        let elapsed = self.share.bar.elapsed().as_secs_f64();
         // The estimate is of a quiet machine; how much slower this run is, its beginning tells.
         let pace = if reached > 3.0 { elapsed / reached } else { 1.0 };
         let left = (self.total - reached) * pace.max(0.2);
-        self.bar.set_position((share * 1000.0) as u64);
-        self.bar.set_message(format!("{what} · about {left:.0} s left"));
-        self.bar.tick();
+        self.share.draw(share, &format!("{what} · about {left:.0} s left"));
     }
 }

@@ -71,6 +71,9 @@ pub fn measured_link(parts: &[Observation]) -> MeasuredLinks {
 /// Why no link follows from a file.
 fn unusable(part: &Observation) -> Option<String> {
     let Some(curve) = part.collectives.first() else {
+        if !part.rates.is_empty() {
+            return Some("it is of what a device can do; `rooflab profile import` takes it over".to_owned());
+        }
         let why = if part.copies.is_empty() { "it holds no measurement" } else { "it has no rates between devices" };
         return of_copies(part).is_none().then(|| why.to_owned());
     };

@@ -72,9 +72,25 @@ impl Heads {
         let sharing = self.heads / self.kv_heads.max(1);
         let kind = if is_decode(group, sharing) {
             let context = group.reach(self.window);
-            Kind::DecodeAttention { sequences, queries, context, group: sharing, kv: self.kv }
+            Kind::DecodeAttention {
+                sequences,
+                queries,
+                context,
+                heads: self.kv_heads,
+                group: sharing,
+                dim: self.head_dim,
+                kv: self.kv,
+            }
         } else {
-            Kind::PrefillAttention { sequences, queries, cached, dtype: self.dtype }
+            Kind::PrefillAttention {
+                sequences,
+                queries,
+                cached,
+                heads: self.kv_heads,
+                group: sharing,
+                dim: self.head_dim,
+                dtype: self.dtype,
+            }
         };
         Operator {
             flops: Flops(4.0 * sequences as f64 * group.pairs(self.window) * heads * dim),

@@ -126,8 +126,15 @@ impl Latent {
     fn decode(&self, group: Sequences) -> Operator {
         let Sequences { count: sequences, new_tokens: queries, .. } = group;
         let widths = 2.0 * self.rank + self.rope;
-        let kind =
-            Kind::DecodeAttention { sequences, queries, context: group.context(), group: self.group, kv: self.kv };
+        let kind = Kind::DecodeAttention {
+            sequences,
+            queries,
+            context: group.context(),
+            heads: 1,
+            group: self.group,
+            dim: (self.rank + self.rope) as u64,
+            kv: self.kv,
+        };
         let tokens = sequences as f64 * queries as f64;
         Operator {
             flops: Flops(2.0 * sequences as f64 * group.pairs(None) * self.heads * widths),
@@ -144,10 +151,19 @@ impl Latent {
         // Queries and results of the new tokens; keys and values of all, but for the part of the keys that the heads share.
         let elements = widths * queries as f64 + (self.nope + self.values) * group.context() as f64;
         let shared = self.rope * group.context() as f64;
+        let kind = Kind::PrefillAttention {
+            sequences,
+            queries,
+            cached,
+            heads: self.heads as u64,
+            group: 1,
+            dim: (self.nope + self.rope) as u64,
+            dtype: self.dtype,
+        };
         Operator {
             flops: Flops(2.0 * sequences as f64 * group.pairs(None) * self.heads * widths),
             activations: Bytes(sequences as f64 * (self.heads * elements + shared) * self.dtype.bytes_per_element()),
-            ..Operator::new(Part::Attention, Kind::PrefillAttention { sequences, queries, cached, dtype: self.dtype })
+            ..Operator::new(Part::Attention, kind)
         }
     }
 }

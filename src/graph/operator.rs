@@ -109,8 +109,12 @@ pub enum Kind {
         queries: u64,
         /// Tokens whose keys and values are read for each: cut to the window where there is one.
         context: u64,
+        /// Heads of keys and values of each.
+        heads: u64,
         /// Query heads for each head of keys and values.
         group: u64,
+        /// Elements of a head's key.
+        dim: u64,
         /// Format of the cache.
         kv: KvFormat,
     },
@@ -122,6 +126,12 @@ pub enum Kind {
         queries: u64,
         /// Tokens before those.
         cached: u64,
+        /// Heads of keys and values of each.
+        heads: u64,
+        /// Query heads for each head of keys and values.
+        group: u64,
+        /// Elements of a head's key.
+        dim: u64,
         /// Format of the activations.
         dtype: DType,
     },

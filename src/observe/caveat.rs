@@ -38,6 +38,11 @@ pub enum Caveat {
     },
     /// The sizes of the model were rounded to three digits.
     Rounded,
+    /// Readings of a benchmark that stand for no resource of rooflab's.
+    NoCounterpart {
+        /// How many.
+        readings: u64,
+    },
 }
 
 impl fmt::Display for Caveat {
@@ -54,6 +59,9 @@ impl fmt::Display for Caveat {
             Self::HostTimed => f.write_str("the time is that of handing the work over, not that of doing it"),
             Self::WrongResults { elements } => write!(f, "{elements} elements of the results were wrong"),
             Self::NotRun { cases } => write!(f, "{cases} test cases have no result"),
+            Self::NoCounterpart { readings } => {
+                write!(f, "{readings} readings stand for no resource of rooflab's, and are left out")
+            }
             Self::Rounded => f.write_str("the file rounds the sizes of the model to three digits"),
         }
     }

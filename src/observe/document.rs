@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::caveat::Caveat;
 use super::metric::{Measured, Quantity};
-use super::part::{Collective, Copy, Kernel};
+use super::part::{Collective, Copy, Kernel, Rate};
 use super::text;
 use crate::dtype::DType;
 use crate::units::Bytes;
@@ -45,6 +45,9 @@ pub struct Observation {
     /// What was measured of copies between memories.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub copies: Vec<Copy>,
+    /// What was measured of single resources.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rates: Vec<Rate>,
     /// What speaks against taking the numbers as they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub caveats: Vec<Caveat>,
@@ -91,6 +94,10 @@ pub enum Tool {
     Nvbandwidth,
     /// NVIDIA Nsight Compute.
     NsightCompute,
+    /// clpeak.
+    Clpeak,
+    /// mixbench.
+    Mixbench,
 }
 
 impl Tool {
@@ -110,6 +117,8 @@ impl Tool {
             Self::NcclTests => "nccl-tests",
             Self::Nvbandwidth => "nvbandwidth",
             Self::NsightCompute => "Nsight Compute",
+            Self::Clpeak => "clpeak",
+            Self::Mixbench => "mixbench",
         }
     }
 }
@@ -265,6 +274,7 @@ impl Observation {
             kernels: Vec::new(),
             collectives: Vec::new(),
             copies: Vec::new(),
+            rates: Vec::new(),
             caveats: Vec::new(),
         }
     }

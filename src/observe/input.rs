@@ -67,9 +67,14 @@ impl<'a> Input<'a> {
         self.first().is_some_and(|object| fields.iter().all(|field| object.contains_key(field)))
     }
 
+    /// The text of a file that is not JSON.
+    pub(super) fn text(&self) -> &str {
+        self.text.trim_start_matches(MARK)
+    }
+
     /// The lines of a file that is not JSON, with their numbers.
     pub(super) fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.text.trim_start_matches(MARK).lines().enumerate().map(|(index, line)| (index + 1, line))
+        self.text().lines().enumerate().map(|(index, line)| (index + 1, line))
     }
 
     /// The address of a line.

@@ -148,6 +148,7 @@ fn add(merged: &mut Observation, other: &Observation, found: &mut Vec<Contradict
     merged.kernels.extend(other.kernels.iter().cloned());
     merged.collectives.extend(other.collectives.iter().cloned());
     merged.copies.extend(other.copies.iter().cloned());
+    merged.rates.extend(other.rates.iter().cloned());
     for caveat in &other.caveats {
         merged.note(caveat.clone());
     }

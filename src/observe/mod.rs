@@ -40,7 +40,7 @@ pub use lacks::Lack;
 pub use merge::{Merged, cases, merge};
 pub use metric::{Distribution, Measured, MetricUnit, Quantity, Stat};
 pub use part::{
-    Collective, CollectivePoint, CollectiveTiming, Copy, Direction, End, Kernel, KernelOperations, Operation,
+    Collective, CollectivePoint, CollectiveTiming, Copy, Direction, End, Kernel, KernelOperations, Operation, Rate,
 };
 pub use read::{from_bytes, from_reader, sniff};
 pub use typed::{Typed, TypedError};

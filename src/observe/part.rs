@@ -1,4 +1,4 @@
-//! Measurements of parts: kernels, collective operations between devices, copies between memories.
+//! Measurements of parts: kernels, collective operations between devices, copies between memories, single resources.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::document::Format;
 use super::metric::Distribution;
 use crate::dtype::DType;
+use crate::resource::Resource;
 use crate::units::{Bytes, BytesPerSecond, Seconds, Unit};
 
 /// One kernel as a profiler saw it, over all of its launches with one grid.
@@ -205,6 +206,34 @@ pub struct Copy {
     pub values: Vec<Vec<Option<f64>>>,
     /// Where it stands.
     pub at: String,
+}
+
+/// What a benchmark of hardware measured of a resource.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Rate {
+    /// The resource.
+    pub resource: Resource,
+    /// The working set or the transfer in bytes, where the file says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<Bytes>,
+    /// The value, in the resource's unit.
+    pub value: f64,
+    /// What the tool calls it.
+    pub name: String,
+    /// Where it stands.
+    pub at: String,
+}
+
+impl Rate {
+    /// Puts it among others, of which the best of each resource and place stays.
+    pub(super) fn put_if_best(self, rates: &mut Vec<Self>) {
+        let same = |other: &&mut Self| other.resource == self.resource && other.bytes == self.bytes;
+        match rates.iter_mut().find(same) {
+            Some(other) if (self.value > other.value) == self.resource.unit().more_is_better() => *other = self,
+            Some(_) => {}
+            None => rates.push(self),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -52,6 +52,7 @@ impl Observation {
     /// Whether nothing was measured.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.metrics.is_empty() && self.kernels.is_empty() && self.collectives.is_empty() && self.copies.is_empty()
+        let parts = [self.kernels.len(), self.collectives.len(), self.copies.len(), self.rates.len()];
+        self.metrics.is_empty() && parts.iter().sum::<usize>() == 0
     }
 }

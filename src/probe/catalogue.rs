@@ -157,10 +157,15 @@ impl Probe {
             | Family::PeerCopy(_)
             | Family::Atomic(_)
             | Family::Empty(Overhead::GraphLaunch | Overhead::PeerSend)
-            | Family::Gemm { input: DType::F16, .. }
+            | Family::Gemm { input: DType::F16 | DType::Fp8E4m3, .. }
             | Family::Gemv { weights: DType::Fp8E4m3, .. }
             | Family::Attention { kv: DType::Fp8E4m3, .. }
             | Family::MultiplyAdd { accumulate: DType::Bf16, .. }
+            | Family::MultiplyAdd {
+                unit: ComputeUnit::Matrix,
+                input: DType::F64 | DType::Tf32 | DType::F16 | DType::Fp8E4m3,
+                ..
+            }
             | Family::MultiplyAdd { input: DType::Int32, .. } => kind.is_gpu_like(),
             _ => true,
         }
@@ -262,7 +267,8 @@ const fn rowwise(op: RowwiseOp, dtype: DType, device: PerEffort, explain: &'stat
 
 /// Operators in the format that engines on CPUs keep activations in, and in the half as wide one.
 const ROWWISE: PerEffort = PerEffort::new(Grid::Nothing, Grid::Coarse, Grid::Octaves);
-const ROWWISE_HALF: PerEffort = PerEffort::new(Grid::Nothing, Grid::Far, Grid::Coarse);
+/// Engines keep activations in 16 bits, and those of a step lie in caches: main memory alone would say of them what none of them sees.
+const ROWWISE_HALF: PerEffort = PerEffort::new(Grid::Nothing, Grid::Coarse, Grid::Coarse);
 const SHAPES: PerEffort = PerEffort::new(Grid::Far, Grid::Coarse, Grid::Octaves);
 const SHAPES_OF_A_CORE: PerEffort = PerEffort::new(Grid::Nothing, Grid::Far, Grid::Coarse);
 
@@ -337,6 +343,31 @@ pub static PROBES: &[Probe] = &[
         DType::Bf16,
         DType::F32,
         "Issue peak of the matrix units for bf16, summed in f32.",
+    ),
+    multiply_add(ComputeUnit::Matrix, DType::F16, DType::F32, "Issue peak of the matrix units for f16, summed in f32."),
+    multiply_add(
+        ComputeUnit::Matrix,
+        DType::F16,
+        DType::F16,
+        "Issue peak of the matrix units for f16 that also sum in f16: on NVIDIA's cards for games twice the rate of sums in f32.",
+    ),
+    multiply_add(
+        ComputeUnit::Matrix,
+        DType::Tf32,
+        DType::F32,
+        "Issue peak of the matrix units for f32 of which 10 bits of fraction are multiplied.",
+    ),
+    multiply_add(
+        ComputeUnit::Matrix,
+        DType::F64,
+        DType::F64,
+        "Issue peak of the matrix units for f64: what HPC codes can reach.",
+    ),
+    multiply_add(
+        ComputeUnit::Matrix,
+        DType::Fp8E4m3,
+        DType::F32,
+        "Issue peak of the matrix units for fp8 (e4m3), summed in f32.",
     ),
     multiply_add(ComputeUnit::Matrix, DType::Int8, DType::Int32, "Issue peak of the matrix units for 8-bit integers."),
     stream(
@@ -434,6 +465,13 @@ pub static PROBES: &[Probe] = &[
         SHAPES,
         PerEffort::NOTHING,
         "Matrix products of f16 summed in f32: what prefill of an unquantised model reaches where there is no bf16.",
+    ),
+    gemm(
+        DType::Fp8E4m3,
+        DType::F32,
+        SHAPES,
+        PerEffort::NOTHING,
+        "Matrix products of fp8 (e4m3) summed in f32, without scales: what prefill of an fp8 model can reach.",
     ),
     gemm(
         DType::Int8,

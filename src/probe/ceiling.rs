@@ -29,6 +29,7 @@ pub(super) fn ceilings(
         }
         Ok(points) => points,
         Err(BackendError::Unsupported { reason }) => return everywhere(Outcome::Unsupported { reason }),
+        Err(BackendError::NoKernel { reason }) => return everywhere(Outcome::Skipped { reason }),
         Err(error) => return everywhere(Outcome::Failed { reason: error.to_string() }),
     };
     let limits: Vec<Option<Limit>> = measured.iter().map(|measured| measured.limit.clone()).collect();
@@ -43,7 +44,9 @@ pub(super) fn ceilings(
     let mut found = found_levels(step, &points, identity, shapes);
     // A working set that the caches may hold says nothing of main memory.
     let reached = points.last().and_then(|point| point.at).unwrap_or(0.0);
-    let beyond_caches = reached > identity.last_level_cache(points[0].lanes) as f64;
+    let caches =
+        levels(identity, points[0].lanes).into_iter().map(|level| level.capacity).filter(|size| size.is_finite());
+    let beyond_caches = reached > caches.fold(0.0, f64::max);
     found.retain(|plateau| plateau.level != MemoryLevel::Dram || beyond_caches);
     for point in &mut points {
         flag_small(point, step, plan, &found);

@@ -4,7 +4,7 @@
 use super::effort::Settings;
 use crate::backend::{BackendError, Disturbance, Glance, Kernel, Sample};
 use crate::profile::Stop;
-use crate::stats::{self, Summary};
+use crate::stats::{self, Modes, Summary};
 use crate::units::{Hertz, Seconds};
 
 /// What was measured of one workload.
@@ -58,6 +58,25 @@ impl Measurement {
     #[must_use]
     pub fn total(&self) -> usize {
         self.clean.len() + self.disturbed.len()
+    }
+
+    /// What its samples say of the time of an iteration, and its two modes where there are two: then the more frequent one stands for the time. None without samples.
+    #[must_use]
+    pub fn summary(&self) -> Option<(Summary, Option<Modes>)> {
+        let mut summary = Summary::of(self.times())?;
+        if self.clean.len() < FEWEST {
+            // Too few for an interval: then all that was seen, disturbed or not, bounds the value.
+            let everything: Vec<f64> = self.clean.iter().chain(&self.disturbed).copied().collect();
+            let all = Summary::of(&everything)?;
+            summary.confidence = (all.min, all.max);
+        }
+        let modes = stats::two_modes(self.times());
+        if let Some(modes) = modes {
+            // The middle of two modes is a value that nobody ever sees.
+            summary.median = if modes.low_share >= 0.5 { modes.low } else { modes.high };
+            summary.confidence = (modes.low, modes.high);
+        }
+        Some((summary, modes))
     }
 
     /// This measurement with the samples of a later visit.

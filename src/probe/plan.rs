@@ -68,7 +68,7 @@ impl LeftOut {
         match self {
             Self::Effort => format!("effort {} leaves it out", effort.word()),
             Self::DoesNotFit => "it needs more memory than rooflab allows itself".to_owned(),
-            Self::NoSuchPart => "no core of this device can be measured by itself".to_owned(),
+            Self::NoSuchPart => "no part of this device can be measured by itself".to_owned(),
             Self::Unsuited => "devices of this kind have nothing of the sort".to_owned(),
         }
     }

@@ -29,19 +29,7 @@ pub(super) fn point(
     variant: String,
     limit: Option<CycleLimit>,
 ) -> Option<Measured> {
-    let mut summary = Summary::of(measurement.times())?;
-    if measurement.clean.len() < FEWEST {
-        // Too few for an interval: then all that was seen, disturbed or not, bounds the value.
-        let everything: Vec<f64> = measurement.clean.iter().chain(&measurement.disturbed).copied().collect();
-        let all = Summary::of(&everything)?;
-        summary.confidence = (all.min, all.max);
-    }
-    let modes = stats::two_modes(measurement.times());
-    if let Some(modes) = modes {
-        // The middle of two modes is a value that nobody ever sees: the more frequent one stands for the ceiling.
-        summary.median = if modes.low_share >= 0.5 { modes.low } else { modes.high };
-        summary.confidence = (modes.low, modes.high);
-    }
+    let (summary, modes) = measurement.summary()?;
     let value = |seconds: f64| workload.value(seconds);
     // Long times are bad, for rates as for times: the 90th percentile of time is the 10th of goodness.
     let (worse, better) = (value(summary.p90), value(summary.p10));
@@ -92,7 +80,8 @@ fn flags(
     let samples = samples(measurement);
     let uncertainty = summary.uncertainty();
     let mut flags = Vec::new();
-    if samples.clean < FEWEST as u32 || f64::from(samples.clean) < CROWDED * f64::from(samples.total) {
+    let few = samples.clean < FEWEST as u32 || f64::from(samples.clean) < CROWDED * f64::from(samples.total);
+    if few && !measurement.disturbed.is_empty() {
         let untimed = measurement.untimed as u32;
         flags.push(if 2 * measurement.untimed > measurement.disturbed.len() {
             Flag::Untimed { valid: samples.total - untimed, total: samples.total }
@@ -218,5 +207,8 @@ mod tests {
         let crowded = flags_of(2, 40, 20);
         assert!(crowded.contains(&Flag::Preempted { clean: 2, total: 42 }), "{crowded:?}");
         assert_eq!(flags_of(40, 2, 2), []);
+        // Few samples, none of them disturbed, say nothing of other programs.
+        let few = flags_of(3, 0, 0);
+        assert!(matches!(few[..], [Flag::Unstable { .. }]), "{few:?}");
     }
 }

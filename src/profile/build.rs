@@ -37,6 +37,7 @@ impl Builder {
                 observed,
                 ceilings: Vec::new(),
                 datasheet,
+                imported: Vec::new(),
                 matches: Vec::new(),
             },
         }

@@ -59,7 +59,7 @@ pub fn check(profile: &Profile) -> Vec<Problem> {
             report("matches", "an entry is for a device without cores".to_owned());
         }
     }
-    if profile.ceilings.is_empty() && profile.datasheet.is_empty() {
+    if profile.ceilings.is_empty() && profile.datasheet.is_empty() && profile.imported.is_empty() {
         report("ceilings", "there are none".to_owned());
     }
     let mut seen = BTreeSet::new();
@@ -82,6 +82,11 @@ pub fn check(profile: &Profile) -> Vec<Problem> {
         }
         if claim.source.trim().is_empty() {
             report(&place, "it names no source".to_owned());
+        }
+    }
+    for imported in &profile.imported {
+        for what in imported.problems() {
+            report(&format!("imported {}", imported.resource), what);
         }
     }
     problems

@@ -126,7 +126,7 @@ impl Profile {
     /// Whether it holds nothing but makers' figures.
     #[must_use]
     pub fn is_datasheet(&self) -> bool {
-        self.ceilings.is_empty() && !self.datasheet.is_empty()
+        self.ceilings.is_empty() && self.imported.is_empty() && !self.datasheet.is_empty()
     }
 
     /// Whether it is the datasheet of a device: it is of the same kind, and one of the entries in `matches` fits.

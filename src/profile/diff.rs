@@ -67,6 +67,11 @@ pub enum Verdict {
     },
     /// The figures of two datasheets.
     Stated,
+    /// Another tool measured one of the values, or both: that one is better than the other cannot be said.
+    Imported {
+        /// The tools.
+        by: Vec<String>,
+    },
     /// Only in the first profile, with the second's reason if it gives one.
     OnlyBefore {
         /// Why the second has none.
@@ -103,18 +108,55 @@ impl Comparison {
 /// Measured values that differ by less than a share are the same: [`NEGLIGIBLE`] is what two runs differ by anyway.
 #[must_use]
 pub fn diff(before: &Profile, after: &Profile, threshold: f64) -> Comparison {
-    let changes = match (before.is_datasheet(), after.is_datasheet()) {
+    let mut changes = match (before.is_datasheet(), after.is_datasheet()) {
         (false, false) => measured(before, after, threshold),
         (true, true) => stated(before, after),
         (true, false) => reached(before, after, true),
         (false, true) => reached(after, before, false),
     };
+    let others = imported(before, after);
+    let is_alone = |verdict: &Verdict| matches!(verdict, Verdict::OnlyBefore { .. } | Verdict::OnlyAfter { .. });
+    changes.retain(|change| !is_alone(&change.verdict) || others.iter().all(|other| other.key != change.key));
+    changes.extend(others);
     Comparison { changes }
 }
 
 fn measured(before: &Profile, after: &Profile, threshold: f64) -> Vec<Change> {
     let keys: BTreeSet<Key> = before.ceilings.iter().chain(&after.ceilings).map(Ceiling::key).collect();
     keys.into_iter().flat_map(|key| compare(key, before.ceiling(key), after.ceiling(key), threshold)).collect()
+}
+
+/// What other tools measured of a resource, in either profile, beside what the other profile has of it.
+fn imported(before: &Profile, after: &Profile) -> Vec<Change> {
+    let resources: BTreeSet<Resource> =
+        before.imported.iter().chain(&after.imported).map(|imported| imported.resource).collect();
+    // The value and who measured it, if rooflab did not.
+    let value = |profile: &Profile, resource: Resource| {
+        let own =
+            profile.ceiling(of_device(resource)).and_then(Ceiling::representative).map(|point| (point.value, None));
+        own.or_else(|| {
+            let imported = profile.imported_of(resource).next()?;
+            Some((imported.representative()?.value, Some(imported.by.who())))
+        })
+    };
+    let change = |resource: Resource| {
+        let (first, second) = (value(before, resource), value(after, resource));
+        let by: BTreeSet<String> = [&first, &second].into_iter().flatten().filter_map(|(_, who)| who.clone()).collect();
+        let (first, second) = (first.map(|(value, _)| value), second.map(|(value, _)| value));
+        let verdict = Verdict::Imported { by: by.into_iter().collect() };
+        let key = of_device(resource);
+        let is_foreign = matches!(&verdict, Verdict::Imported { by } if !by.is_empty());
+        is_foreign.then(|| Change {
+            key,
+            unit: resource.unit(),
+            at: None,
+            shape: None,
+            before: first,
+            after: second,
+            verdict,
+        })
+    };
+    resources.into_iter().filter_map(change).collect()
 }
 
 /// What was measured of a datasheet's claims: of each resource itself, and of the matrix products that its arithmetic serves.

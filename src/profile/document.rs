@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
+use super::imported::Imported;
 use super::point::Point;
 use crate::facts::{ClockReading, Conditions, Identity, Observed, Timer};
 use crate::fit::Fit;
@@ -44,6 +45,9 @@ pub struct Profile {
     /// What the maker says of this device.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub datasheet: Vec<Claim>,
+    /// What other tools measured of this device. It is apart from the ceilings, so that no reader takes it for what rooflab measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub imported: Vec<Imported>,
     /// For a datasheet profile: which devices it is the datasheet of. A device is one of them when any entry fits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub matches: Vec<Match>,

@@ -8,6 +8,7 @@ mod diff;
 mod document;
 mod export;
 mod fleet;
+mod imported;
 mod name;
 mod point;
 mod read;
@@ -25,6 +26,7 @@ pub use document::{
 };
 pub use export::{EXPORTERS, Export, ExportError, Exporter, exporter};
 pub use fleet::{Common, Fleet, LEAST as LEAST_OF_FLEET, Missing, Outlier, fleet};
+pub use imported::{Imported, ImportedPoint, Origin, Unknown};
 pub use name::slug;
 pub use point::{Flag, Mode, Point, Samples, Steady, Stop};
 pub use read::{MAX_BYTES, ReadError, ReadNote, SCRIPT_END, SCRIPT_START, from_json, from_reader};

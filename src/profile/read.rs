@@ -103,6 +103,7 @@ pub fn from_json(bytes: &[u8]) -> Result<(Profile, Vec<ReadNote>), ReadError> {
     check_header(&value)?;
     let unknown = leave_out_unknown(&mut value, "ceilings");
     leave_out_unknown(&mut value, "datasheet");
+    leave_out_unknown(&mut value, "imported");
     let profile = serde_path_to_error::deserialize(value)
         .map_err(|error| ReadError::Field { path: error.path().to_string(), cause: error.into_inner().to_string() })?;
     let mut notes = Vec::new();

@@ -100,6 +100,14 @@ impl Store {
         Ok(path)
     }
 
+    /// Writes a profile to a file: whole or not at all, even when the machine stops in the middle.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(path: &Path, profile: &Profile) -> Result<(), StoreError> {
+        write_atomically(path, profile.to_json().as_bytes())
+    }
+
     /// Moves what is kept under a name to the history, so that the next [`Store::save`] does not replace it. Its own time of
     /// creation names the file there.
     ///

@@ -63,7 +63,7 @@ pub fn advice(profile: &Profile) -> Vec<String> {
     if crowded > 0 {
         let load = conditions.load.map_or(String::new(), |load| format!(" (load {load:.1} when it began)"));
         advice.push(format!(
-            "other programs used these cores{load}: {crowded} of {} points rest on few undisturbed samples; stop them and measure again",
+            "other programs used this device{load}: {crowded} of {} points rest on few undisturbed samples; stop them and measure again",
             points.len()
         ));
     }

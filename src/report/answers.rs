@@ -54,6 +54,7 @@ fn known(how: &How) -> String {
         },
         How::Fitted { points } => format!("formula through {points} points"),
         How::Extrapolated { from } => format!("extrapolated from {from}"),
+        How::Imported { tool, known, .. } => format!("{tool}: {}", self::known(known)),
         How::Substituted { from, known, .. } => format!("of {from}, {}", self::known(known)),
         How::Datasheet { .. } => "the maker's figure".to_owned(),
     }
@@ -62,7 +63,7 @@ fn known(how: &How) -> String {
 const fn tone(how: &How) -> Tone {
     match how {
         How::Measured { .. } | How::Interpolated { .. } | How::Fitted { .. } => Tone::Dim,
-        How::Extrapolated { .. } | How::Substituted { .. } | How::Datasheet { .. } => Tone::Warn,
+        How::Extrapolated { .. } | How::Imported { .. } | How::Substituted { .. } | How::Datasheet { .. } => Tone::Warn,
     }
 }
 
@@ -80,6 +81,9 @@ fn notes(answers: &[(Demand, Answer)]) -> Vec<Block> {
         if let Some(source) = source(&known.how) {
             notes.push(format!("the maker's figure: {source}"));
         }
+        if let Some((tool, file)) = other_tool(&known.how) {
+            notes.push(format!("measured by {tool} and not by rooflab: {file}"));
+        }
         notes.extend(known.flags.iter().map(|flag| flag.explain(known.unit)));
     }
     let mut said = Vec::new();
@@ -96,6 +100,15 @@ fn neighbours(how: &How) -> Option<&[Place]> {
     match how {
         How::Interpolated { between } => Some(between.as_slice()).filter(|places| places.len() > 2),
         How::Substituted { known, .. } => neighbours(known),
+        _ => None,
+    }
+}
+
+/// Which other tool measured it, and where that stands.
+fn other_tool(how: &How) -> Option<(&str, &str)> {
+    match how {
+        How::Imported { tool, file, .. } => Some((tool, file)),
+        How::Substituted { known, .. } => other_tool(known),
         _ => None,
     }
 }

@@ -88,6 +88,7 @@ fn row(change: &Change) -> Row {
         }
         Verdict::Unmeasured { reason: Some(reason) } => (format!("not measured: {reason}"), Tone::Dim),
         Verdict::Unmeasured { reason: None } => ("not measured".to_owned(), Tone::Dim),
+        Verdict::Imported { by } => (format!("by {}, not judged", by.join(" and ")), Tone::Warn),
         Verdict::Stated => ("stated by both".to_owned(), Tone::Dim),
         Verdict::OnlyBefore { reason } => (missing("second", reason.as_deref()), Tone::Dim),
         Verdict::OnlyAfter { reason } => (missing("first", reason.as_deref()), Tone::Dim),

@@ -20,6 +20,7 @@ mod product;
 mod products;
 mod profile;
 mod text;
+mod validation;
 
 pub use advice::advice;
 pub use answers::answers;
@@ -39,3 +40,4 @@ pub use png::{PngError, png};
 pub use product::product;
 pub use profile::{list, not_of_hardware, profile};
 pub use text::{Style, text};
+pub use validation::validation;

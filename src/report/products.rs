@@ -82,11 +82,14 @@ pub(super) fn by_tokens(profile: &Profile, scope: Scope) -> Option<Table> {
     if tokens.len() < 2 {
         return None;
     }
-    let title = if scope == Scope::Core { "products by tokens, one core" } else { "products by tokens" };
+    let title = match scope {
+        Scope::Core => format!("products by tokens, one {}", profile.device.kind.parts().0),
+        Scope::Device => "products by tokens".to_owned(),
+    };
     Some(Table {
         columns: tokens.iter().map(ToString::to_string).collect(),
         right: vec![true; tokens.len()],
-        groups: vec![Group { title: title.to_owned(), rows }],
+        groups: vec![Group { title, rows }],
     })
 }
 

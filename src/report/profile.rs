@@ -7,7 +7,8 @@ use super::gpu::gpu;
 use super::products::{by_tokens, formula, share};
 use crate::facts::{DeviceKind, TimerSource};
 use crate::profile::{
-    Bundled, Ceiling, Claim, Entry, Flag, Instrument, Limit, Outcome, Point, Profile, Shares, Steady,
+    Bundled, Ceiling, Claim, Entry, Flag, ImportedPoint, Instrument, Limit, Outcome, Point, Profile, Shares, Steady,
+    Unknown,
 };
 use crate::resource::{Axis, MemoryLevel, Resource, Scope};
 use crate::units::{Unit, human, percent};
@@ -27,6 +28,7 @@ pub fn profile(profile: &Profile) -> Vec<Block> {
         .extend([Scope::Device, Scope::Core].into_iter().filter_map(|scope| caches(profile, scope)).map(Block::Table));
     let scopes = [Scope::Device, Scope::Core];
     blocks.extend(scopes.into_iter().filter_map(|scope| by_tokens(profile, scope)).map(Block::Table));
+    blocks.extend(imported(profile));
     blocks.extend(left_out(profile));
     blocks
 }
@@ -147,6 +149,49 @@ fn claims(profile: &Profile) -> Option<Table> {
     }
     let columns = ["stated", "where"].map(str::to_owned).to_vec();
     Some(Table { columns, right: vec![true, false], groups: vec![Group { title: "datasheet".to_owned(), rows }] })
+}
+
+/// What other tools measured, and what is not known of it.
+fn imported(profile: &Profile) -> Vec<Block> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut notes: Vec<String> = Vec::new();
+    for imported in &profile.imported {
+        let at =
+            |point: &ImportedPoint| point.at.map_or_else(|| "–".to_owned(), |at| human(at, Unit::Byte).to_string());
+        let row = |point: &ImportedPoint| Row {
+            label: imported.resource.to_string(),
+            cells: vec![
+                Cell::new(human(point.value, imported.unit).to_string(), Tone::Strong),
+                Cell::plain(at(point)),
+                Cell::plain(point.name.clone().unwrap_or_default()),
+                Cell::new(imported.by.file.clone(), Tone::Dim),
+            ],
+        };
+        let title = format!("measured by {}", imported.by.who());
+        let rows: Vec<Row> = imported.points.iter().map(row).collect();
+        match groups.iter_mut().find(|group| group.title == title) {
+            Some(group) => group.rows.extend(rows),
+            None => groups.push(Group { title, rows }),
+        }
+        for caveat in &imported.by.caveats {
+            let note = format!("{}: {caveat}", imported.by.who());
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
+    }
+    if groups.is_empty() {
+        return Vec::new();
+    }
+    let unknown: BTreeSet<Unknown> =
+        profile.imported.iter().flat_map(|imported| imported.by.lacks.iter().copied()).collect();
+    let words: Vec<&str> = unknown.into_iter().map(Unknown::words).collect();
+    if !words.is_empty() {
+        notes.insert(0, format!("rooflab measured none of these; not known of all: {}", words.join(", ")));
+    }
+    let columns = ["value", "at", "as it calls it", "where"].map(str::to_owned).to_vec();
+    let table = Block::Table(Table { columns, right: vec![true, true, false, false], groups });
+    std::iter::once(table).chain(notes.into_iter().map(|note| Block::line(note, Tone::Warn))).collect()
 }
 
 /// The parts of the tree, in their order.
@@ -397,7 +442,13 @@ fn listed(name: &str, profile: &Profile) -> Row {
             instrument.effort.word().to_owned(),
             many(measured, "ceiling"),
         ],
-        None => ["datasheet".to_owned(), "–".to_owned(), "–".to_owned(), many(profile.datasheet.len(), "claim")],
+        None => {
+            let holds = match profile.imported.len() {
+                0 => many(profile.datasheet.len(), "claim"),
+                count => many(count, "import"),
+            };
+            [profile.kind().to_owned(), "–".to_owned(), "–".to_owned(), holds]
+        }
     };
     Row {
         label: name.to_owned(),

@@ -143,6 +143,7 @@ pub(super) fn profile(kind: DeviceKind, ceilings: Vec<(&str, Outcome)>, datashee
         observed: Observed::default(),
         ceilings: ceilings.into_iter().map(|(text, outcome)| Ceiling::new(key(text), outcome)).collect(),
         datasheet,
+        imported: Vec::new(),
         matches: Vec::new(),
     }
 }

@@ -113,8 +113,8 @@ proptest! {
         for kind in [
             Kind::Product { m, n, k, weights: HALF },
             Kind::Experts { pairs: m, distinct, n, k, weights: EIGHT },
-            Kind::DecodeAttention { sequences: m, queries: n, context: k, group: m, kv: cache },
-            Kind::PrefillAttention { sequences: m, queries: n, cached: k, dtype: DType::F16 },
+            Kind::DecodeAttention { sequences: m, queries: n, context: k, heads: n, group: m, dim: k, kv: cache },
+            Kind::PrefillAttention { sequences: m, queries: n, cached: k, heads: n, group: m, dim: k, dtype: DType::F16 },
             Kind::Rowwise { op: RowwiseOp::RmsNorm, dtype: DType::F16 },
             Kind::Recurrence,
         ] {

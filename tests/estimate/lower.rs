@@ -71,14 +71,17 @@ impl Sizes {
         let kv = KvFormat::plain(DType::F16);
         let read = kv.bytes(self.head_dim) * (2 * self.kv_heads * batch * seen) as f64;
         let group = self.heads / self.kv_heads;
-        let kind = Kind::DecodeAttention { sequences: batch, queries: 1, context: seen, group, kv };
+        let (heads, dim) = (self.kv_heads, self.head_dim);
+        let kind = Kind::DecodeAttention { sequences: batch, queries: 1, context: seen, heads, group, dim, kv };
         let flops = 4 * batch * self.heads * self.head_dim * seen;
         self.step(weights, batch, batch, Operator { kv: read, ..operator(Part::Attention, kind, flops) })
     }
 
     /// Whole prompts.
     pub(super) fn prefill(&self, weights: WeightFormat, batch: u64, prompt: u64) -> Graph {
-        let kind = Kind::PrefillAttention { sequences: batch, queries: prompt, cached: 0, dtype: DType::F16 };
+        let (heads, group, dim) = (self.kv_heads, self.heads / self.kv_heads, self.head_dim);
+        let (queries, dtype) = (prompt, DType::F16);
+        let kind = Kind::PrefillAttention { sequences: batch, queries, cached: 0, heads, group, dim, dtype };
         let flops = 2 * batch * self.heads * self.head_dim * prompt * (prompt + 1);
         self.step(weights, batch * prompt, batch, operator(Part::Attention, kind, flops))
     }

@@ -17,6 +17,8 @@ pub struct Operations {
     pub integer_dot: u64,
     /// Multiplications and additions of `mad` on integers.
     pub integer_multiply_add: u64,
+    /// Multiplications and additions of matrix units (`mma`), of all formats.
+    pub matrix: u64,
     /// Approximations: `ex2`, `lg2`, `rcp`, `rsqrt`, `sqrt`, `sin`, `cos`, `tanh`.
     pub special: u64,
 }
@@ -54,6 +56,7 @@ impl AddAssign for Operations {
         self.bf16 += other.bf16;
         self.integer_dot += other.integer_dot;
         self.integer_multiply_add += other.integer_multiply_add;
+        self.matrix += other.matrix;
         self.special += other.special;
     }
 }

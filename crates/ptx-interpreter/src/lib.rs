@@ -48,8 +48,10 @@
 //! # Limits
 //!
 //! It is a reading of the manual, not the hardware: approximations are computed exactly, memory is coherent at once, and
-//! there is no time. Blocks run one after another, so that blocks which wait for later ones do not end. There are no
-//! functions, textures, surfaces, clusters or tensor cores; whatever is not understood is an error that names its line.
+//! there is no time. Matrix units add products up in an order and with roundings that nobody states: here a sum is that of
+//! the exact products, rounded once, but for f64, where each step rounds. Blocks run one after another, so that blocks
+//! which wait for later ones do not end. There are no functions, textures, surfaces or clusters, and of matrix units only
+//! `mma` and `wgmma`; whatever is not understood is an error that names its line.
 
 mod counters;
 mod fault;

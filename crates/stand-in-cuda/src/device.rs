@@ -9,9 +9,8 @@ use ptx_interpreter::{Counters, Memory};
 use crate::code::Code;
 use crate::knobs::Knobs;
 
-/// Shared memory of a multiprocessor, and what a block may have of it when it asks.
+/// Shared memory of a multiprocessor.
 const SHARED: i32 = 228 << 10;
-const SHARED_OPT_IN: i32 = 227 << 10;
 /// What every block of shared memory takes besides what it asks for.
 const SHARED_RESERVED: i32 = 1 << 10;
 
@@ -98,6 +97,7 @@ impl Device {
 
 /// An attribute of a device by its number. What the table does not have is zero: the device cannot do it.
 pub(crate) fn attribute(knobs: &Knobs, number: i32, device: u32) -> i32 {
+    let shared_limit = i32::try_from(knobs.options.shared_limit).unwrap_or(SHARED - SHARED_RESERVED);
     let table = [
         // Threads of a block, extents of blocks and grids.
         (1, 1024),
@@ -130,10 +130,10 @@ pub(crate) fn attribute(knobs: &Knobs, number: i32, device: u32) -> i32 {
         (75, i32::try_from(knobs.capability / 10).unwrap_or(i32::MAX)),
         (76, i32::try_from(knobs.capability % 10).unwrap_or(i32::MAX)),
         // Shared memory and registers of a multiprocessor, blocks of all the grid at once.
-        (81, SHARED),
+        (81, shared_limit + SHARED_RESERVED),
         (82, 1 << 16),
         (95, 1),
-        (97, SHARED_OPT_IN),
+        (97, shared_limit),
         (106, 32),
         (111, SHARED_RESERVED),
     ];

@@ -2,22 +2,43 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use crate::beside::{After, Beside, Log};
 use crate::code::Code;
 use crate::device::Device;
 use crate::knobs::Knobs;
-use crate::objects::Objects;
+use crate::objects::{Handle, Object, Objects};
+use crate::pointer::Out;
 
 /// The driver.
 pub(crate) struct Driver {
     pub(crate) knobs: Knobs,
     pub(crate) devices: Vec<Device>,
+    /// The driver that gets the same calls.
+    pub(crate) beside: Option<Beside>,
     objects: Mutex<Objects>,
     /// Devices, and whose memory they were let reach.
     peers: Mutex<BTreeSet<(usize, usize)>>,
     initialised: AtomicBool,
+}
+
+/// Whether this library was loaded by another one like it, as the driver beside it.
+static IS_BESIDE: AtomicBool = AtomicBool::new(false);
+
+/// Takes settings from variables of its own. A stand-in that loads this library calls it before everything else.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn standInIsBeside() {
+    IS_BESIDE.store(true, Relaxed);
+}
+
+/// A setting from the environment.
+fn setting(name: &str) -> Option<String> {
+    let own = if IS_BESIDE.load(Relaxed) { name.replacen("STAND_IN_", "STAND_IN_BESIDE_", 1) } else { name.to_owned() };
+    #[allow(clippy::disallowed_methods, reason = "a library that a program loads has no other settings")]
+    std::env::var(own).ok()
 }
 
 thread_local! {
@@ -29,9 +50,8 @@ thread_local! {
 pub(crate) fn driver() -> Result<&'static Driver, Code> {
     static DRIVER: OnceLock<Option<Driver>> = OnceLock::new();
     let make = || {
-        #[allow(clippy::disallowed_methods, reason = "a library that a program loads has no other settings")]
-        let knobs = Knobs::read(&|name| std::env::var(name).ok());
-        knobs.inspect_err(|error| eprintln!("stand-in CUDA driver: {error}")).ok().map(Driver::new)
+        let made = Knobs::read(&setting).and_then(Driver::new);
+        made.inspect_err(|error| eprintln!("stand-in CUDA driver: {error}")).ok()
     };
     DRIVER.get_or_init(make).as_ref().ok_or(Code::UNKNOWN)
 }
@@ -43,10 +63,41 @@ pub(crate) fn ready() -> Result<&'static Driver, Code> {
 }
 
 impl Driver {
-    fn new(knobs: Knobs) -> Self {
+    fn new(mut knobs: Knobs) -> Result<Self, String> {
+        let open = |path: &PathBuf| Beside::open(path, Log(knobs.comparisons.clone()));
+        let beside = knobs.beside.as_ref().map(open).transpose()?;
+        if let Some(other) = &beside {
+            knobs.follow(other);
+        }
         let devices = (0..knobs.devices).map(|_| Device::new(&knobs)).collect();
         let (objects, peers) = (Mutex::default(), Mutex::default());
-        Self { knobs, devices, objects, peers, initialised: AtomicBool::new(false) }
+        Ok(Self { knobs, devices, beside, objects, peers, initialised: AtomicBool::new(false) })
+    }
+
+    /// Does the same on the other driver, if there is one. What that refuses is refused.
+    pub(crate) fn too(&self, same: impl FnOnce(&Beside) -> Result<(), Code>) -> Result<(), Code> {
+        self.beside.as_ref().map_or(Ok(()), same)
+    }
+
+    /// Gives something a handle: that of the other driver, which makes the same, or one that nothing has.
+    pub(crate) fn add<E>(
+        &self,
+        object: Object,
+        same: impl FnOnce(&Beside, Out<Handle>) -> Result<(), E>,
+    ) -> Result<Handle, E> {
+        let Some(other) = &self.beside else { return Ok(self.objects().insert(object)) };
+        let mut handle = Handle(0);
+        same(other, Out(&raw mut handle))?;
+        self.objects().insert_at(handle, object);
+        Ok(handle)
+    }
+
+    /// Compares memory with the other driver's, if there is one. A device that it lost is lost here too.
+    pub(crate) fn compare(&self, device: &Device, after: &After<'_>) {
+        let Some(other) = &self.beside else { return };
+        if let Err(code) = other.compare(&device.memory, after) {
+            device.lose(code);
+        }
     }
 
     pub(crate) fn initialise(&self) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ptx_interpreter::{Options, Schedule, Version};
 
+use crate::beside::Beside;
 use crate::code::Code;
 
 /// The settings of this process; the table in the crate's documentation says what each is.
@@ -28,6 +29,9 @@ pub(crate) struct Knobs {
     /// Whether devices reach one another's memory.
     pub(crate) peers: bool,
     pub(crate) launches: Option<PathBuf>,
+    pub(crate) wrong: Option<String>,
+    pub(crate) beside: Option<PathBuf>,
+    pub(crate) comparisons: Option<PathBuf>,
     pub(crate) options: Options,
 }
 
@@ -42,6 +46,10 @@ impl Reader<'_> {
             None => Ok(otherwise),
             Some(text) => parse(text.trim()).ok_or_else(|| format!("`{name}` cannot be `{text}`")),
         }
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        (self.environment)(name).map(|text| text.trim().to_owned())
     }
 
     fn number<T: FromStr>(&self, name: &str, otherwise: T) -> Result<T, String> {
@@ -78,8 +86,7 @@ impl Knobs {
                 .read("STAND_IN_CAPABILITY", 90, |text| version(text).map(|(major, minor)| 10 * major + minor))?,
             driver: reader
                 .read("STAND_IN_DRIVER", 12090, |text| version(text).map(|(major, minor)| 1000 * major + 10 * minor))?,
-            name: reader
-                .read("STAND_IN_NAME", "Stand-in GPU (interpreter)".to_owned(), |text| Some(text.to_owned()))?,
+            name: reader.text("STAND_IN_NAME").unwrap_or_else(|| "Stand-in GPU (interpreter)".to_owned()),
             memory: reader.number("STAND_IN_MEMORY", 64 << 20)?,
             l2: reader.number("STAND_IN_L2", 256 << 10)?,
             init: Code(reader.number("STAND_IN_INIT", 0)?),
@@ -89,9 +96,19 @@ impl Knobs {
             lose_as: Code(reader.number("STAND_IN_LOSE_AS", Code::LAUNCH_FAILED.0)?),
             stall_after: reader.read("STAND_IN_STALL_AFTER", None, |text| text.parse().ok().map(Some))?,
             peers: reader.number("STAND_IN_PEERS", 1_u8)? != 0,
-            launches: reader.read("STAND_IN_LAUNCHES", None, |text| Some(Some(PathBuf::from(text))))?,
+            launches: reader.text("STAND_IN_LAUNCHES").map(PathBuf::from),
+            wrong: reader.text("STAND_IN_WRONG"),
+            beside: reader.text("STAND_IN_BESIDE").map(PathBuf::from),
+            comparisons: reader.text("STAND_IN_COMPARISONS").map(PathBuf::from),
             options,
         })
+    }
+
+    /// Takes from another driver what decides which kernels a program chooses, and what they may have.
+    pub(crate) fn follow(&mut self, other: &Beside) {
+        self.devices = self.devices.min(1);
+        (self.capability, self.driver) = (other.capability, other.version);
+        self.options.shared_limit = self.options.shared_limit.min(other.shared_limit);
     }
 
     /// The newest PTX that a driver of this version assembles.

@@ -1,12 +1,11 @@
 //! Launches: run, counted, noted down.
 
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::Path;
 
-use ptx_interpreter::{Cause, Counters, Fault, Launch, Options, Space};
+use ptx_interpreter::{Cause, Counters, Fault, Launch, Memory, Options, Space};
 use serde_json::json;
 
+use crate::beside::append;
 use crate::code::Code;
 use crate::device::Device;
 use crate::driver::Driver;
@@ -37,19 +36,22 @@ impl Driver {
         Ok(())
     }
 
-    /// Runs a launch. A fault is not its result: as on hardware, the calls after it fail.
-    pub(crate) fn run(&self, work: &Work) -> Result<(), Code> {
+    /// Runs a launch. A fault is not its result: as on hardware, the calls after it fail. Beside another driver they do not, because that
+    /// one's memory is what everything goes on with; then the fault is returned.
+    pub(crate) fn run(&self, work: &Work) -> Result<Option<Fault>, Code> {
         let device = self.devices.get(work.function.module.device).ok_or(Code::INVALID_CONTEXT)?;
         device.alive()?;
         let before = device.count_launch();
         let here = self.knobs.lose_at.as_ref().is_some_and(|name| work.function.name.starts_with(name));
         if here || self.knobs.lose_after.is_some_and(|after| before >= after) {
             device.lose(self.knobs.lose_as);
-            return Ok(());
+            return Ok(None);
         }
         if device.is_stalled() {
-            return Ok(());
+            return Ok(None);
         }
+        let is_wrong = self.knobs.wrong.as_ref().is_some_and(|wrong| *wrong == work.function.name);
+        let memory_before = if is_wrong { contents(&device.memory)? } else { Vec::new() };
         match self.interpret(device, work) {
             Ok(counters) => {
                 device.pass_launch(&counters);
@@ -62,10 +64,14 @@ impl Driver {
             }
             Err(fault) => {
                 eprintln!("stand-in CUDA driver: {fault}");
+                if self.beside.is_some() {
+                    return Ok(Some(fault));
+                }
                 device.lose(code_of(&fault));
             }
         }
-        Ok(())
+        flip(&device.memory, &memory_before)?;
+        Ok(None)
     }
 
     fn interpret(&self, device: &Device, work: &Work) -> Result<Counters, Fault> {
@@ -109,6 +115,7 @@ fn note(path: &Path, work: &Work, counters: &Counters) -> std::io::Result<()> {
             "bf16": operations.bf16,
             "integer_dot": operations.integer_dot,
             "integer_multiply_add": operations.integer_multiply_add,
+            "matrix": operations.matrix,
             "special": operations.special,
         },
         "loaded": counters.loaded,
@@ -120,7 +127,30 @@ fn note(path: &Path, work: &Work, counters: &Counters) -> std::io::Result<()> {
         "bank_conflicts": counters.bank_conflicts,
         "barriers": counters.barriers,
     });
-    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-    // One write, so that lines of several processes stay whole.
-    file.write_all(format!("{line}\n").as_bytes())
+    append(path, &line)
+}
+
+/// All of a device's memory: where allocations start, and their bytes.
+fn contents(memory: &Memory) -> Result<Vec<(u64, Vec<u8>)>, Code> {
+    let read = |(start, bytes): (u64, u64)| {
+        let mut content = vec![0; bytes as usize];
+        memory.read(start, &mut content)?;
+        Ok((start, content))
+    };
+    memory.allocations().into_iter().map(read).collect()
+}
+
+/// Flips the highest bit of the last 16 that are not what they were before: a number of any format is then far off.
+fn flip(memory: &Memory, before: &[(u64, Vec<u8>)]) -> Result<(), Code> {
+    for (start, old) in before.iter().rev() {
+        let mut now = vec![0; old.len()];
+        memory.read(*start, &mut now)?;
+        let Some(place) = now.iter().zip(old).rposition(|(now, old)| now != old) else { continue };
+        let place = place | 1;
+        if let Some(byte) = now.get(place) {
+            memory.write(start + place as u64, &[byte ^ 0x80])?;
+        }
+        return Ok(());
+    }
+    Ok(())
 }

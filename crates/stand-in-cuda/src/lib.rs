@@ -36,8 +36,26 @@
 //! | `STAND_IN_BUDGET` | instructions of a launch's threads after which it timed out | 2^36 |
 //! | `STAND_IN_WORKERS` | threads of the host that run blocks | 1 |
 //! | `STAND_IN_LAUNCHES` | file to which a line of JSON is appended for each launch | none |
+//! | `STAND_IN_WRONG` | name of a kernel that flips a bit of its results | none |
+//! | `STAND_IN_BESIDE` | another driver's library, which gets the same calls | none |
+//! | `STAND_IN_COMPARISONS` | file to which a line of JSON is appended for each comparison with that driver | none |
 //!
 //! A value that cannot be understood is told on stderr, and `cuInit` answers `CUDA_ERROR_UNKNOWN`.
+//!
+//! # Beside another driver
+//!
+//! With `STAND_IN_BESIDE` every call goes to another driver too: allocations, copies, modules, launches, graphs, events. Its first device
+//! does what the interpreter does, on memory at the same addresses, and after every launch and every copy the memory of both is compared.
+//! This is how the interpreter is held against hardware, by any program and on any kernel. What decides sizes is the
+//! stand-in's, so that the interpreter can keep up; compute capability and version are the other driver's, so that a program
+//! chooses the same kernels. Time is the stand-in's.
+//!
+//! A line says what was compared (`kernel`, or `call` for a copy), bytes (`compared`, of which `equal`; `free` may be anything, such as
+//! clocks), the `largest` difference in units of the last place, and the `verdict`: `equal`; `near`, within what `beside/rules.rs` allows,
+//! and why; `wrong`, with the first place; `fault`, where the interpreter found one; `refused`, for a call that the other driver
+//! answered with an error. Variables of modules are each driver's own and not compared.
+//!
+//! The other driver may be another copy of this library. Its own variables begin with `STAND_IN_BESIDE_`: `STAND_IN_BESIDE_WRONG`.
 
 #![allow(
     unsafe_code,
@@ -50,6 +68,7 @@
 mod entry;
 
 mod api;
+mod beside;
 mod code;
 mod device;
 mod driver;

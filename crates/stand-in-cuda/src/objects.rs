@@ -31,6 +31,8 @@ pub(crate) struct Function {
 /// A launch with its parameters.
 #[derive(Clone)]
 pub(crate) struct Work {
+    /// The handle of the function.
+    pub(crate) handle: Handle,
     pub(crate) function: Function,
     pub(crate) grid: [u32; 3],
     pub(crate) block: [u32; 3],
@@ -54,8 +56,8 @@ pub(crate) enum Object {
     Event(Option<u64>),
     Graph(Arc<Vec<Work>>),
     Executable(Arc<Vec<Work>>),
-    /// Pinned memory of the host.
-    Host(Layout),
+    /// Pinned memory of the host, unless it is that of the other driver.
+    Host(Option<Layout>),
 }
 
 /// Everything that has a handle.

@@ -24,6 +24,8 @@ pub(super) struct Arena {
     regions: Vec<Region>,
     /// Memory that all lanes share.
     common: Option<Region>,
+    /// Bytes of other arenas that are in use at the same time.
+    beside: u64,
     peak: u64,
 }
 
@@ -77,9 +79,23 @@ impl Arena {
         Ok(start)
     }
 
+    /// An arena without memory that remembers what another had.
+    pub(super) fn continuing(other: &Self) -> Self {
+        Self { peak: other.peak, ..Self::default() }
+    }
+
+    /// Counts the memory of another arena that is in use at the same time, and stays so.
+    pub(super) fn note_beside(&mut self, other: &Self) {
+        self.beside += other.touched();
+        self.note_peak();
+    }
+
+    fn touched(&self) -> u64 {
+        self.regions.iter().chain(&self.common).map(|region| region.touched as u64).sum()
+    }
+
     fn note_peak(&mut self) {
-        let touched = self.regions.iter().chain(&self.common).map(|region| region.touched as u64).sum();
-        self.peak = self.peak.max(touched);
+        self.peak = self.peak.max(self.touched() + self.beside);
     }
 
     /// Most bytes in use at one time.

@@ -8,11 +8,14 @@ use super::kernels::chase::Chase;
 use super::kernels::copy::Copy;
 use super::kernels::decode::Decode;
 use super::kernels::empty::{Alone, Empty, Handing};
+use super::kernels::gemm::Gemm;
 use super::kernels::gemv::Gemv;
+use super::kernels::matrix::Matrix;
 use super::kernels::multiply_add::MultiplyAdd;
 use super::kernels::peer::{Partner, Peer, Ping};
 use super::kernels::rowwise::Rowwise;
 use super::kernels::stream::Stream;
+use super::kernels::warpgroup::{self, Warpgroup};
 use super::survey::Found;
 use super::timing::{Clock, Program, Timed};
 use crate::backend::time::Instant;
@@ -87,7 +90,7 @@ impl Device for CudaDevice {
         const ITERATIONS: u64 = 500;
         self.gpu.enter().ok()?;
         let lanes = self.lanes(Scope::Device);
-        let mut load = MultiplyAdd::new(&self.gpu, ComputeUnit::Vector, (DType::F32, DType::F32), lanes).ok()?;
+        let mut load = MultiplyAdd::new(&self.gpu, (DType::F32, DType::F32), lanes).ok()?;
         self.clock.reading(&self.gpu, || load.launch(0, ITERATIONS))
     }
 
@@ -115,8 +118,19 @@ impl Device for CudaDevice {
             Kind::Stream { access, elements, .. } => {
                 self.timed(|gpu| Stream::new(gpu, access, elements.saturating_mul(lanes.into()), lanes))
             }
-            Kind::MultiplyAdd { unit, input, accumulate } => {
-                self.timed(|gpu| MultiplyAdd::new(gpu, unit, (input, accumulate), lanes))
+            Kind::MultiplyAdd { unit: ComputeUnit::Vector, input, accumulate } => {
+                self.timed(|gpu| MultiplyAdd::new(gpu, (input, accumulate), lanes))
+            }
+            Kind::MultiplyAdd { unit: ComputeUnit::Matrix, input, accumulate }
+                if warpgroup::suits(self.gpu.found.capability, (input, accumulate)) =>
+            {
+                self.timed(|gpu| Warpgroup::new(gpu, (input, accumulate), lanes))
+            }
+            Kind::MultiplyAdd { unit: ComputeUnit::Matrix, input, accumulate } => {
+                self.timed(|gpu| Matrix::new(gpu, (input, accumulate), lanes))
+            }
+            Kind::Gemm { input, accumulate, shape, copies } => {
+                self.timed(|gpu| Gemm::new(gpu, (input, accumulate), shape, copies))
             }
             Kind::Chase { bytes, hops } => self.timed(|gpu| Chase::new(gpu, bytes, hops)),
             Kind::HostCopy { direction, bytes, buffers } => {
@@ -131,6 +145,9 @@ impl Device for CudaDevice {
             }
             Kind::Empty { overhead: Overhead::PeerSend } => Ok(Box::new(Ping::new(&self.gpu, self.partner()?)?)),
             Kind::Empty { overhead: Overhead::Wake } => Ok(Box::new(Alone::new(&self.gpu)?)),
+            Kind::Gemv { parts: 2.., .. } => {
+                Err(BackendError::unsupported("CUDA's matrix–vector products take a matrix as a whole, not in parts"))
+            }
             Kind::Gemv { weights, activations, rows, columns, .. } => {
                 self.timed(|gpu| Gemv::new(gpu, (weights, activations), (rows.saturating_mul(lanes.into()), columns)))
             }
@@ -140,8 +157,8 @@ impl Device for CudaDevice {
             Kind::Rowwise { op, dtype, rows, .. } => {
                 self.timed(|gpu| Rowwise::new(gpu, (op, dtype), rows.saturating_mul(lanes.into())))
             }
-            Kind::Gemm { .. } | Kind::Attention { phase: Phase::Prefill, .. } => {
-                Err(BackendError::unsupported("this rooflab has no matrix products for CUDA yet"))
+            Kind::Attention { phase: Phase::Prefill, .. } => {
+                Err(BackendError::no_kernel("this rooflab has no attention of prompts for CUDA yet"))
             }
         }
     }

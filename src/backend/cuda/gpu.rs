@@ -398,6 +398,20 @@ impl Gpu {
         Ok(Function { raw, _module: module })
     }
 
+    /// A kernel by its name, which may have so many bytes of shared memory beside what it states itself.
+    pub(super) fn function_with_shared(
+        &self,
+        source: Source,
+        name: &str,
+        shared: u32,
+    ) -> Result<Function, BackendError> {
+        let function = self.function(source, name)?;
+        let attribute = sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+        // SAFETY: the function's module is loaded.
+        self.checked(unsafe { driver::cuFuncSetAttribute(function.raw, attribute, shared as i32) })?;
+        Ok(function)
+    }
+
     fn module(&self, ptx: &'static Ptx) -> Result<Rc<Module>, BackendError> {
         if let Some(module) = self.modules.borrow().get(ptx.name) {
             return Ok(Rc::clone(module));

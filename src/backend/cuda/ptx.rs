@@ -15,10 +15,14 @@ pub(super) enum Source {
     Clock,
     Decode,
     Empty,
+    Gemm,
+    GemmFp8,
     Gemv,
+    MatrixMultiplyAdd,
     MultiplyAdd,
     Rowwise,
     Stream,
+    WarpgroupMultiplyAdd,
 }
 
 /// What was compiled from a source for a target.
@@ -49,13 +53,21 @@ ptx![
     Decode "decode.sm_70",
     Decode "decode.sm_89",
     Empty "empty.sm_70",
+    Gemm "gemm.sm_80",
+    GemmFp8 "gemm_fp8.sm_89",
     Gemv "gemv.sm_70",
     Gemv "gemv.sm_89",
+    MatrixMultiplyAdd "matrix_multiply_add.sm_75",
+    MatrixMultiplyAdd "matrix_multiply_add.sm_80",
+    MatrixMultiplyAdd "matrix_multiply_add.sm_89",
+    MatrixMultiplyAdd "matrix_multiply_add.sm_90",
+    MatrixMultiplyAdd "matrix_multiply_add.sm_120",
     MultiplyAdd "multiply_add.sm_70",
     MultiplyAdd "multiply_add.sm_80",
     Rowwise "rowwise.sm_70",
     Rowwise "rowwise.sm_80",
     Stream "stream.sm_70",
+    WarpgroupMultiplyAdd "warpgroup_multiply_add.sm_90a",
 ];
 
 /// What a file needs.

@@ -69,6 +69,59 @@ pub(super) fn multiply_add(capability: (u32, u32), format: DType) -> Option<Cycl
     (rate > 0).then(|| CycleLimit { per_cycle: 2.0 * f64::from(rate), source: SOURCE })
 }
 
+/// Multiply-adds of matrix units per multiprocessor and clock cycle, of dense matrices. Where products of a generation differ, because some sum in 32 bits at half
+/// the rate, there is none: a share of the faster one's rate would say nothing of the slower.
+struct Matrix {
+    capability: (u32, u32),
+    input: DType,
+    accumulate: DType,
+    rate: u32,
+    source: &'static str,
+}
+
+const TURING: &str = "NVIDIA Turing GPU Architecture whitepaper, tensor cores";
+const A100: &str = "NVIDIA A100 Tensor Core GPU Architecture whitepaper, table 1";
+const GA102: &str = "NVIDIA Ampere GA102 GPU Architecture whitepaper, tensor cores";
+const ADA: &str = "NVIDIA Ada GPU Architecture whitepaper, tensor cores";
+const HOPPER: &str = "NVIDIA H100 Tensor Core GPU Architecture whitepaper, table 2";
+
+const fn matrix_rate(
+    capability: (u32, u32),
+    (input, accumulate): (DType, DType),
+    rate: u32,
+    source: &'static str,
+) -> Matrix {
+    Matrix { capability, input, accumulate, rate, source }
+}
+
+const MATRIX: [Matrix; 18] = [
+    matrix_rate((7, 5), (DType::F16, DType::F16), 512, TURING),
+    matrix_rate((7, 5), (DType::Int8, DType::Int32), 1024, TURING),
+    matrix_rate((8, 0), (DType::F64, DType::F64), 64, A100),
+    matrix_rate((8, 0), (DType::Tf32, DType::F32), 512, A100),
+    matrix_rate((8, 0), (DType::F16, DType::F32), 1024, A100),
+    matrix_rate((8, 0), (DType::F16, DType::F16), 1024, A100),
+    matrix_rate((8, 0), (DType::Bf16, DType::F32), 1024, A100),
+    matrix_rate((8, 0), (DType::Int8, DType::Int32), 2048, A100),
+    matrix_rate((8, 6), (DType::F16, DType::F16), 512, GA102),
+    matrix_rate((8, 6), (DType::Int8, DType::Int32), 1024, GA102),
+    matrix_rate((8, 9), (DType::F16, DType::F16), 512, ADA),
+    matrix_rate((8, 9), (DType::Int8, DType::Int32), 1024, ADA),
+    matrix_rate((9, 0), (DType::F64, DType::F64), 128, HOPPER),
+    matrix_rate((9, 0), (DType::Tf32, DType::F32), 1024, HOPPER),
+    matrix_rate((9, 0), (DType::F16, DType::F32), 2048, HOPPER),
+    matrix_rate((9, 0), (DType::Bf16, DType::F32), 2048, HOPPER),
+    matrix_rate((9, 0), (DType::Fp8E4m3, DType::F32), 4096, HOPPER),
+    matrix_rate((9, 0), (DType::Int8, DType::Int32), 4096, HOPPER),
+];
+
+/// Operations of matrix multiply-adds in a pair of formats that a multiprocessor can do in a cycle.
+pub(super) fn matrix(capability: (u32, u32), input: DType, accumulate: DType) -> Option<CycleLimit> {
+    let wanted = |row: &&Matrix| (row.capability, row.input, row.accumulate) == (capability, input, accumulate);
+    let row = MATRIX.iter().find(wanted)?;
+    Some(CycleLimit { per_cycle: 2.0 * f64::from(row.rate), source: row.source })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +145,29 @@ mod tests {
             let limit = multiply_add(capability, format).unwrap();
             let rate = limit.per_cycle * f64::from(multiprocessors) * clock / 1e3;
             assert!((rate / stated - 1.0).abs() < 0.01, "{capability:?} {format}: {rate} and {stated}");
+        }
+    }
+
+    /// The same of matrix units: T4, A100, A10, RTX 4090, H100.
+    #[test]
+    fn rates_of_matrix_units_are_what_datasheets_state() {
+        let cases = [
+            ((7, 5), (DType::Int8, DType::Int32), 40, 1.59, 130.0),
+            ((8, 0), (DType::F64, DType::F64), 108, 1.41, 19.5),
+            ((8, 0), (DType::Tf32, DType::F32), 108, 1.41, 156.0),
+            ((8, 0), (DType::Bf16, DType::F32), 108, 1.41, 312.0),
+            ((8, 0), (DType::Int8, DType::Int32), 108, 1.41, 624.0),
+            ((8, 6), (DType::Int8, DType::Int32), 72, 1.695, 250.0),
+            ((8, 9), (DType::F16, DType::F16), 128, 2.52, 330.3),
+            ((8, 9), (DType::Int8, DType::Int32), 128, 2.52, 660.6),
+            ((9, 0), (DType::F64, DType::F64), 132, 1.98, 66.9),
+            ((9, 0), (DType::Bf16, DType::F32), 132, 1.83, 989.4),
+            ((9, 0), (DType::Fp8E4m3, DType::F32), 132, 1.83, 1978.9),
+        ];
+        for (capability, (input, accumulate), multiprocessors, clock, stated) in cases {
+            let limit = matrix(capability, input, accumulate).unwrap();
+            let rate = limit.per_cycle * f64::from(multiprocessors) * clock / 1e3;
+            assert!((rate / stated - 1.0).abs() < 0.01, "{capability:?} {input}: {rate} and {stated}");
         }
     }
 }

@@ -104,7 +104,7 @@ impl Element for E4m3 {
     const DTYPE: DType = DType::Fp8E4m3;
     const ROUNDING: f64 = 1.0 / 16.0;
 
-    /// Any of the numbers between -1 and 1 that are not tiny: 32 for each of 6 exponents, and smaller ones.
+    /// Any of the numbers between -1 and 1, zero and the smallest among them.
     fn random(seed: Seed, index: u32) -> Self {
         let random = bits(seed, index) >> 16;
         let (sign, magnitude) = (random & 0x80, random & 0x7F);

@@ -146,7 +146,7 @@ impl Device for WgpuDevice {
             Kind::PeerCopy { .. } | Kind::Empty { overhead: Overhead::PeerSend } => {
                 Err(BackendError::unsupported("portable interfaces reach no other device's memory"))
             }
-            Kind::Atomic { .. } => Err(BackendError::unsupported("there is no shader for atomic additions yet")),
+            Kind::Atomic { .. } => Err(BackendError::no_kernel("there is no shader for atomic additions yet")),
             Kind::Empty { overhead: Overhead::Launch } => self.timed(Empty::new),
             Kind::Empty { overhead: Overhead::GraphLaunch } => {
                 Err(BackendError::unsupported("portable interfaces hand no graphs of kernels over"))

@@ -2,7 +2,7 @@
 
 use rooflab::probe::{LeftOut, Plan, Step};
 use rooflab::report::{Block, Cell, Group, Row, Table, Tone};
-use rooflab::resource::Scope;
+use rooflab::resource::{Key, Scope};
 use rooflab::units::{Unit, human};
 use rooflab::workload::Workload;
 use serde_json::json;
@@ -30,8 +30,12 @@ fn as_json(plan: &Plan) -> serde_json::Value {
         "steps": steps,
         "seconds": plan.estimate(),
         "bytes": plan.memory_at_most(),
-        "left_out": plan.left_out.iter().map(|(key, _)| key.to_string()).collect::<Vec<_>>(),
+        "left_out": plan.left_out.iter().map(|(key, why)| left_out(key, &why.reason(plan.request.effort))).collect::<Vec<_>>(),
     })
+}
+
+fn left_out(key: &Key, reason: &str) -> serde_json::Value {
+    json!({ "ceiling": key.to_string(), "reason": reason })
 }
 
 fn as_blocks(plan: &Plan) -> Vec<Block> {

@@ -289,7 +289,7 @@ impl Asked<'_> {
             let vector = Resource::Gemv { weights: dtype, activations: dtype };
             let bytes = dtype.bytes_per_element() * (shape.m.max(shape.n) as f64) * shape.k as f64;
             if let (Answer::Known(known), from) = self.ask(vector, Place::Bytes(bytes))
-                && !matches!(known.how, How::Substituted { .. } | How::Datasheet { .. })
+                && !matches!(known.how, How::Substituted { .. } | How::Datasheet { .. } | How::Imported { .. })
             {
                 let value = work.ops as f64 * known.value / bytes;
                 return Ok(Rate { resource: vector, value, from, flags: known.flags });
@@ -297,7 +297,9 @@ impl Asked<'_> {
         }
         match answer {
             Answer::Missing { why } => Err(format!("no product in {dtype}: {why}")),
-            Answer::Known(Known { how: How::Datasheet { .. }, .. }) => Err(NOTHING_MEASURED.to_owned()),
+            Answer::Known(Known { how: How::Datasheet { .. } | How::Imported { .. }, .. }) => {
+                Err(NOTHING_MEASURED.to_owned())
+            }
             Answer::Known(Known {
                 how: How::Substituted { from: Key { resource: Resource::Compute { .. }, .. }, why, .. },
                 ..
@@ -334,7 +336,7 @@ impl Asked<'_> {
         let near = of(None, Place::Bytes(bytes));
         let near = near.filter(|known| matches!(known.how, How::Measured { .. } | How::Interpolated { .. }));
         let far = || of(Some(MemoryLevel::Dram), Place::Anywhere).filter(|_| self.is_far(bytes));
-        let far = || far().filter(|known| !matches!(known.how, How::Datasheet { .. }));
+        let far = || far().filter(|known| !matches!(known.how, How::Datasheet { .. } | How::Imported { .. }));
         near.or_else(far).map(|known| known.value)
     }
 

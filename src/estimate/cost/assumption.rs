@@ -109,6 +109,7 @@ impl Costing<'_> {
             Answer::Missing { why } => (None, why),
             Answer::Known(known) => match known.how {
                 How::Substituted { from, why, .. } => (Some(from.resource), why),
+                How::Imported { tool, file, .. } => (None, format!("as {tool} measured it, not rooflab: `{file}`")),
                 How::Datasheet { source } => (None, format!("as the maker says: {source}")),
                 How::Extrapolated { from } => (None, format!("as at {from}, beyond which nothing was measured")),
                 _ => (None, "the profile lacks it, and has this format, which is like it".to_owned()),

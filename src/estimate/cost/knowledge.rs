@@ -21,6 +21,8 @@ pub enum Knowledge {
     Fitted,
     /// Beyond what was measured.
     Extrapolated,
+    /// Another tool measured it, or what stands for it; rooflab did not.
+    Imported,
     /// Another resource was measured and stands for it.
     Substituted,
     /// The user says so.
@@ -31,11 +33,12 @@ pub enum Knowledge {
 
 impl Knowledge {
     /// Every kind, the best first.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Measured,
         Self::Interpolated,
         Self::Fitted,
         Self::Extrapolated,
+        Self::Imported,
         Self::Substituted,
         Self::Given,
         Self::Datasheet,
@@ -49,6 +52,7 @@ impl Knowledge {
             Self::Interpolated => "interpolated",
             Self::Fitted => "fitted",
             Self::Extrapolated => "extrapolated",
+            Self::Imported => "imported",
             Self::Substituted => "substituted",
             Self::Given => "given",
             Self::Datasheet => "datasheet",
@@ -69,9 +73,11 @@ impl From<&How> for Knowledge {
             How::Interpolated { .. } => Self::Interpolated,
             How::Fitted { .. } => Self::Fitted,
             How::Extrapolated { .. } => Self::Extrapolated,
-            // A maker's figure stays one when it stands for something else.
+            How::Imported { .. } => Self::Imported,
+            // A maker's figure stays one when it stands for something else, and so does another tool's.
             How::Substituted { known, .. } => match **known {
                 How::Datasheet { .. } => Self::Datasheet,
+                How::Imported { .. } => Self::Imported,
                 _ => Self::Substituted,
             },
             How::Datasheet { .. } => Self::Datasheet,

@@ -14,6 +14,7 @@ pub use assumption::Assumption;
 pub use error::{CostError, Lack};
 pub use floor::{Floor, ridge_batch, ridge_point};
 pub use knowledge::{Bound, Knowledge, Need, Source};
+pub use needs::{is_plain, measured_as, summed_in};
 pub use overlap::Launching;
 pub use step::{OperatorCost, Share, StepCost, Transfer};
 

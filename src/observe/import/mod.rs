@@ -1,9 +1,11 @@
 //! The kinds of files that are read: one file each, one row each.
 
 mod aiperf;
+mod clpeak;
 mod genai_perf;
 mod llama_bench;
 mod llama_bench_table;
+mod mixbench;
 mod nccl_json;
 mod nccl_text;
 mod nsight;
@@ -22,7 +24,7 @@ use super::document::{Observation, Source, Tool};
 use super::error::ReadError;
 use super::input::Input;
 use super::metric::{Distribution, Measured, Quantity};
-use super::object::Object;
+use super::object::{Object, within};
 
 /// A kind of file that is read.
 pub struct Importer {
@@ -51,6 +53,8 @@ pub static IMPORTERS: &[Importer] = &[
     nccl_json::IMPORTER,
     nccl_text::IMPORTER,
     nvbandwidth::IMPORTER,
+    clpeak::IMPORTER,
+    mixbench::IMPORTER,
     nsight::IMPORTER,
     own::IMPORTER,
 ];
@@ -63,6 +67,12 @@ const GIGA: f64 = 1e9;
 /// An observation of a tool, from an entry of its file.
 fn observation(tool: Tool, version: Option<String>, at: &str) -> Observation {
     Observation::new(vec![Source { tool, version, file: Some(at.to_owned()) }])
+}
+
+/// A number that stands in a text: finite, and not negative.
+fn number(text: &str, at: &str) -> Result<f64, ReadError> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0);
+    within(number.ok_or_else(|| ReadError::at(at, "expected a number, which is not negative"))?, || at.to_owned())
 }
 
 /// Reads each entry of a file by itself.

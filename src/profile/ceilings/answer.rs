@@ -64,6 +64,15 @@ pub enum How {
         /// The nearest point.
         from: Place,
     },
+    /// Another tool measured it; rooflab did not.
+    Imported {
+        /// The tool, with its version where it gives it.
+        tool: String,
+        /// The file, and the place in it.
+        file: String,
+        /// How it follows from the tool's values.
+        known: Box<How>,
+    },
     /// It belongs to another resource, which stands for the one that was asked for.
     Substituted {
         /// The other resource.
@@ -125,6 +134,7 @@ impl How {
             Self::Interpolated { .. } => "interpolated",
             Self::Fitted { .. } => "fitted",
             Self::Extrapolated { .. } => "extrapolated",
+            Self::Imported { .. } => "imported",
             Self::Substituted { .. } => "substituted",
             Self::Datasheet { .. } => "datasheet",
         }

@@ -35,14 +35,19 @@ pub(super) fn at(ceiling: &Ceiling, at: Place) -> Option<Known> {
 
 /// On the straight line between two points, in logarithms.
 fn between(ceiling: &Ceiling, (from, below): (f64, &Point), (to, above): (f64, &Point), wanted: f64) -> Known {
-    let share = (wanted.ln() - from.ln()) / (to.ln() - from.ln());
-    let line = below.value.ln() + share * (above.value.ln() - below.value.ln());
+    let value = on_line((from, below.value), (to, above.value), wanted);
     let (low, high) = (below.value.min(above.value), below.value.max(above.value));
-    // Rounding must not carry it outside.
-    let value = line.exp().clamp(low, high);
     let how = How::Interpolated { between: vec![place(ceiling, from), place(ceiling, to)] };
     let error = Some((high / value - 1.0).max(1.0 - low / value)).filter(|error| error.is_finite());
     Known { error, ..Known::new(value, ceiling.unit, how).resting_on([below, above]) }
+}
+
+/// The value at a place on the straight line between two points, in logarithms.
+pub(super) fn on_line((from, below): (f64, f64), (to, above): (f64, f64), wanted: f64) -> f64 {
+    let share = (wanted.ln() - from.ln()) / (to.ln() - from.ln());
+    let line = below.ln() + share * (above.ln() - below.ln());
+    // Rounding must not carry it outside.
+    line.exp().clamp(below.min(above), below.max(above))
 }
 
 /// Before the first point or after the last: constant. Within the stretch of a level, that is what was found there.

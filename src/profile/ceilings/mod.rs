@@ -2,6 +2,7 @@
 
 mod answer;
 mod curve;
+mod imported;
 mod product;
 mod substitute;
 
@@ -9,7 +10,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::document::{Ceiling, Outcome, Profile};
+use super::document::{Ceiling, Claim, Outcome, Profile};
 use crate::resource::{Axis, Key, Resource, Scope};
 use crate::units::{Unit, human};
 use crate::workload::Shape;
@@ -62,13 +63,17 @@ impl<'a> Ceilings<'a> {
     }
 
     /// How fast a resource can go at a place: what was measured there, or what is nearest to it. In this order: a point, a value between
-    /// points, a formula, the end of a curve; the same of a substitute; the maker's figure, for the resource and then for a substitute.
+    /// points, a formula, the end of a curve; what another tool measured of the resource; a substitute that was measured; the maker's figure; a substitute
+    /// that another tool measured, or that the maker gives a figure for.
     #[must_use]
     pub fn ask(&self, demand: &Demand) -> Answer {
         if let Some(why) = demand.problem() {
             return Answer::Missing { why };
         }
         if let Some(known) = self.measured(demand) {
+            return Answer::Known(known);
+        }
+        if let Some(known) = self.imported(demand) {
             return Answer::Known(known);
         }
         let absent = self.absence(demand.key());
@@ -106,11 +111,22 @@ impl<'a> Ceilings<'a> {
             return None;
         }
         let resource = demand.resource;
-        let sheets = std::iter::once(self.profile).chain(self.datasheet);
-        let claim = sheets
+        let claim = self
+            .sheets()
             .filter_map(|sheet| sheet.claim(resource))
             .find(|claim| claim.unit == resource.unit() && usable(claim.value))?;
         Some(Known::new(claim.value, resource.unit(), How::Datasheet { source: claim.source.clone() }))
+    }
+
+    /// Whether the maker gives the figure of any peak.
+    fn has_claimed_peaks(&self) -> bool {
+        let is_peak = |claim: &Claim| matches!(claim.resource, Resource::Compute { .. });
+        self.sheets().any(|sheet| sheet.datasheet.iter().any(is_peak))
+    }
+
+    /// The profiles that hold claims of the maker's.
+    fn sheets(&self) -> impl Iterator<Item = &Profile> {
+        std::iter::once(self.profile).chain(self.datasheet)
     }
 }
 
@@ -168,7 +184,12 @@ fn usable(number: f64) -> bool {
 
 /// A place on the axis of a ceiling's points.
 const fn place(ceiling: &Ceiling, at: f64) -> Place {
-    match ceiling.resource.axis() {
+    place_of(ceiling.resource, at)
+}
+
+/// A place on the axis of a resource.
+const fn place_of(resource: Resource, at: f64) -> Place {
+    match resource.axis() {
         Some(Axis::Context) => Place::Tokens(at),
         _ => Place::Bytes(at),
     }

@@ -4,9 +4,13 @@
 use super::answer::{How, Known};
 use super::{Ceilings, Demand, Place, usable};
 use crate::dtype::{DType, FORMATS};
+use crate::facts::DeviceKind;
 use crate::profile::document::{Ceiling, Outcome};
 use crate::resource::{Access, ComputeUnit, MemoryLevel, Phase, Resource, RowwiseOp, Scope, StreamOp};
 use crate::workload::{HEADS, Shape};
+
+/// Bits of the widest formats that matrix units of all makers' GPUs multiply.
+const MATRIX_BITS: u32 = 16;
 
 /// What may stand for a resource.
 struct Rule {
@@ -177,9 +181,12 @@ impl Ceilings<'_> {
         self.first(demand, absent, From::Points, |stand_in| self.measured(stand_in))
     }
 
-    /// The first substitute that the maker gives a figure for.
+    /// The first substitute that another tool measured, or else the first that the maker gives a figure for.
     pub(super) fn claimed_substitute(&self, demand: &Demand, absent: &str) -> Option<Known> {
-        self.first(demand, absent, From::Claims, |stand_in| self.claimed(stand_in))
+        [From::Points, From::Claims]
+            .into_iter()
+            .find_map(|from| self.first(demand, absent, from, |stand_in| self.imported(stand_in)))
+            .or_else(|| self.first(demand, absent, From::Claims, |stand_in| self.claimed(stand_in)))
     }
 
     fn first(
@@ -227,17 +234,23 @@ impl Ceilings<'_> {
         matches!((peak((format, format)), peak(others)), (Some(lower), Some(higher)) if lower < higher)
     }
 
-    /// Peaks of multiply-adds: matrix units with any of the formats, then vector units. Where there are matrix units that only the maker gives
-    /// a figure for, vector units would understate them many times over, and stand for nothing.
+    /// Peaks of multiply-adds: matrix units with any of the formats, then vector units. Where there are matrix units of which nothing was
+    /// measured, vector units would understate them many times over, and stand for nothing.
     fn peaks(&self, formats: &[(DType, DType)], scope: Scope) -> Vec<(Resource, Place)> {
         let peak = |unit, &(input, accumulate): &(DType, DType)| Resource::Compute { unit, input, accumulate };
-        let only_claimed = |resource: &Resource| {
-            let demand = Demand { resource: *resource, scope, at: Place::Anywhere };
-            let ceiling = self.profile.ceiling(demand.key()).map(|ceiling| &ceiling.outcome);
-            !matches!(ceiling, Some(Outcome::Unsupported { .. })) && self.claimed(&demand).is_some()
+        // A GPU of which neither the maker's sheet nor the device says that it has none is taken to have some.
+        let unknown = self.profile.device.kind == DeviceKind::Gpu && !self.has_claimed_peaks();
+        let presumed = |&(input, _): &(DType, DType)| unknown && input.format().bits <= MATRIX_BITS;
+        let unmeasured = |formats: &(DType, DType)| {
+            let demand = Demand { resource: peak(ComputeUnit::Matrix, formats), scope, at: Place::Anywhere };
+            match self.profile.ceiling(demand.key()).map(|ceiling| &ceiling.outcome) {
+                Some(Outcome::Unsupported { .. }) => false,
+                Some(Outcome::Ok { points, .. }) if !points.is_empty() => false,
+                _ => self.claimed(&demand).is_some() || presumed(formats),
+            }
         };
         let mut peaks: Vec<Resource> = formats.iter().map(|formats| peak(ComputeUnit::Matrix, formats)).collect();
-        if !peaks.iter().any(only_claimed) {
+        if !formats.iter().any(unmeasured) {
             peaks.extend(formats.iter().map(|formats| peak(ComputeUnit::Vector, formats)));
         }
         peaks.into_iter().map(|peak| (peak, Place::Anywhere)).collect()

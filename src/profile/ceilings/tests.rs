@@ -69,6 +69,7 @@ fn profile(ceilings: Vec<(&str, Outcome)>, datasheet: Vec<Claim>) -> Profile {
         observed: crate::facts::Observed::default(),
         ceilings: ceilings.into_iter().map(|(text, outcome)| Ceiling::new(key(text), outcome)).collect(),
         datasheet,
+        imported: Vec::new(),
         matches: Vec::new(),
     }
 }
@@ -348,6 +349,32 @@ fn vector_units_do_not_stand_for_matrix_units_that_the_maker_claims() {
     let lacking = profile(vec![vector(), lacking], sheet());
     assert_eq!(substitute(&lacking, "compute.matrix.bf16.f32", Place::Anywhere).1, "compute.vector.bf16.f32");
     assert_eq!(substitute(&lacking, "gemm.bf16.f32", shape(1, 2, 3)).1, "compute.vector.bf16.f32");
+    // What rooflab cannot measure says nothing of the device.
+    let no_kernel = || ("compute.matrix.bf16.f32", Outcome::Skipped { reason: "no kernel".to_owned() });
+    let unmeasured = profile(vec![vector(), no_kernel()], sheet());
+    assert_eq!(substitute(&unmeasured, "gemm.bf16.f32", shape(1, 2, 3)).1, "compute.matrix.bf16.f32");
+}
+
+#[test]
+fn vector_units_of_a_gpu_that_nobody_describes_stand_for_wide_products_only() {
+    let ceilings = || {
+        let no_kernel = Outcome::Skipped { reason: "no kernel".to_owned() };
+        let vector = |name| (name, single(6e13));
+        vec![vector("compute.vector.bf16.f32"), vector("compute.vector.f32"), ("compute.matrix.bf16.f32", no_kernel)]
+    };
+    let mut gpu = profile(ceilings(), Vec::new());
+    gpu.device.kind = crate::facts::DeviceKind::Gpu;
+    for narrow in ["gemm.bf16.f32", "gemm.f16.f32", "gemm.int8.int32"] {
+        missing(&gpu, narrow, shape(1, 2, 3));
+    }
+    assert_eq!(substitute(&gpu, "gemm.f32", shape(1, 2, 3)).1, "compute.vector.f32");
+    // Whose sheet has no matrix units, has none.
+    gpu.datasheet = vec![claim("compute.vector.f32", 1e14)];
+    assert_eq!(substitute(&gpu, "gemm.bf16.f32", shape(1, 2, 3)).1, "compute.vector.bf16.f32");
+    assert_eq!(
+        substitute(&profile(ceilings(), Vec::new()), "gemm.bf16.f32", shape(1, 2, 3)).1,
+        "compute.vector.bf16.f32"
+    );
 }
 
 #[test]

@@ -63,6 +63,18 @@ fn write(device: &mut Device<'_>) -> Result<String, ExportError> {
         line[14] = "datasheet".to_owned();
         lines.push(line);
     }
+    for imported in &profile.imported {
+        for point in &imported.points {
+            let mut line: [String; COLUMNS.len()] = Default::default();
+            line[0] = imported.resource.to_string();
+            line[1] = "device".to_owned();
+            line[2] = imported.unit.to_string();
+            line[3] = point.at.map_or_else(String::new, |at| at.to_string());
+            line[7] = point.value.to_string();
+            line[14] = format!("imported from {}", imported.by.who());
+            lines.push(line);
+        }
+    }
     for line in lines {
         // Writing to memory cannot fail.
         let _ = writer.write_record(line);

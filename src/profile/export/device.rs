@@ -20,6 +20,8 @@ pub(super) enum Known {
     Product,
     /// It is that of a measured resource, which products may not reach.
     Unit,
+    /// Another tool measured it.
+    Imported,
     /// It is the maker's figure.
     Stated,
 }
@@ -30,6 +32,7 @@ impl Known {
         match self {
             Self::Product => "that of a measured product",
             Self::Unit => "that of a measured unit, which no product may reach",
+            Self::Imported => "another tool's, which rooflab did not measure",
             Self::Stated => "the maker's, which nothing reaches",
         }
     }
@@ -38,6 +41,7 @@ impl Known {
     pub(super) const fn of_bandwidth(self) -> &'static str {
         match self {
             Self::Product | Self::Unit => "measured",
+            Self::Imported => "another tool's, which rooflab did not measure",
             Self::Stated => "the maker's, which nothing reaches",
         }
     }
@@ -76,6 +80,7 @@ impl<'a> Device<'a> {
         let known = answer.known().filter(|known| !matches!(known.how, How::Substituted { .. }))?;
         let how = match known.how {
             How::Datasheet { .. } => Known::Stated,
+            How::Imported { .. } => Known::Imported,
             _ if matches!(resource, Resource::Gemm { .. }) => Known::Product,
             _ => Known::Unit,
         };
@@ -83,7 +88,11 @@ impl<'a> Device<'a> {
     }
 
     fn tell(&mut self, what: &str, resource: Resource, (value, known): Figure) {
-        let how = if known == Known::Stated { "the maker's figure" } else { "measured" };
+        let how = match known {
+            Known::Stated => "the maker's figure",
+            Known::Imported => "measured by another tool, not by rooflab",
+            Known::Product | Known::Unit => "measured",
+        };
         self.note(format!("{what}: {} of `{resource}`, {how}", human(value, resource.unit())));
     }
 
@@ -108,7 +117,7 @@ impl<'a> Device<'a> {
         });
         let units: Vec<Resource> = units.collect();
         let all: [Vec<Resource>; 2] = [products, units];
-        let is_own = |(_, known): Figure| known != Known::Stated;
+        let is_own = |(_, known): Figure| !matches!(known, Known::Stated | Known::Imported);
         for resources in all {
             let known = |&resource: &Resource| Some((resource, self.value(resource)?));
             // What was measured comes before what is stated.

@@ -54,6 +54,15 @@ fn write(device: &mut Device<'_>) -> Result<String, ExportError> {
                 claim.value
             );
         }
+        for imported in profile.imported.iter().filter(|imported| units.contains(&imported.unit)) {
+            let Some(point) = imported.representative().filter(|point| point.value.is_finite()) else { continue };
+            let (resource, tool) = (imported.resource, escaped(&imported.by.who()));
+            let _ = writeln!(
+                text,
+                "{name}{{{about},resource=\"{resource}\",scope=\"device\",known=\"imported\",by=\"{tool}\",flagged=\"false\"}} {:e}",
+                point.value
+            );
+        }
     }
     let name = "rooflab_profile_created_timestamp_seconds";
     let created = profile.header.created.as_second();

@@ -53,7 +53,9 @@ impl Family {
 
     const fn subtitle(self) -> &'static str {
         match self {
-            Self::Bandwidth => "bytes that programs load and store, over all cores; bands hold 80 % of the samples",
+            Self::Bandwidth => {
+                "bytes that programs load and store, over the whole device; bands hold 80 % of the samples"
+            }
             Self::Latency => "time of a load whose address depends on the load before",
             Self::Weights => "by the size of the matrix, for each format of weights",
             Self::Attention => "by tokens of context, for each format of the cache",
@@ -77,7 +79,7 @@ pub fn curves(family: Family, profiles: &[&Profile]) -> Chart {
     }
     let devices: Vec<String> = profiles.iter().map(|profile| device_name(profile)).collect();
     let (x_title, x_measure) = match family {
-        Family::Bandwidth | Family::Latency => ("working set of all cores", Measure::Binary),
+        Family::Bandwidth | Family::Latency => ("working set", Measure::Binary),
         Family::Weights => ("matrix", Measure::Binary),
         Family::Attention => ("tokens of context", Measure::Count("tokens")),
     };

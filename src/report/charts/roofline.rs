@@ -4,7 +4,7 @@ use super::super::chart::{Axis, Chart, Hue, Mark, Measure, Point, Scale, Series,
 use super::{device_name, sound, told, usable};
 use crate::dtype::DType;
 use crate::estimate::Account;
-use crate::profile::{self, Profile};
+use crate::profile::{self, Imported, Profile};
 use crate::resource::{Access, Key, MemoryLevel, Resource, Scope, StreamOp};
 use crate::units::{Unit, human, percent};
 
@@ -25,7 +25,8 @@ struct Bound<'a> {
     value: f64,
     unit: Unit,
     point: Option<&'a profile::Point>,
-    source: &'a str,
+    /// Who says so, where rooflab did not measure it.
+    source: String,
     hue: Hue,
 }
 
@@ -72,6 +73,9 @@ pub fn roofline(profiles: &[&Profile], steps: &[Placed<'_>]) -> Chart {
     }
     let devices: Vec<String> = profiles.iter().map(|profile| device_name(profile)).collect();
     let mut subtitle = format!("{}: solid lines are measured, dashed ones are the maker's figures", devices.join(", "));
+    if profiles.iter().any(|profile| !profile.imported.is_empty()) {
+        subtitle += " or were measured by other tools";
+    }
     if !steps.is_empty() {
         subtitle +=
             "; points are operators of the model, as fast as they are estimated, larger where they take more time";
@@ -102,7 +106,15 @@ fn memory<'a>(profile: &'a Profile, of: Option<usize>) -> Vec<Bound<'a>> {
             let point = ceiling.representative().filter(|point| usable(point.value))?;
             let (device, name) = (told_apart(profile, of), level.word().to_uppercase());
             let hue = of.map_or(level_hue(level), Hue::Of);
-            Some(Bound { device, name, value: point.value, unit: ceiling.unit, point: Some(point), source: "", hue })
+            Some(Bound {
+                device,
+                name,
+                value: point.value,
+                unit: ceiling.unit,
+                point: Some(point),
+                source: String::new(),
+                hue,
+            })
         })
         .collect();
     let claim = profile.claim(read(MemoryLevel::Dram)).filter(|claim| usable(claim.value));
@@ -112,10 +124,22 @@ fn memory<'a>(profile: &'a Profile, of: Option<usize>) -> Vec<Bound<'a>> {
         value: claim.value,
         unit: claim.unit,
         point: None,
-        source: &claim.source,
+        source: format!("datasheet: {}", claim.source),
         hue: of.map_or(level_hue(MemoryLevel::Dram), Hue::Of),
     }));
+    let reads = profile.imported_of(read(MemoryLevel::Dram));
+    bounds.extend(reads.filter_map(|imported| {
+        foreign(imported, told_apart(profile, of), "memory", of.map_or(level_hue(MemoryLevel::Dram), Hue::Of))
+    }));
     bounds
+}
+
+/// What another tool measured.
+fn foreign<'a>(imported: &Imported, device: String, name: &str, hue: Hue) -> Option<Bound<'a>> {
+    let value = imported.representative().map(|point| point.value).filter(|value| usable(*value))?;
+    let name = format!("{name} ({})", imported.by.tool);
+    let source = format!("measured by {}, not by rooflab: {}", imported.by.who(), imported.by.file);
+    Some(Bound { device, name, value, unit: imported.unit, point: None, source, hue })
 }
 
 /// Peaks of arithmetic, measured and of the datasheet; those that are as good as equal together.
@@ -135,12 +159,31 @@ fn compute<'a>(profile: &'a Profile, of: Option<usize>) -> Vec<Bound<'a>> {
         let point = ceiling.representative().filter(|point| usable(point.value))?;
         let (name, hue) = (word(ceiling.resource)?, hue(ceiling.resource));
         let device = told_apart(profile, of);
-        Some(Bound { device, name, value: point.value, unit: ceiling.unit, point: Some(point), source: "", hue })
+        Some(Bound {
+            device,
+            name,
+            value: point.value,
+            unit: ceiling.unit,
+            point: Some(point),
+            source: String::new(),
+            hue,
+        })
     });
     let stated = profile.datasheet.iter().filter(|claim| usable(claim.value)).filter_map(|claim| {
         let (name, hue) = (word(claim.resource)?, hue(claim.resource));
         let device = told_apart(profile, of);
-        Some(Bound { device, name, value: claim.value, unit: claim.unit, point: None, source: &claim.source, hue })
+        Some(Bound {
+            device,
+            name,
+            value: claim.value,
+            unit: claim.unit,
+            point: None,
+            source: format!("datasheet: {}", claim.source),
+            hue,
+        })
+    });
+    let others = profile.imported.iter().filter_map(|imported| {
+        foreign(imported, told_apart(profile, of), &word(imported.resource)?, hue(imported.resource))
     });
     let mut bounds: Vec<Bound<'a>> = Vec::new();
     for bound in measured.chain(stated) {
@@ -158,6 +201,7 @@ fn compute<'a>(profile: &'a Profile, of: Option<usize>) -> Vec<Bound<'a>> {
             None => bounds.push(bound),
         }
     }
+    bounds.extend(others);
     bounds
 }
 
@@ -246,7 +290,7 @@ fn line(bound: &Bound<'_>, points: Vec<Point>, band: Vec<Spread>) -> Series {
 fn detail(bound: &Bound<'_>) -> String {
     match bound.point {
         Some(point) => told(&bound.name, point, bound.unit, ""),
-        None => format!("{} {} · datasheet: {}", bound.name, human(bound.value, bound.unit), bound.source),
+        None => format!("{} {} · {}", bound.name, human(bound.value, bound.unit), bound.source),
     }
 }
 

@@ -5,7 +5,6 @@ use jiff::Timestamp;
 use super::models::{Rated, example, models};
 use super::{Page, Part, Section, escaped};
 use crate::dtype::DType;
-use crate::facts::DeviceKind;
 use crate::profile::{Ceilings, Demand, How, Known, Place, Profile, Source};
 use crate::report::charts::device_name;
 use crate::report::{Block, Chart, Family, Placed, Theme, Tone, curves, not_of_hardware, products, roofline};
@@ -53,8 +52,8 @@ fn header(profile: &Profile) -> String {
     let mut facts: Vec<String> = Vec::new();
     facts.extend(device.architecture.clone());
     facts.extend((device.cores > 0).then(|| {
-        let what = if device.kind == DeviceKind::Gpu { "multiprocessor" } else { "core" };
-        format!("{} {what}{}", device.cores, if device.cores == 1 { "" } else { "s" })
+        let (one, many) = device.kind.parts();
+        format!("{} {}", device.cores, if device.cores == 1 { one } else { many })
     }));
     facts.extend((device.memory > 0).then(|| format!("{} memory", human(device.memory as f64, Unit::Byte))));
     facts.extend(
@@ -83,6 +82,9 @@ fn made(profile: &Profile) -> String {
             profile.header.rooflab.version,
             if profile.header.complete { "." } else { "; the run is not complete." }
         ),
+        None if profile.is_imported() => {
+            "Nothing was measured by rooflab: these are values of other tools, and the maker's figures.".to_owned()
+        }
         None => "Nothing was measured: these are the maker's figures.".to_owned(),
     }
 }
@@ -166,6 +168,7 @@ fn tiles(profile: &Profile) -> Vec<[String; 3]> {
 fn about(profile: &Profile, resource: Resource, known: &Known) -> String {
     let mut facts = vec![match (&known.how, known.error) {
         (How::Datasheet { .. }, _) => "the maker's figure".to_owned(),
+        (How::Imported { tool, .. }, _) => format!("measured by {tool}"),
         (_, Some(error)) => format!("measured, ±{}", percent(error)),
         (_, None) => "measured".to_owned(),
     }];
@@ -226,7 +229,10 @@ fn ceilings(profile: &Profile) -> Section {
     let lead = if profile.instrument.is_some() {
         "The median of undisturbed samples, the best of them, the median absolute deviation, and whatever speaks against the value. What is missing says why."
     } else {
-        "What the maker prints for dense data, and where."
+        match profile.kind() {
+            "imported" => "What other tools measured, and where that stands; what the maker prints for dense data.",
+            _ => "What the maker prints for dense data, and where.",
+        }
     };
     Section { title: "All ceilings".to_owned(), lead: lead.to_owned(), parts }
 }

@@ -115,6 +115,8 @@ pub(super) fn models(profile: &Profile, models: &[Rated]) -> Option<Section> {
 fn lead(profile: &Profile, models: &[Rated]) -> String {
     let known = if profile.instrument.is_some() {
         "from the ceilings measured here"
+    } else if profile.is_imported() {
+        "from values of other tools and the maker's figures: rooflab measured nothing, so that these are bounds rather than predictions"
     } else {
         "from the maker's figures alone: nothing was measured, so that these are bounds rather than predictions"
     };

@@ -5,7 +5,7 @@ use super::memory::store_shared;
 use super::space::{HINTS, addresses};
 use crate::fault::{Cause, Problem};
 use crate::machine::{Copy, Lanes, Row};
-use crate::memory::Access;
+use crate::memory::{Access, conflicts};
 use crate::text::{Address, ParseError, Source, Statement};
 
 #[derive(Debug)]
@@ -64,6 +64,9 @@ impl Plain for AsyncCopy {
         match *self {
             Self::Start { to, from, bytes, read } => {
                 let rows = (addresses(lanes, to)?, addresses(lanes, from)?, lanes.read(read)?);
+                let (parts, repeats) = conflicts(&rows.0, lanes.mask, bytes);
+                lanes.block.counters.shared_accesses += parts;
+                lanes.block.counters.bank_conflicts += repeats;
                 lanes.for_each(|lanes, lane| start(lanes, lane, &rows, bytes))
             }
             Self::Commit => lanes.for_each(|lanes, lane| {

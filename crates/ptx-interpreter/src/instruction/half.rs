@@ -67,22 +67,54 @@ pub(super) fn decode(s: &mut Statement<'_>) -> Result<Half, ParseError> {
 const NAN: u16 = 0x7fff;
 const SIGN: u16 = 0x8000;
 
+/// The value of some bits.
+#[inline(always)]
+fn value<const BRAIN: bool>(bits: u16) -> f64 {
+    f64::from(if BRAIN { BF16 } else { F16 }.decode(u32::from(bits)))
+}
+
+/// The bits of a value, rounded once.
+#[inline(always)]
+fn bits<const BRAIN: bool>(value: f64) -> u16 {
+    if BRAIN { BF16 } else { F16 }.encode(value, Rounding::Nearest) as u16
+}
+
+// Sums and products of two values fit into f64 or are rounded to odd; the format then rounds once.
+
+#[inline(always)]
+fn sum<const BRAIN: bool>(a: u16, b: u16, _: u16) -> u16 {
+    bits::<BRAIN>(sum_to_odd(value::<BRAIN>(a), value::<BRAIN>(b)))
+}
+
+#[inline(always)]
+fn difference<const BRAIN: bool>(a: u16, b: u16, _: u16) -> u16 {
+    bits::<BRAIN>(sum_to_odd(value::<BRAIN>(a), -value::<BRAIN>(b)))
+}
+
+#[inline(always)]
+fn product<const BRAIN: bool>(a: u16, b: u16, _: u16) -> u16 {
+    bits::<BRAIN>(value::<BRAIN>(a) * value::<BRAIN>(b))
+}
+
+#[inline(always)]
+fn multiply_add<const BRAIN: bool>(a: u16, b: u16, c: u16) -> u16 {
+    bits::<BRAIN>(sum_to_odd(value::<BRAIN>(a) * value::<BRAIN>(b), value::<BRAIN>(c)))
+}
+
 impl Half {
-    /// The result for one value. It is compiled for each format by itself, because it takes most of the time.
-    #[inline]
+    /// The result for one value, in the cases that are not usual.
     fn compute<const BRAIN: bool>(&self, a: u16, b: u16, c: u16) -> u16 {
         let format = if BRAIN { BF16 } else { F16 };
         let decode = |bits: u16| {
-            let value = format.decode(u32::from(bits));
-            // Subnormals of f16 are normal numbers of f32; only here do they count as what they are.
+            let value = value::<BRAIN>(bits);
+            // Subnormals of f16 are normal numbers of f64; only here do they count as what they are.
             let tiny = self.flush && value != 0.0 && bits & !SIGN < self.smallest_normal();
-            f64::from(if tiny { 0.0_f32.copysign(value) } else { value })
+            if tiny { 0.0_f64.copysign(value) } else { value }
         };
-        let encode = |value: f64| self.finish(format, format.encode(value, Rounding::Nearest) as u16);
+        let encode = |value: f64| self.finish(format, bits::<BRAIN>(value));
         match self.op {
             Op::Abs => a & !SIGN,
             Op::Neg => a ^ SIGN,
-            // Sums and products of two values fit into f64 or are rounded to odd; the format then rounds once.
             Op::Add => encode(sum_to_odd(decode(a), decode(b))),
             Op::Sub => encode(sum_to_odd(decode(a), -decode(b))),
             Op::Mul => encode(decode(a) * decode(b)),
@@ -130,15 +162,29 @@ impl Half {
 }
 
 impl Half {
-    fn execute_in<const BRAIN: bool>(&self, lanes: &mut Lanes<'_, '_>) -> Result<(), Problem> {
+    /// Does something for each value.
+    #[inline(always)]
+    fn each(&self, lanes: &mut Lanes<'_, '_>, f: impl Fn(u16, u16, u16) -> u16) -> Result<(), Problem> {
         let (to, from) = (self.to, self.from);
         if self.packed {
-            lanes.map3(to, from, |a: [u16; 2], b: [u16; 2], c: [u16; 2]| {
-                [self.compute::<BRAIN>(a[0], b[0], c[0]), self.compute::<BRAIN>(a[1], b[1], c[1])]
-            })
+            lanes.map3(to, from, |a: [u16; 2], b: [u16; 2], c: [u16; 2]| [f(a[0], b[0], c[0]), f(a[1], b[1], c[1])])
         } else {
-            lanes.map3(to, from, |a: u16, b: u16, c: u16| self.compute::<BRAIN>(a, b, c))
+            lanes.map3(to, from, f)
         }
+    }
+
+    /// The usual cases come first, without questions and each compiled by itself: they are what multiply-add kernels do all the time.
+    fn execute_in<const BRAIN: bool>(&self, lanes: &mut Lanes<'_, '_>) -> Result<(), Problem> {
+        if !(self.relu || self.saturate || self.flush) {
+            match self.op {
+                Op::Add => return self.each(lanes, sum::<BRAIN>),
+                Op::Sub => return self.each(lanes, difference::<BRAIN>),
+                Op::Mul => return self.each(lanes, product::<BRAIN>),
+                Op::Fma => return self.each(lanes, multiply_add::<BRAIN>),
+                _ => {}
+            }
+        }
+        self.each(lanes, |a, b, c| self.compute::<BRAIN>(a, b, c))
     }
 }
 

@@ -9,15 +9,19 @@ mod convert;
 mod copy;
 mod dot;
 mod float;
+mod fragment;
 mod half;
 mod integer;
 mod logic;
+mod matrix;
 mod memory;
 mod moves;
 mod space;
 mod special;
+mod warpgroup;
 
 pub(crate) use barrier::Barrier;
+pub(crate) use warpgroup::Product;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -107,6 +111,9 @@ impl Operation {
             "cp" => plain(s, copy::decode),
             "activemask" => plain(s, collective::decode_active_mask),
             "shfl" | "vote" | "redux" | "match" => collective::decode(s),
+            "mma" => collective(s, matrix::decode),
+            "wgmma" => warpgroup::decode(s),
+            "ldmatrix" => collective(s, fragment::decode_load),
             "bar" | "barrier" => barrier::decode(s),
             _ => Self::control(s),
         }
@@ -138,6 +145,7 @@ impl Operation {
             // One warp's order of accesses is everybody's.
             "membar" | "fence" => {
                 s.ignore(&["gl", "cta", "sys", "gpu", "cluster", "sc", "acq_rel", "acquire", "release"]);
+                s.ignore(&["proxy", "async", "async::shared::cta", "shared::cta"]);
                 Self::Nothing
             }
             "nanosleep" => {

@@ -1,7 +1,7 @@
 //! Warps: 32 threads with their registers, in groups that are at the same instruction.
 
-use super::Copies;
 use super::barrier::Reduction;
+use super::{Copies, Products};
 use crate::fault::Space;
 use crate::memory::Scratch;
 use crate::text::{Kernel, Register};
@@ -46,6 +46,7 @@ pub(crate) struct Warp {
     pub(crate) carry: u32,
     pub(crate) local: Vec<Scratch>,
     pub(crate) copies: Vec<Copies>,
+    pub(crate) products: Products,
     /// How many times all lanes have waited for one another.
     pub(crate) epoch: u32,
     pub(super) spin: super::spin::Spin,
@@ -66,6 +67,7 @@ impl Warp {
             carry: 0,
             local: (0..local).map(|_| Scratch::new(Space::Local, kernel.local_bytes)).collect(),
             copies: vec![Copies::default(); LANES],
+            products: Products::default(),
             epoch: 0,
             spin: super::spin::Spin::default(),
         }

@@ -1,13 +1,13 @@
-//! The memory of a device: allocations at addresses that are never used twice.
+//! The memory of a device: allocations at addresses that are never used twice, or at those that another device chose.
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::{Allocation, GLOBAL_BASE};
+use super::{Allocation, GLOBAL_BASE, GLOBAL_END};
 
 /// Allocations start at multiples of this, with at least as much that belongs to nobody between them.
 const GAP: u64 = 512;
-/// The highest address.
-const END: u64 = 0x7000_0000_0000;
+/// What addresses must be multiples of that somebody else chose: CUDA promises as much.
+const ALIGNMENT: u64 = 256;
 
 /// Why memory cannot be used like this.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +28,16 @@ pub enum MemoryError {
         /// The length.
         bytes: u64,
     },
+    /// A range that cannot be had: taken in part, not aligned, or no device's.
+    #[error(
+        "{bytes} bytes at {address:#x} cannot be allocated: a part of them is taken, or the address is no device's"
+    )]
+    Unusable {
+        /// The start.
+        address: u64,
+        /// The length.
+        bytes: u64,
+    },
 }
 
 /// The memory of a device.
@@ -37,7 +47,7 @@ pub struct Memory {
 }
 
 struct State {
-    /// In the order of their addresses, which is that of their making.
+    /// In the order of their addresses.
     allocations: Vec<Arc<Allocation>>,
     used: u64,
     next: u64,
@@ -62,18 +72,24 @@ impl Memory {
     /// Allocates bytes and returns their address. They count as not written.
     pub fn allocate(&self, bytes: u64) -> Result<u64, MemoryError> {
         let mut state = self.state_mut();
-        let free = self.capacity.saturating_sub(state.used);
-        let base = state.next;
-        let next = bytes.checked_next_multiple_of(GAP).and_then(|bytes| base.checked_add(bytes)?.checked_add(GAP));
-        match next {
-            Some(next) if bytes <= free && next <= END => {
-                state.allocations.push(Arc::new(Allocation::new(base, bytes)));
-                state.used += bytes;
-                state.next = next;
-                Ok(base)
-            }
-            _ => Err(MemoryError::Full { bytes, free }),
+        let full = MemoryError::Full { bytes, free: self.capacity.saturating_sub(state.used) };
+        let mut base = state.next;
+        // Only addresses that somebody else chose can be in the way.
+        while let Err(Some(end)) = state.place(base, bytes) {
+            base = end.next_multiple_of(GAP) + GAP;
         }
+        let end = base.saturating_add(bytes);
+        state.insert(self.capacity, base, bytes).map_err(|_| full)?;
+        state.next = end.next_multiple_of(GAP) + GAP;
+        Ok(base)
+    }
+
+    /// Allocates bytes at an address that somebody else chose. They count as not written.
+    pub fn allocate_at(&self, address: u64, bytes: u64) -> Result<(), MemoryError> {
+        if !address.is_multiple_of(ALIGNMENT) {
+            return Err(MemoryError::Unusable { address, bytes });
+        }
+        self.state_mut().insert(self.capacity, address, bytes)
     }
 
     /// Gives an allocation back.
@@ -126,6 +142,11 @@ impl Memory {
         self.write(to, &content)
     }
 
+    /// Where allocations start and their bytes, in the order of their addresses.
+    pub fn allocations(&self) -> Vec<(u64, u64)> {
+        self.state().allocations.iter().map(|allocation| (allocation.base, allocation.bytes)).collect()
+    }
+
     /// All allocations as they are now.
     pub(crate) fn snapshot(&self) -> Vec<Arc<Allocation>> {
         self.state().allocations.clone()
@@ -148,6 +169,29 @@ impl Memory {
     }
 }
 
+impl State {
+    /// Where a range belongs among the allocations, or the end of the one that is in its way, if it is one that could be a device's.
+    fn place(&self, base: u64, bytes: u64) -> Result<usize, Option<u64>> {
+        let end = base.checked_add(bytes).filter(|end| *end <= GLOBAL_END).ok_or(None)?;
+        let index = self.allocations.partition_point(|allocation| allocation.base < end);
+        match index.checked_sub(1).and_then(|before| self.allocations.get(before)) {
+            Some(before) if before.base + before.bytes > base => Err(Some(before.base + before.bytes)),
+            _ => Ok(index),
+        }
+    }
+
+    fn insert(&mut self, capacity: u64, base: u64, bytes: u64) -> Result<(), MemoryError> {
+        let free = capacity.saturating_sub(self.used);
+        if bytes > free {
+            return Err(MemoryError::Full { bytes, free });
+        }
+        let index = self.place(base, bytes).map_err(|_| MemoryError::Unusable { address: base, bytes })?;
+        self.allocations.insert(index, Arc::new(Allocation::new(base, bytes)));
+        self.used += bytes;
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,6 +208,29 @@ mod tests {
         memory.free(first).unwrap();
         assert!(memory.free(first).is_err() && memory.free(second + 1).is_err());
         assert_eq!(memory.free_bytes(), 6_000);
+    }
+
+    #[test]
+    fn addresses_of_others_are_taken_as_they_are() {
+        let memory = Memory::new(1 << 20);
+        let high = 0x7f12_3400_0000;
+        memory.allocate_at(high + 512, 512).unwrap();
+        memory.allocate_at(high, 512).unwrap();
+        for (address, bytes) in [(high, 1), (high + 256, 512), (high + 768, 1), (high - 256, 300), (high + 1, 1)] {
+            let error = MemoryError::Unusable { address, bytes };
+            assert_eq!(memory.allocate_at(address, bytes), Err(error));
+        }
+        assert!(memory.allocate_at(u64::MAX - 255, 100).is_err() && memory.allocate_at(1 << 60, 1).is_err());
+        assert!(matches!(memory.allocate_at(high + 1024, 1 << 20), Err(MemoryError::Full { .. })));
+        // Its own addresses keep clear of them.
+        memory.allocate_at(GLOBAL_BASE + GAP, 100).unwrap();
+        let own = memory.allocate(1_000).unwrap();
+        assert!(own >= GLOBAL_BASE + GAP + 100);
+        assert_eq!(memory.allocations(), [(GLOBAL_BASE + GAP, 100), (own, 1_000), (high, 512), (high + 512, 512)]);
+        memory.write(high + 1_000, &[1; 24]).unwrap();
+        memory.free(high).unwrap();
+        memory.allocate_at(high, 256).unwrap();
+        assert_eq!(memory.allocation(high + 256), Some((high, 256)));
     }
 
     #[test]

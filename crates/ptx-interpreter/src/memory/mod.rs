@@ -16,12 +16,13 @@ pub(crate) use view::{LaunchMemory, View};
 
 use crate::fault::{Cause, Space};
 
-/// Where allocations begin.
+/// Where allocations begin, unless somebody else chooses their address, and where no device has any more memory.
 pub(crate) const GLOBAL_BASE: u64 = 0x10_0000_0000;
-/// Where generic addresses mean shared memory, the local memory of the thread, or the parameters.
-pub(crate) const SHARED_WINDOW: u64 = 0x7f00_0000_0000;
-pub(crate) const LOCAL_WINDOW: u64 = 0x7e00_0000_0000;
-pub(crate) const PARAMETER_WINDOW: u64 = 0x7d00_0000_0000;
+pub(crate) const GLOBAL_END: u64 = 1 << 57;
+/// Where generic addresses mean shared memory, the local memory of the thread, or the parameters: beyond all memory.
+pub(crate) const SHARED_WINDOW: u64 = 3 << 60;
+pub(crate) const LOCAL_WINDOW: u64 = 2 << 60;
+pub(crate) const PARAMETER_WINDOW: u64 = 1 << 60;
 /// The size of each of these windows.
 const WINDOW: u64 = 1 << 32;
 

@@ -26,6 +26,9 @@ fn operations_by_class() {
     assert_eq!(own("mul.bf16 %h2, %h1, %h1;").bf16, 32);
     assert_eq!(own("dp4a.s32.s32 %r2, %r1, %r1, %r1;").integer_dot, 256);
     assert_eq!(own("mad.lo.u32 %r2, %r1, %r1, %r1;").integer_multiply_add, 64);
+    let registers = "{%r2, %r3, %r4, %r5}, {%r1, %r1}, {%r1}, {%r1, %r1, %r1, %r1}";
+    let product = format!("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {registers};");
+    assert_eq!(own(&product).matrix, 2 * 16 * 8 * 8);
     assert_eq!(own("ex2.approx.f32 %r2, %r1;").special, 32);
 }
 

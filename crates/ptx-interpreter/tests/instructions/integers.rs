@@ -114,7 +114,7 @@ fn what_is_not_understood_is_named() {
         "add.u32 %r99, %r1, %r1;",
         "add.u32 5, %r1, %r1;",
         "bra nowhere;",
-        "wgmma.fence.sync.aligned;",
+        "tcgen05.fence::before_thread_sync;",
     ] {
         assert!(parse(code).is_err(), "{code}");
     }

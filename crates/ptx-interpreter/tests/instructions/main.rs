@@ -9,6 +9,8 @@ mod counters;
 mod floats;
 mod halves;
 mod integers;
+mod matrices;
 mod memory;
 mod support;
+mod warpgroups;
 mod warps;

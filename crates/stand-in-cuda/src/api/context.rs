@@ -2,6 +2,7 @@
 
 use std::ffi::{c_int, c_uint};
 
+use crate::beside::Beside;
 use crate::code::Code;
 use crate::driver::{context, ready, set_context};
 use crate::objects::Handle;
@@ -9,13 +10,16 @@ use crate::pointer::Out;
 
 entries! {
     fn cuDevicePrimaryCtxRetain(context: Out<Handle>, device: c_int) {
-        ready()?.device(device)?.alive()?;
+        let driver = ready()?;
+        driver.device(device)?.alive()?;
+        driver.too(Beside::retain)?;
         context.put(Handle(device as usize + 1))
     }
 
     fn cuDevicePrimaryCtxRelease_v2(device: c_int) {
-        ready()?.device(device)?.wait();
-        Ok(())
+        let driver = ready()?;
+        driver.device(device)?.wait();
+        driver.too(Beside::release)
     }
 
     fn cuDevicePrimaryCtxGetState(device: c_int, flags: Out<c_uint>, active: Out<c_int>) {
@@ -25,11 +29,12 @@ entries! {
     }
 
     fn cuCtxSetCurrent(handle: Handle) {
-        if handle.0 > ready()?.devices.len() {
+        let driver = ready()?;
+        if handle.0 > driver.devices.len() {
             return Err(Code::INVALID_CONTEXT);
         }
         set_context(handle.0);
-        Ok(())
+        driver.too(|other| other.set_current(handle.0 > 0))
     }
 
     fn cuCtxGetCurrent(handle: Out<Handle>) {
@@ -43,8 +48,9 @@ entries! {
 
     /// Everything has happened already.
     fn cuCtxSynchronize() {
-        ready()?.current()?.0.wait();
-        Ok(())
+        let driver = ready()?;
+        driver.current()?.0.wait();
+        driver.too(|other| other.cuCtxSynchronize())
     }
 
     fn cuCtxEnablePeerAccess(peer: Handle, _flags: c_uint) {

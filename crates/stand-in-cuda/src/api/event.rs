@@ -8,16 +8,16 @@ use crate::objects::{Handle, Object};
 use crate::pointer::Out;
 
 entries! {
-    fn cuEventCreate(event: Out<Handle>, _flags: c_uint) {
+    fn cuEventCreate(event: Out<Handle>, flags: c_uint) {
         let driver = ready()?;
         driver.current()?;
-        let handle = driver.objects().insert(Object::Event(None));
-        event.put(handle)
+        event.put(driver.add(Object::Event(None), |other, event| other.cuEventCreate(event, flags))?)
     }
 
     fn cuEventDestroy_v2(event: Handle) {
-        match ready()?.objects().remove(event)? {
-            Object::Event(_) => Ok(()),
+        let driver = ready()?;
+        match driver.objects().remove(event)? {
+            Object::Event(_) => driver.too(|other| other.cuEventDestroy_v2(event)),
             _ => Err(Code::INVALID_HANDLE),
         }
     }
@@ -31,30 +31,37 @@ entries! {
             Object::Event(moment) => *moment = Some(device.pass_event()),
             _ => return Err(Code::INVALID_HANDLE),
         }
-        Ok(())
+        driver.too(|other| other.cuEventRecord(event, stream))
     }
 
     fn cuEventSynchronize(event: Handle) {
-        let driver = ready()?;
-        driver.current()?.0.wait();
-        moment(driver, event).map(|_| ())
+        ready()?.current()?.0.wait();
+        done(event)
     }
 
+    /// What has happened here already is waited for on the other driver.
     fn cuEventQuery(event: Handle) {
-        let driver = ready()?;
-        if driver.current()?.0.is_stalled() {
+        if ready()?.current()?.0.is_stalled() {
             return Err(Code::NOT_READY);
         }
-        moment(driver, event).map(|_| ())
+        done(event)
     }
 
     /// Milliseconds between two moments.
     fn cuEventElapsedTime(milliseconds: Out<f32>, start: Handle, end: Handle) {
         let driver = ready()?;
         let moments = moment(driver, start)?.zip(moment(driver, end)?);
-        let (start, end) = moments.ok_or(Code::INVALID_HANDLE)?;
-        milliseconds.put((end as f64 - start as f64) as f32 * 1e-6)
+        let (began, ended) = moments.ok_or(Code::INVALID_HANDLE)?;
+        let mut theirs = 0.0;
+        driver.too(|other| other.cuEventElapsedTime(Out(&raw mut theirs), start, end))?;
+        milliseconds.put((ended as f64 - began as f64) as f32 * 1e-6)
     }
+}
+
+fn done(event: Handle) -> Result<(), Code> {
+    let driver = ready()?;
+    moment(driver, event)?;
+    driver.too(|other| other.cuEventSynchronize(event))
 }
 
 /// The moment of an event, if it was recorded.

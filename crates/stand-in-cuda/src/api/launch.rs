@@ -3,6 +3,7 @@
 use std::ffi::{c_int, c_uint, c_void};
 
 use crate::api::module::registers;
+use crate::beside::After;
 use crate::code::Code;
 use crate::device::blocks_at_once;
 use crate::driver::{Driver, ready};
@@ -78,20 +79,24 @@ fn launch(
     extra: *const c_void,
 ) -> Result<(), Code> {
     let driver = ready()?;
-    driver.current()?;
+    let (device, _) = driver.current()?;
     if !extra.is_null() {
         return Err(Code::NOT_SUPPORTED);
     }
-    let function = driver.objects().function(function)?;
-    let work = Work { grid, block, dynamic_shared, parameters: pack(&function, parameters)?, function };
+    let handle = function;
+    let function = driver.objects().function(handle)?;
+    let work = Work { handle, grid, block, dynamic_shared, parameters: pack(&function, parameters)?, function };
     driver.check(&work)?;
+    driver.too(|other| other.launch(&work, stream, parameters))?;
     let mut objects = driver.objects();
     if let Some(captured) = objects.captured(stream)? {
         captured.push(work);
         return Ok(());
     }
     drop(objects);
-    driver.run(&work)
+    let fault = driver.run(&work)?;
+    driver.compare(device, &After::Launches(&[work], fault));
+    Ok(())
 }
 
 /// The parameters of a function as one piece.

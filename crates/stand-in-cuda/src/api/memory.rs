@@ -5,7 +5,9 @@ use std::ffi::c_uint;
 
 use ptx_interpreter::MemoryError;
 
+use crate::beside::{After, Beside};
 use crate::code::Code;
+use crate::device::Device;
 use crate::driver::{Driver, ready};
 use crate::objects::{Handle, Object};
 use crate::pointer::{HostBuffer, In, Out};
@@ -14,7 +16,7 @@ impl From<MemoryError> for Code {
     fn from(error: MemoryError) -> Self {
         match error {
             MemoryError::Full { .. } => Self::OUT_OF_MEMORY,
-            MemoryError::NotAllocated { .. } => Self::INVALID_VALUE,
+            MemoryError::NotAllocated { .. } | MemoryError::Unusable { .. } => Self::INVALID_VALUE,
         }
     }
 }
@@ -28,7 +30,11 @@ entries! {
             return Err(Code::INVALID_VALUE);
         }
         let driver = ready()?;
-        address.put(driver.current()?.0.memory.allocate(bytes as u64)?)
+        let memory = &driver.current()?.0.memory;
+        address.put(match &driver.beside {
+            Some(other) => other.allocate(memory, bytes as u64)?,
+            None => memory.allocate(bytes as u64)?,
+        })
     }
 
     fn cuMemFree_v2(address: u64) {
@@ -38,7 +44,8 @@ entries! {
         let driver = ready()?;
         let (device, _) = driver.current()?;
         device.wait();
-        Ok(device.memory.free(address)?)
+        device.memory.free(address)?;
+        driver.too(|other| other.free(address))
     }
 
     fn cuMemGetInfo_v2(free: Out<usize>, total: Out<usize>) {
@@ -102,12 +109,12 @@ entries! {
         fill_words(stream, to, word, count)
     }
 
-    fn cuMemHostAlloc(memory: Out<*mut u8>, bytes: usize, _flags: c_uint) {
-        allocate_host(memory, bytes)
+    fn cuMemHostAlloc(memory: Out<*mut u8>, bytes: usize, flags: c_uint) {
+        allocate_host(memory, bytes, flags)
     }
 
     fn cuMemAllocHost_v2(memory: Out<*mut u8>, bytes: usize) {
-        allocate_host(memory, bytes)
+        allocate_host(memory, bytes, 0)
     }
 
     fn cuMemFreeHost(memory: HostBuffer) {
@@ -115,6 +122,7 @@ entries! {
         driver.current()?.0.wait();
         let object = driver.objects().remove(Handle(memory.0 as usize)).map_err(|_| Code::INVALID_VALUE)?;
         let Object::Host(layout) = object else { return Err(Code::INVALID_VALUE) };
+        let Some(layout) = layout else { return driver.too(|other| other.cuMemFreeHost(memory)) };
         // SAFETY: the table says that the memory was allocated here with this layout, and it is not in the table any more.
         unsafe { dealloc(memory.0, layout) };
         Ok(())
@@ -129,6 +137,23 @@ fn not_captured(driver: &Driver, stream: Handle) -> Result<(), Code> {
     }
 }
 
+/// Makes the same change on the other driver, waits for it, and compares what was changed.
+fn changed(
+    driver: &Driver,
+    device: &Device,
+    (call, stream): (&'static str, Handle),
+    (to, bytes): (u64, u64),
+    same: impl FnOnce(&Beside) -> Result<(), Code>,
+) -> Result<(), Code> {
+    device.pass_copy(bytes);
+    driver.too(|other| {
+        same(other)?;
+        other.cuStreamSynchronize(stream)
+    })?;
+    driver.compare(device, &After::Call(call, to..to + bytes));
+    Ok(())
+}
+
 fn to_device(stream: Handle, to: u64, from: In<u8>, bytes: usize) -> Result<(), Code> {
     let driver = ready()?;
     let (device, _) = driver.current()?;
@@ -136,10 +161,12 @@ fn to_device(stream: Handle, to: u64, from: In<u8>, bytes: usize) -> Result<(), 
     // The memory is not pinned.
     device.wait();
     device.memory.write(to, from.values(bytes)?)?;
-    device.pass_copy(bytes as u64);
-    Ok(())
+    changed(driver, device, ("cuMemcpyHtoD", stream), (to, bytes as u64), |other| {
+        other.cuMemcpyHtoDAsync_v2(to, from, bytes, stream)
+    })
 }
 
+/// The caller gets what the other driver copies, if there is one.
 fn to_host(stream: Handle, to: HostBuffer, from: u64, bytes: usize) -> Result<(), Code> {
     let driver = ready()?;
     let (device, _) = driver.current()?;
@@ -147,7 +174,13 @@ fn to_host(stream: Handle, to: HostBuffer, from: u64, bytes: usize) -> Result<()
     device.wait();
     device.memory.read(from, to.bytes(bytes)?)?;
     device.pass_copy(bytes as u64);
-    Ok(())
+    driver.too(|other| {
+        let ours = to.bytes(bytes)?.to_vec();
+        other.cuMemcpyDtoHAsync_v2(to, from, bytes, stream)?;
+        other.cuStreamSynchronize(stream)?;
+        other.compare_host("cuMemcpyDtoH", &ours, to.bytes(bytes)?);
+        Ok(())
+    })
 }
 
 fn within(stream: Handle, to: u64, from: u64, bytes: usize) -> Result<(), Code> {
@@ -155,8 +188,9 @@ fn within(stream: Handle, to: u64, from: u64, bytes: usize) -> Result<(), Code> 
     let (device, _) = driver.current()?;
     not_captured(driver, stream)?;
     device.memory.copy(to, from, bytes as u64)?;
-    device.pass_copy(bytes as u64);
-    Ok(())
+    changed(driver, device, ("cuMemcpyDtoD", stream), (to, bytes as u64), |other| {
+        other.cuMemcpyDtoDAsync_v2(to, from, bytes, stream)
+    })
 }
 
 /// From a device's memory to another's. A stream's copies are no part of what it captures.
@@ -183,18 +217,31 @@ fn fill(stream: Handle, to: u64, byte: u8, count: usize) -> Result<(), Code> {
     let (device, _) = driver.current()?;
     not_captured(driver, stream)?;
     device.memory.fill(to, byte, count as u64)?;
-    device.pass_copy(count as u64);
-    Ok(())
+    changed(driver, device, ("cuMemsetD8", stream), (to, count as u64), |other| {
+        other.cuMemsetD8Async(to, byte, count, stream)
+    })
 }
 
 fn fill_words(stream: Handle, to: u64, word: u32, count: usize) -> Result<(), Code> {
+    let driver = ready()?;
+    let (device, _) = driver.current()?;
+    not_captured(driver, stream)?;
     let content = word.to_le_bytes().repeat(count);
-    to_device(stream, to, In(content.as_ptr()), content.len())
+    device.memory.write(to, &content)?;
+    changed(driver, device, ("cuMemsetD32", stream), (to, content.len() as u64), |other| {
+        other.cuMemsetD32Async(to, word, count, stream)
+    })
 }
 
-fn allocate_host(memory: Out<*mut u8>, bytes: usize) -> Result<(), Code> {
+fn allocate_host(memory: Out<*mut u8>, bytes: usize, flags: c_uint) -> Result<(), Code> {
     let driver = ready()?;
     driver.current()?;
+    if let Some(other) = &driver.beside {
+        let mut theirs = std::ptr::null_mut();
+        other.cuMemHostAlloc(Out(&raw mut theirs), bytes, flags)?;
+        driver.objects().insert_at(Handle(theirs as usize), Object::Host(None));
+        return memory.put(theirs);
+    }
     let layout = Layout::from_size_align(bytes, PAGE).map_err(|_| Code::INVALID_VALUE)?;
     if bytes == 0 {
         return Err(Code::INVALID_VALUE);
@@ -204,6 +251,6 @@ fn allocate_host(memory: Out<*mut u8>, bytes: usize) -> Result<(), Code> {
     if allocated.is_null() {
         return Err(Code::OUT_OF_MEMORY);
     }
-    driver.objects().insert_at(Handle(allocated as usize), Object::Host(layout));
+    driver.objects().insert_at(Handle(allocated as usize), Object::Host(Some(layout)));
     memory.put(allocated)
 }

@@ -13,6 +13,8 @@ mod stream;
 
 use std::ffi::c_void;
 
+pub(crate) use module::{ERROR_LOG, ERROR_LOG_BYTES};
+
 /// A function by its name.
 pub(crate) fn find(name: &str) -> Option<*const c_void> {
     let rooms = [

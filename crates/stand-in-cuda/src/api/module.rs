@@ -12,8 +12,8 @@ use crate::objects::{Function, Handle, Module, Object};
 use crate::pointer::{In, Out};
 
 /// Options of the assembler that are followed: where its complaints go, and how much room there is.
-const ERROR_LOG: c_int = 5;
-const ERROR_LOG_BYTES: c_int = 6;
+pub(crate) const ERROR_LOG: c_int = 5;
+pub(crate) const ERROR_LOG_BYTES: c_int = 6;
 /// Attributes of functions.
 const MOST_THREADS: c_int = 0;
 const SHARED_BYTES: c_int = 1;
@@ -26,7 +26,7 @@ const MOST_DYNAMIC: c_int = 8;
 entries! {
     fn cuModuleLoadData(module: Out<Handle>, text: In<c_char>) {
         let driver = ready()?;
-        let loaded = load(driver, &text.text()?).map_err(|(code, complaint)| {
+        let loaded = load(driver, text).map_err(|(code, complaint)| {
             eprintln!("stand-in CUDA driver: {complaint}");
             code
         })?;
@@ -46,7 +46,7 @@ entries! {
             options.iter().copied().zip(values.iter().copied()).collect()
         };
         let value = |option| given.iter().find(|row| row.0 == option).map(|row| row.1);
-        let loaded = load(driver, &text.text()?).map_err(|(code, complaint)| {
+        let loaded = load(driver, text).map_err(|(code, complaint)| {
             if let (Some(log), Some(room)) = (value(ERROR_LOG), value(ERROR_LOG_BYTES)) {
                 // A log without room is the caller's wish.
                 let _ = Out(log as *mut c_char).put_text(&complaint, room);
@@ -61,21 +61,24 @@ entries! {
         let (device, _) = driver.current()?;
         device.wait();
         match driver.objects().remove(module)? {
-            Object::Module(module) => Ok(module.loaded.unload(&device.memory)?),
-            _ => Err(Code::INVALID_HANDLE),
+            Object::Module(module) => module.loaded.unload(&device.memory)?,
+            _ => return Err(Code::INVALID_HANDLE),
         }
+        driver.too(|other| other.cuModuleUnload(module))
     }
 
     fn cuModuleGetFunction(function: Out<Handle>, module: Handle, name: In<c_char>) {
         let driver = ready()?;
-        let name = name.text()?;
-        let mut objects = driver.objects();
-        let Object::Module(module) = objects.get(module)? else { return Err(Code::INVALID_HANDLE) };
-        if module.loaded.kernel(&name).is_none() {
+        let kernel = name.text()?;
+        let found = match driver.objects().get(module)? {
+            Object::Module(module) => Arc::clone(module),
+            _ => return Err(Code::INVALID_HANDLE),
+        };
+        if found.loaded.kernel(&kernel).is_none() {
             return Err(Code::NOT_FOUND);
         }
-        let found = Function { module: Arc::clone(module), name, dynamic_limit: USUAL_SHARED };
-        function.put(objects.insert(Object::Function(found)))
+        let found = Object::Function(Function { module: found, name: kernel, dynamic_limit: USUAL_SHARED });
+        function.put(driver.add(found, |other, function| other.cuModuleGetFunction(function, module, name))?)
     }
 
     fn cuModuleGetGlobal_v2(address: Out<u64>, bytes: Out<usize>, module: Handle, name: In<c_char>) {
@@ -109,20 +112,24 @@ entries! {
 
     fn cuFuncSetAttribute(function: Handle, attribute: c_int, value: c_int) {
         let driver = ready()?;
-        let mut objects = driver.objects();
-        let Object::Function(function) = objects.get_mut(function)? else { return Err(Code::INVALID_HANDLE) };
-        if attribute == MOST_DYNAMIC {
-            let limit = u32::try_from(value).map_err(|_| Code::INVALID_VALUE)?;
-            if limit > driver.knobs.options.shared_limit {
-                return Err(Code::INVALID_VALUE);
+        match driver.objects().get_mut(function)? {
+            Object::Function(function) if attribute == MOST_DYNAMIC => {
+                let limit = u32::try_from(value).map_err(|_| Code::INVALID_VALUE)?;
+                if limit > driver.knobs.options.shared_limit {
+                    return Err(Code::INVALID_VALUE);
+                }
+                function.dynamic_limit = limit;
             }
-            function.dynamic_limit = limit;
+            Object::Function(_) => {}
+            _ => return Err(Code::INVALID_HANDLE),
         }
-        Ok(())
+        driver.too(|other| other.cuFuncSetAttribute(function, attribute, value))
     }
 
-    fn cuFuncSetCacheConfig(function: Handle, _config: c_int) {
-        ready()?.objects().function(function).map(|_| ())
+    fn cuFuncSetCacheConfig(function: Handle, config: c_int) {
+        let driver = ready()?;
+        driver.objects().function(function)?;
+        driver.too(|other| other.cuFuncSetCacheConfig(function, config))
     }
 }
 
@@ -132,8 +139,10 @@ pub(super) fn registers(named: u32) -> u32 {
 }
 
 /// Assembles a text, or says what is wrong as the driver's assembler does.
-fn load(driver: &Driver, text: &str) -> Result<Handle, (Code, String)> {
-    let (device, number) = driver.current().map_err(|code| (code, String::new()))?;
+fn load(driver: &Driver, given: In<c_char>) -> Result<Handle, (Code, String)> {
+    let silent = |code| (code, String::new());
+    let (device, number) = driver.current().map_err(silent)?;
+    let text = &given.text().map_err(silent)?;
     let refused = |error: ParseError| {
         let complaint = format!("ptxas application ptx input, line {}; error : {}", error.line, error.message);
         (Code::INVALID_PTX, complaint)
@@ -152,5 +161,6 @@ fn load(driver: &Driver, text: &str) -> Result<Handle, (Code, String)> {
     }
     let module = Text::parse(text).map_err(refused)?;
     let loaded = Loaded::new(module, &device.memory).map_err(|error| (error.clone().into(), error.to_string()))?;
-    Ok(driver.objects().insert(Object::Module(Arc::new(Module { device: number, loaded }))))
+    let module = Object::Module(Arc::new(Module { device: number, loaded }));
+    driver.add(module, |other, module| other.load(module, given))
 }

@@ -2,23 +2,25 @@
 
 use std::ffi::{c_int, c_uint};
 
+use crate::beside::Beside;
 use crate::code::Code;
 use crate::driver::ready;
 use crate::objects::{Handle, Object, Stream, is_default};
 use crate::pointer::Out;
 
 entries! {
-    fn cuStreamCreate(stream: Out<Handle>, _flags: c_uint) {
-        create(stream)
+    fn cuStreamCreate(stream: Out<Handle>, flags: c_uint) {
+        create(stream, flags, 0)
     }
 
-    fn cuStreamCreateWithPriority(stream: Out<Handle>, _flags: c_uint, _priority: c_int) {
-        create(stream)
+    fn cuStreamCreateWithPriority(stream: Out<Handle>, flags: c_uint, priority: c_int) {
+        create(stream, flags, priority)
     }
 
     fn cuStreamDestroy_v2(stream: Handle) {
-        match ready()?.objects().remove(stream)? {
-            Object::Stream(_) => Ok(()),
+        let driver = ready()?;
+        match driver.objects().remove(stream)? {
+            Object::Stream(_) => driver.too(|other| other.cuStreamDestroy_v2(stream)),
             _ => Err(Code::INVALID_HANDLE),
         }
     }
@@ -27,24 +29,26 @@ entries! {
         done(stream)
     }
 
+    /// What has happened here already is waited for on the other driver.
     fn cuStreamQuery(stream: Handle) {
         done(stream)
     }
 
-    fn cuStreamWaitEvent(stream: Handle, event: Handle, _flags: c_uint) {
+    fn cuStreamWaitEvent(stream: Handle, event: Handle, flags: c_uint) {
         done(stream)?;
-        match ready()?.objects().get(event)? {
-            Object::Event(_) => Ok(()),
+        let driver = ready()?;
+        match driver.objects().get(event)? {
+            Object::Event(_) => driver.too(|other| other.cuStreamWaitEvent(stream, event, flags)),
             _ => Err(Code::INVALID_HANDLE),
         }
     }
 }
 
-fn create(stream: Out<Handle>) -> Result<(), Code> {
+fn create(stream: Out<Handle>, flags: c_uint, priority: c_int) -> Result<(), Code> {
     let driver = ready()?;
     driver.current()?;
-    let handle = driver.objects().insert(Object::Stream(Stream::default()));
-    stream.put(handle)
+    let make = |other: &Beside, stream| other.cuStreamCreateWithPriority(stream, flags, priority);
+    stream.put(driver.add(Object::Stream(Stream::default()), make)?)
 }
 
 fn done(stream: Handle) -> Result<(), Code> {
@@ -52,6 +56,6 @@ fn done(stream: Handle) -> Result<(), Code> {
     driver.current()?.0.wait();
     match driver.objects().captured(stream)? {
         Some(_) if !is_default(stream) => Err(Code::STREAM_CAPTURE_UNSUPPORTED),
-        _ => Ok(()),
+        _ => driver.too(|other| other.cuStreamSynchronize(stream)),
     }
 }

@@ -243,7 +243,7 @@ impl Gemv {
     ) -> Result<Self, BackendError> {
         let wanted = |format: &&Format| (format.weights, format.activations) == (weights, activations);
         let Some(format) = FORMATS.iter().find(wanted) else {
-            return Err(BackendError::unsupported(format!("there is no kernel for {weights} times {activations}")));
+            return Err(BackendError::no_kernel(format!("there is no kernel for {weights} times {activations}")));
         };
         let Sizes { rows, columns, parts } = sizes;
         if rows == 0

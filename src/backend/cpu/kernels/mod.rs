@@ -7,6 +7,7 @@ mod dot;
 pub(super) mod empty;
 pub(super) mod gemm;
 pub(super) mod gemv;
+pub(super) mod in_turn;
 pub(super) mod multiply_add;
 pub(super) mod rowwise;
 pub(super) mod stream;
@@ -74,6 +75,28 @@ pub(super) trait Program: Sync {
 
     /// What one core's data paths allow.
     fn limit(&self, variant: usize) -> Option<CycleLimit>;
+}
+
+impl Program for Box<dyn Program> {
+    fn variants(&self) -> &[String] {
+        (**self).variants()
+    }
+
+    fn fill(&self, lane: usize) {
+        (**self).fill(lane);
+    }
+
+    fn run(&self, variant: usize, lane: usize, iterations: u64) {
+        (**self).run(variant, lane, iterations);
+    }
+
+    fn verify(&self, variant: usize, lane: usize) -> Result<(), String> {
+        (**self).verify(variant, lane)
+    }
+
+    fn limit(&self, variant: usize) -> Option<CycleLimit> {
+        (**self).limit(variant)
+    }
 }
 
 /// A program with the team that runs it.

@@ -278,14 +278,14 @@ impl Rowwise {
         let format = match dtype {
             DType::F32 => &F32_FORMAT,
             DType::Bf16 => &BF16_FORMAT,
-            _ => return Err(BackendError::unsupported(format!("there is no kernel for {op} of {dtype}"))),
+            _ => return Err(BackendError::no_kernel(format!("there is no kernel for {op} of {dtype}"))),
         };
         if rows == 0 || parts == 0 || !rows.is_multiple_of(parts) {
             return Err(BackendError::unsupported(format!("{rows} rows are no multiple of {parts} parts")));
         }
         let compiled = format.operators.get(op as usize).and_then(|compiled| best(compiled));
         let Some(compiled) = compiled else {
-            return Err(BackendError::unsupported(format!("there is no kernel for {op}")));
+            return Err(BackendError::no_kernel(format!("there is no kernel for {op}")));
         };
         Ok(Self {
             op,

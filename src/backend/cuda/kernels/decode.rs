@@ -53,7 +53,7 @@ impl<'device> Decode<'device> {
         heads: u64,
     ) -> Result<Self, BackendError> {
         let Some((_, name)) = FORMATS.iter().find(|(format, _)| *format == kv) else {
-            return Err(BackendError::unsupported(format!("there is no kernel for a cache of {kv}")));
+            return Err(BackendError::no_kernel(format!("there is no kernel for a cache of {kv}")));
         };
         if context == 0 || heads == 0 || !context.is_multiple_of(TOKENS) || heads > MOST_BLOCKS / STRETCHES[5] {
             return Err(BackendError::unsupported(format!(

@@ -59,7 +59,7 @@ impl<'device> Gemv<'device> {
     ) -> Result<Self, BackendError> {
         let wanted = |format: &&(DType, DType, &str)| (format.0, format.1) == (weights, activations);
         let Some((_, _, name)) = FORMATS.iter().find(wanted) else {
-            return Err(BackendError::unsupported(format!("there is no kernel for {weights} times {activations}")));
+            return Err(BackendError::no_kernel(format!("there is no kernel for {weights} times {activations}")));
         };
         Operands::refuse_sizes(rows, columns, ROWS)?;
         if columns > MOST_COLUMNS || rows > u64::from(u32::MAX) {

@@ -8,7 +8,6 @@ use crate::backend::cuda::rates;
 use crate::backend::cuda::timing::Program;
 use crate::backend::{BackendError, CycleLimit};
 use crate::dtype::DType;
-use crate::resource::ComputeUnit;
 use crate::workload::MULTIPLY_ADD_OPS;
 
 /// Chains of a thread and rounds of a turn, of two steps each, as the kernels have them.
@@ -174,13 +173,9 @@ pub(in crate::backend::cuda) struct MultiplyAdd<'device> {
 impl<'device> MultiplyAdd<'device> {
     pub(in crate::backend::cuda) fn new(
         gpu: &'device Gpu,
-        unit: ComputeUnit,
         (input, accumulate): (DType, DType),
         multiprocessors: u32,
     ) -> Result<Self, BackendError> {
-        if unit == ComputeUnit::Matrix {
-            return Err(BackendError::unsupported("this rooflab has no kernels for tensor cores yet"));
-        }
         let wanted = |format: &&Format| (format.input, format.accumulate) == (input, accumulate);
         let Some(format) = FORMATS.iter().find(wanted) else {
             return Err(BackendError::unsupported(format!(

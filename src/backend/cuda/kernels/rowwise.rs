@@ -57,7 +57,7 @@ impl<'device> Rowwise<'device> {
         rows: u64,
     ) -> Result<Self, BackendError> {
         let Some((_, name, rounding)) = FORMATS.into_iter().find(|(format, ..)| *format == dtype) else {
-            return Err(BackendError::unsupported(format!("there is no kernel for {op} of {dtype}")));
+            return Err(BackendError::no_kernel(format!("there is no kernel for {op} of {dtype}")));
         };
         if rows == 0 || rows > u64::from(u32::MAX) {
             return Err(BackendError::unsupported(format!("{rows} rows are none, or too many")));

@@ -96,7 +96,7 @@ pub(in crate::backend::wgpu) struct Decode {
 impl Decode {
     pub(in crate::backend::wgpu) fn new(gpu: &Gpu, kv: DType, context: u64, heads: u64) -> Result<Self, BackendError> {
         let Some(format) = FORMATS.iter().find(|format| format.kv == kv) else {
-            return Err(BackendError::unsupported(format!("there is no kernel for a cache of {kv}")));
+            return Err(BackendError::no_kernel(format!("there is no kernel for a cache of {kv}")));
         };
         if context == 0 || heads == 0 || !context.is_multiple_of(LANES) {
             return Err(BackendError::unsupported(format!("{context} tokens are no multiple of {LANES}")));

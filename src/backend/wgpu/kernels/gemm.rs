@@ -165,7 +165,7 @@ impl Gemm {
     ) -> Result<Self, BackendError> {
         let wanted = |format: &&Format| (format.input, format.accumulate) == (input, accumulate);
         let Some(format) = FORMATS.iter().find(wanted) else {
-            return Err(BackendError::unsupported(format!("there is no kernel for {input} summed in {accumulate}")));
+            return Err(BackendError::no_kernel(format!("there is no kernel for {input} summed in {accumulate}")));
         };
         let Shape { m, n, k } = shape;
         if m == 0 || n == 0 || k == 0 || !n.is_multiple_of(4) || !k.is_multiple_of(PRODUCT_GRANULE) {

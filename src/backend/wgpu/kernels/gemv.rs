@@ -121,7 +121,7 @@ impl Gemv {
     ) -> Result<Self, BackendError> {
         let wanted = |format: &&Format| (format.weights, format.activations) == (weights, activations);
         let Some(format) = FORMATS.iter().find(wanted) else {
-            return Err(BackendError::unsupported(format!("there is no kernel for {weights} times {activations}")));
+            return Err(BackendError::no_kernel(format!("there is no kernel for {weights} times {activations}")));
         };
         if rows == 0 || columns == 0 || parts == 0 || !rows.is_multiple_of(4 * parts) || !columns.is_multiple_of(256) {
             return Err(BackendError::unsupported(format!(

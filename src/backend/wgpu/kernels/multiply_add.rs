@@ -281,7 +281,7 @@ impl MultiplyAdd {
         accumulate: DType,
     ) -> Result<Self, BackendError> {
         if unit == ComputeUnit::Matrix {
-            return Err(BackendError::unsupported(format!(
+            return Err(BackendError::no_kernel(format!(
                 "WGSL reaches matrix units for f16 and f32 only, as an experiment (EXPERIMENTAL_COOPERATIVE_MATRIX), not for {input}"
             )));
         }

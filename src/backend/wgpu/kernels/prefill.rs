@@ -56,7 +56,7 @@ pub(in crate::backend::wgpu) struct Prefill {
 impl Prefill {
     pub(in crate::backend::wgpu) fn new(gpu: &Gpu, kv: DType, context: u64, heads: u64) -> Result<Self, BackendError> {
         if kv != DType::Bf16 {
-            return Err(BackendError::unsupported(format!("there is no kernel for prompts in {kv}")));
+            return Err(BackendError::no_kernel(format!("there is no kernel for prompts in {kv}")));
         }
         if context == 0 || heads == 0 || !context.is_multiple_of(64) {
             return Err(BackendError::unsupported(format!("{context} tokens are no multiple of 64")));

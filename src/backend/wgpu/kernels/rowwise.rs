@@ -211,7 +211,7 @@ impl Rowwise {
     ) -> Result<Self, BackendError> {
         let format = FORMATS.iter().find(|format| format.dtype == dtype);
         let Some((operator, format)) = OPERATORS.iter().find(|operator| operator.op == op).zip(format) else {
-            return Err(BackendError::unsupported(format!("there is no kernel for {op} of {dtype}")));
+            return Err(BackendError::no_kernel(format!("there is no kernel for {op} of {dtype}")));
         };
         if rows == 0 || parts == 0 || !rows.is_multiple_of(parts) {
             return Err(BackendError::unsupported(format!("{rows} rows are no multiple of {parts} parts")));

@@ -3,7 +3,8 @@
 use crate::dtype::{DType, Kind};
 
 /// The format that products of a format are summed in, as their ceilings are named.
-pub(in crate::estimate::cost) const fn summed_in(input: DType) -> DType {
+#[must_use]
+pub const fn summed_in(input: DType) -> DType {
     match (input, input.format().kind) {
         (DType::F64, _) => DType::F64,
         (_, Kind::Integer) => DType::Int32,

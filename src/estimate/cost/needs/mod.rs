@@ -5,7 +5,9 @@ mod format;
 mod pass;
 mod product;
 
-pub(super) use format::{alike, arithmetic, stand_ins, summed_in};
+pub use format::summed_in;
+pub(super) use format::{alike, arithmetic, stand_ins};
+pub use product::{is_plain, measured_as};
 
 use super::asked::Asked;
 use super::error::{CostError, Lack};

@@ -130,14 +130,16 @@ fn products_at(asked: &Asked<'_>, input: DType, at: Place) -> Result<Rate, Lack>
 
 /// Whether a product with a matrix of this format is what the products of the activations' format measure: the same elements, no zeros left out, and no
 /// scales to apply to every group of inputs.
-fn is_plain(weights: &WeightFormat) -> bool {
+#[must_use]
+pub fn is_plain(weights: &WeightFormat) -> bool {
     let whole_rows = |scales: Scales| matches!(scales.shared_by, Granularity::Tensor | Granularity::Row);
     weights.element == weights.activations && weights.sparsity.is_none() && weights.scales.is_none_or(whole_rows)
 }
 
 /// The format that a matrix is measured as, and whether that only stands for its own: 4-bit integers with a scale for each group have a format, which is
 /// measured with groups of 128.
-fn measured_as(weights: &WeightFormat) -> (DType, bool) {
+#[must_use]
+pub fn measured_as(weights: &WeightFormat) -> (DType, bool) {
     match (weights.element, weights.scales) {
         (DType::Int4, Some(Scales { shared_by: Granularity::Group(group), .. })) => {
             (DType::Int4G128, group != u64::from(DType::Int4G128.format().block))

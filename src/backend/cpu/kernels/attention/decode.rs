@@ -253,7 +253,7 @@ impl Decode {
         lanes: Lanes,
     ) -> Result<Self, BackendError> {
         let Some(format) = FORMATS.iter().find(|format| format.kv == kv) else {
-            return Err(BackendError::unsupported(format!("there is no kernel for a cache of {kv}")));
+            return Err(BackendError::no_kernel(format!("there is no kernel for a cache of {kv}")));
         };
         if context == 0 || caches == 0 || !context.is_multiple_of(BLOCK as u64) {
             return Err(BackendError::unsupported(format!("{context} tokens are no multiple of {BLOCK}")));

@@ -296,7 +296,7 @@ impl Prefill {
 
     pub(in crate::backend::cpu) fn new(kv: DType, context: u64, lanes: Lanes) -> Result<Self, BackendError> {
         if kv != DType::Bf16 {
-            return Err(BackendError::unsupported(format!("there is no kernel for prompts in {kv}")));
+            return Err(BackendError::no_kernel(format!("there is no kernel for prompts in {kv}")));
         }
         if context == 0 || !context.is_multiple_of(64) {
             return Err(BackendError::unsupported(format!("{context} tokens are no multiple of 64")));

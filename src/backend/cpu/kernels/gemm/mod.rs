@@ -153,7 +153,7 @@ impl Gemm {
     ) -> Result<Needs, BackendError> {
         let engines = engines(input, accumulate);
         if engines.is_empty() {
-            return Err(BackendError::unsupported(format!("there is no kernel for {input} summed in {accumulate}")));
+            return Err(BackendError::no_kernel(format!("there is no kernel for {input} summed in {accumulate}")));
         }
         if shape.m == 0 || shape.n == 0 || !shape.k.is_multiple_of(PRODUCT_GRANULE) || shape.k == 0 {
             return Err(BackendError::unsupported(format!(

@@ -1,0 +1,189 @@
+//! Carries out a plan: every operator by itself, then the step of all of them.
+
+use super::plan::{Entry, Plan, Planned, Run};
+use crate::backend::{BackendError, Device, Stopwatch};
+use crate::probe::{Measurement, Settings, measure};
+use crate::profile::Stop;
+use crate::units::Seconds;
+use crate::workload::Workload;
+
+/// Is told how a run goes on.
+pub trait Observer {
+    /// Something is measured next: so many of so many are done.
+    fn measuring(&mut self, done: usize, of: usize, what: &str);
+}
+
+/// What was measured.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It took this long.
+    Timed(Timed),
+    /// It was not measured, and why.
+    Absent(String),
+}
+
+/// A time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timed {
+    /// Of one iteration.
+    pub time: Seconds,
+    /// Half the width of its confidence interval, as a share of it.
+    pub uncertainty: f64,
+    /// Samples that nothing disturbed, and all.
+    pub samples: (usize, usize),
+    /// The implementation.
+    pub variant: String,
+    /// Its place among the workload's implementations.
+    pub(super) place: usize,
+}
+
+/// What was measured of a step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// Of each operator, one iteration by itself.
+    pub operators: Vec<Outcome>,
+    /// Of the step.
+    pub whole: Outcome,
+}
+
+/// Clean samples that an interrupted measurement must have to count.
+const WORTH_KEEPING: usize = 3;
+const INTERRUPTED: &str = "interrupted";
+
+/// Runs a plan. An interrupt ends it early; what was measured stays, what was not says so.
+pub fn run(
+    device: &mut dyn Device,
+    plan: &Plan,
+    observer: &mut dyn Observer,
+    interrupted: &dyn Fn() -> bool,
+) -> Vec<Measured> {
+    let settings = Settings::of(plan.effort);
+    let of = plan.steps.iter().map(|step| 1 + step.entries.iter().filter(|entry| entry.run.is_ok()).count()).sum();
+    let mut bench = Bench { device, settings, observer, interrupted, known: Vec::new(), lost: None, done: 0, of };
+    plan.steps.iter().map(|step| bench.step(step)).collect()
+}
+
+/// A device under measurement.
+struct Bench<'run> {
+    device: &'run mut dyn Device,
+    settings: Settings,
+    observer: &'run mut dyn Observer,
+    interrupted: &'run dyn Fn() -> bool,
+    /// Workloads that were measured: equal operators of several steps are measured once.
+    known: Vec<(Workload, Outcome)>,
+    /// Why the device answers no more.
+    lost: Option<String>,
+    done: usize,
+    of: usize,
+}
+
+impl Bench<'_> {
+    fn step(&mut self, step: &Planned) -> Measured {
+        let operators: Vec<Outcome> = step.entries.iter().map(|entry| self.operator(step, entry)).collect();
+        let whole = self.whole(step, &operators);
+        Measured { operators, whole }
+    }
+
+    fn operator(&mut self, step: &Planned, entry: &Entry) -> Outcome {
+        let run = match &entry.run {
+            Ok(run) => run,
+            Err(reason) => return Outcome::Absent(reason.clone()),
+        };
+        self.next(&format!("{} {}", step.load.phase.word(), entry.operator.part));
+        self.alone(run)
+    }
+
+    /// An operator by itself.
+    fn alone(&mut self, run: &Run) -> Outcome {
+        if let Some((_, outcome)) = self.known.iter().find(|(workload, _)| *workload == run.alone) {
+            return outcome.clone();
+        }
+        let outcome = self.timed(|bench| {
+            let mut kernel = bench.device.prepare(&run.alone)?;
+            let now = bench.stopwatch.as_ref();
+            let measurement = measure(kernel.as_mut(), &bench.settings, None, now, bench.interrupted)?;
+            let variant = kernel.variants()[measurement.variant].clone();
+            Ok((measurement, variant))
+        });
+        self.known.push((run.alone, outcome.clone()));
+        outcome
+    }
+
+    /// All operators of a step in turn.
+    fn whole(&mut self, step: &Planned, operators: &[Outcome]) -> Outcome {
+        self.next(&format!("{} step", step.load.phase.word()));
+        if let Some(reason) = &step.too_large {
+            return Outcome::Absent(reason.clone());
+        }
+        let mut variants = Vec::new();
+        for (index, (entry, outcome)) in step.entries.iter().zip(operators).enumerate() {
+            match outcome {
+                Outcome::Timed(timed) => variants.push((index, timed.place)),
+                Outcome::Absent(_) if entry.run.is_err() => {}
+                // What a backend has no kernel for is left out of the step, as what no backend has one for.
+                Outcome::Absent(reason) if reason != INTERRUPTED => {}
+                Outcome::Absent(reason) => return Outcome::Absent(reason.clone()),
+            }
+        }
+        if variants.is_empty() {
+            return Outcome::Absent("none of its operators was run".to_owned());
+        }
+        let sequence = step.sequence(&variants);
+        self.timed(|bench| {
+            let mut kernel = bench.device.prepare_sequence(&sequence)?;
+            let now = bench.stopwatch.as_ref();
+            let measurement = measure(kernel.as_mut(), &bench.settings, None, now, bench.interrupted)?;
+            let variant = kernel.variants()[measurement.variant].clone();
+            Ok((measurement, variant))
+        })
+    }
+
+    fn next(&mut self, what: &str) {
+        self.observer.measuring(self.done, self.of, what);
+        self.done += 1;
+    }
+
+    /// What a measurement comes to, or why there is none.
+    fn timed(&mut self, measured: impl FnOnce(&mut At<'_>) -> Result<(Measurement, String), BackendError>) -> Outcome {
+        if let Some(reason) = &self.lost {
+            return Outcome::Absent(reason.clone());
+        }
+        if (self.interrupted)() {
+            return Outcome::Absent(INTERRUPTED.to_owned());
+        }
+        let stopwatch = self.device.stopwatch();
+        let mut at =
+            At { device: &mut *self.device, settings: self.settings, stopwatch, interrupted: self.interrupted };
+        match measured(&mut at) {
+            Ok((measurement, variant)) => outcome(&measurement, variant),
+            Err(error) => {
+                if matches!(error, BackendError::Lost(_)) {
+                    self.lost = Some(error.to_string());
+                }
+                Outcome::Absent(error.to_string())
+            }
+        }
+    }
+}
+
+/// What a single measurement needs.
+struct At<'run> {
+    device: &'run mut dyn Device,
+    settings: Settings,
+    stopwatch: Stopwatch,
+    interrupted: &'run dyn Fn() -> bool,
+}
+
+fn outcome(measurement: &Measurement, variant: String) -> Outcome {
+    if measurement.stop == Stop::Interrupted && measurement.clean.len() < WORTH_KEEPING {
+        return Outcome::Absent(INTERRUPTED.to_owned());
+    }
+    let Some((summary, _)) = measurement.summary() else { return Outcome::Absent("it gave no samples".to_owned()) };
+    Outcome::Timed(Timed {
+        time: Seconds(summary.median),
+        uncertainty: summary.uncertainty(),
+        samples: (measurement.clean.len(), measurement.total()),
+        variant,
+        place: measurement.variant,
+    })
+}

@@ -1,0 +1,377 @@
+//! A device that keeps to a formula, and a profile that knows it: predictions are right to the bit, and what is slower is found.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use proptest::prelude::*;
+
+use super::judge::accuracy;
+use super::*;
+use crate::backend::{
+    Backend, BackendError, CycleLimit, Device, InPlace, Kernel, Sample, Sequence, Stopwatch, mock::MockBackend,
+};
+use crate::dtype::DType;
+use crate::estimate::cost::{Costing, Options};
+use crate::estimate::{Hardware, ModelFacts};
+use crate::facts::{ClockReading, Conditions, DeviceKind, Identity, Observed, Timer, TimerSource};
+use crate::graph::Part;
+use crate::model::{Attention, Block, Dense, FeedForward, KvFormat, Mixer, Model, Norm, Precision, WeightFormat};
+use crate::profile::{Builder, Ceiling, Effort, Outcome as Measurable, Point, Profile, Source};
+use crate::resource::{Key, Phase as AttentionPhase, Resource, Scope};
+use crate::units::Seconds;
+use crate::workload::{Kind, Workload};
+
+/// Powers of two, so that no time is rounded.
+const BANDWIDTH: f64 = (1_u64 << 34) as f64;
+const PEAK: f64 = (1_u64 << 40) as f64;
+/// Pure loads are faster than any kernel.
+const LOADS_ALONE: f64 = 2.0 * BANDWIDTH;
+const LAUNCH: f64 = 1.0 / (1 << 20) as f64;
+
+/// Seconds of an iteration by the formula: weights and caches at the bandwidth, operations at the peak.
+fn formula(workload: &Workload) -> f64 {
+    let work = workload.work();
+    match workload.kind {
+        Kind::Gemv { weights, activations, columns, parts, .. } => {
+            let vector = (columns as f64 * activations.bytes_per_element()) as u64 / parts;
+            assert_eq!(weights, DType::Bf16);
+            (work.bytes_read - vector) as f64 / BANDWIDTH
+        }
+        Kind::Gemm { shape, .. } => {
+            let weights = 2.0 * (shape.n * shape.k) as f64;
+            (work.ops as f64 / PEAK).max(weights / LOADS_ALONE)
+        }
+        Kind::Attention { phase: AttentionPhase::Prefill, .. } => work.ops as f64 / PEAK,
+        Kind::Attention { .. } => work.bytes_read as f64 / BANDWIDTH,
+        _ => (work.bytes_read + work.bytes_written) as f64 / BANDWIDTH,
+    }
+}
+
+/// What the device is slower at, and by how much.
+type Slower = Option<(fn(&Workload) -> bool, f64)>;
+
+struct Exact {
+    identity: Identity,
+    slower: Slower,
+    lacks: Option<fn(&Workload) -> bool>,
+    time: Rc<Cell<f64>>,
+}
+
+impl Exact {
+    fn new(slower: Slower) -> Self {
+        let identity = MockBackend.devices(&InPlace).unwrap().swap_remove(0);
+        let identity = Identity { cores: 1, memory: 1 << 40, kind: DeviceKind::Cpu, ..identity };
+        Self { identity, slower, lacks: None, time: Rc::default() }
+    }
+
+    fn seconds(&self, workload: &Workload) -> f64 {
+        let factor = self.slower.filter(|(of, _)| of(workload)).map_or(1.0, |(_, factor)| factor);
+        formula(workload) * factor
+    }
+
+    fn kernel(&self, seconds: f64) -> Box<dyn Kernel> {
+        Box::new(Formula { names: ["formula".to_owned()], seconds, time: Rc::clone(&self.time) })
+    }
+}
+
+struct Formula {
+    names: [String; 1],
+    seconds: f64,
+    time: Rc<Cell<f64>>,
+}
+
+impl Kernel for Formula {
+    fn variants(&self) -> &[String] {
+        &self.names
+    }
+
+    fn verify(&mut self, _: usize) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    fn run(&mut self, _: usize, iterations: u64) -> Result<Sample, BackendError> {
+        let elapsed = Seconds(self.seconds * iterations as f64);
+        self.time.set(self.time.get() + elapsed.get());
+        Ok(Sample { elapsed, clock: None, disturbance: None, glance: None })
+    }
+
+    fn limit(&self, _: usize) -> Option<CycleLimit> {
+        None
+    }
+}
+
+impl Device for Exact {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn conditions(&mut self) -> Conditions {
+        Conditions::default()
+    }
+
+    fn observed(&self) -> Observed {
+        Observed::default()
+    }
+
+    fn timer(&mut self) -> Timer {
+        Timer { source: TimerSource::Virtual, resolution: Seconds(1e-9), cost: Seconds(0.0) }
+    }
+
+    fn clock(&mut self) -> Option<ClockReading> {
+        None
+    }
+
+    fn stopwatch(&self) -> Stopwatch {
+        let time = Rc::clone(&self.time);
+        Box::new(move || Seconds(time.get()))
+    }
+
+    fn lanes(&self, _: Scope) -> u32 {
+        1
+    }
+
+    fn prepare<'device>(&'device mut self, workload: &Workload) -> Result<Box<dyn Kernel + 'device>, BackendError> {
+        if self.lacks.is_some_and(|lacks| lacks(workload)) {
+            return Err(BackendError::unsupported("this device cannot do that"));
+        }
+        Ok(self.kernel(self.seconds(workload)))
+    }
+
+    fn prepare_sequence<'device>(
+        &'device mut self,
+        sequence: &Sequence,
+    ) -> Result<Box<dyn Kernel + 'device>, BackendError> {
+        let Sequence { stages, turns } = sequence.checked()?;
+        let of_turn =
+            |turn: &crate::backend::Turn| self.seconds(&stages[turn.stage].workload) * turn.iterations as f64 + LAUNCH;
+        Ok(self.kernel(turns.iter().map(of_turn).sum()))
+    }
+}
+
+/// The profile of a device that keeps to the formula.
+fn profile() -> Profile {
+    let identity = Exact::new(None).identity;
+    let source = Source { version: "0".to_owned(), commit: None, target: None };
+    let instrument = crate::profile::Instrument {
+        timer: Exact::new(None).timer(),
+        empty_launch: None,
+        clock: None,
+        effort: Effort::Quick,
+        goal: 0.01,
+        elapsed: Seconds(0.0),
+    };
+    let created = jiff::Timestamp::UNIX_EPOCH;
+    let mut builder = Builder::new("exact".to_owned(), created, source, identity, Conditions::default(), instrument);
+    let mut put = |resource: &str, at: Option<f64>, value: f64| {
+        let resource: Resource = resource.parse().unwrap();
+        let shape = resource.to_string().starts_with("gemm").then(|| crate::workload::Shape::square(4096));
+        let point = Point { shape, ..Point::exact(at, value) };
+        let outcome = Measurable::Ok { points: vec![point], limit: None, plateau: None, fit: None };
+        builder.put(Ceiling::new(Key { resource, scope: Scope::Device }, outcome));
+    };
+    for resource in ["gemv.bf16", "rowwise.rmsnorm.bf16", "rowwise.add.bf16", "rowwise.silu_mul.bf16"] {
+        put(resource, Some(1.0), BANDWIDTH);
+    }
+    for resource in ["rowwise.rope.bf16", "rowwise.softmax.f32", "attention.decode.bf16"] {
+        put(resource, Some(1.0), BANDWIDTH);
+    }
+    put("memory.read", Some(1.0), LOADS_ALONE);
+    put("rowwise.gather.bf16", Some(1.0), BANDWIDTH);
+    put("gemm.bf16.f32", None, PEAK);
+    put("attention.prefill.bf16", Some(1.0), PEAK);
+    put("overhead.launch", None, LAUNCH);
+    builder.profile().clone()
+}
+
+fn model(layers: usize, head_dim: u64) -> Model {
+    let attention = Attention { heads: 32, kv_heads: 8, head_dim, rope: true, ..Attention::default() };
+    let ffn = FeedForward::Dense(Dense { intermediate: 8192, gated: true, bias: false });
+    let block = Block { mixer: Mixer::Attention(attention), ffn, norm: Norm::Plain, norms: 2 };
+    Model { final_norm: Some(Norm::Plain), ..Model::new("exact", 4096, 8192, vec![(layers, block)]) }
+}
+
+const LOADS: [Load; 3] = [
+    Load { phase: Phase::Prefill, sequences: 1, tokens: 256 },
+    Load { phase: Phase::Decode, sequences: 1, tokens: 1024 },
+    Load { phase: Phase::Decode, sequences: 4, tokens: 512 },
+];
+
+fn validate(device: &mut Exact, model: &Model, loads: &[Load], memory: Option<u64>) -> Result<Document, PlanError> {
+    struct Nobody;
+    impl Observer for Nobody {
+        fn measuring(&mut self, done: usize, of: usize, _: &str) {
+            assert!(done < of);
+        }
+    }
+    let profile = profile();
+    let costing = Costing::new(&profile, None, Options::default());
+    let precision = Precision::uniform(model, WeightFormat::plain(DType::Bf16));
+    let (kv, effort) = (KvFormat::plain(DType::Bf16), Effort::Quick);
+    let request = Request { model, precision: &precision, kv, loads, effort, layers: None, memory };
+    let plan = plan(device, &costing, &request)?;
+    let measured = run(device, &plan, &mut Nobody, &|| false);
+    let header = Header {
+        rooflab: profile.header.rooflab.clone(),
+        created: jiff::Timestamp::UNIX_EPOCH,
+        model: ModelFacts::new(model, "bf16", "bf16"),
+        device: "exact:0".to_owned(),
+        hardware: Hardware::new(&profile, 1),
+        effort,
+        threshold: FAR_OFF,
+    };
+    Ok(document(header, &plan, &measured, &costing))
+}
+
+fn compared(document: &Document) -> impl Iterator<Item = (&OperatorRow, Class, &Compared)> {
+    document.steps.iter().flat_map(|step| &step.operators).filter_map(|row| match &row.outcome {
+        OperatorOutcome::Compared { class, compared, .. } => Some((row, *class, compared)),
+        OperatorOutcome::Absent(_) => None,
+    })
+}
+
+#[test]
+fn a_device_that_keeps_to_its_profile_is_predicted_to_the_bit() {
+    let document = validate(&mut Exact::new(None), &model(2, 128), &LOADS, None).unwrap();
+    assert!(compared(&document).count() > 25);
+    for (row, _, compared) in compared(&document) {
+        assert_eq!(compared.predicted, compared.measured, "{row:?}");
+    }
+    for step in &document.steps {
+        let StepOutcome::Compared(whole) = &step.whole else { panic!("{:?}", step.whole) };
+        assert_eq!(whole.compared.predicted, whole.compared.measured, "{:?}", step.load);
+        // What is left is starting the operators.
+        assert!(whole.sum_of_operators < whole.compared.measured);
+        assert_eq!((step.layers, step.of_layers), (2, 2));
+        let absent: Vec<Part> = step.operators.iter().filter(|row| reason(row).is_some()).map(|row| row.part).collect();
+        assert_eq!(absent, [Part::Embedding, Part::CacheWrite], "tables are not validated");
+        assert!(step.covered > 0.9 && step.covered < 1.0, "{}", step.covered);
+    }
+    assert_eq!(document.whole.unwrap(), Accuracy { count: 3, mape: 0.0, bias: 0.0, worst: 0.0 });
+    assert_eq!((document.findings.len(), document.verdict), (0, Some(Verdict::Holds)));
+    let classes: Vec<Class> = document.classes.iter().map(|class| class.class).collect();
+    assert_eq!(classes, Class::ALL);
+}
+
+#[test]
+fn what_is_slower_by_a_fifth_is_found_and_nothing_else() {
+    let decode = |workload: &Workload| matches!(workload.kind, Kind::Attention { phase: AttentionPhase::Decode, .. });
+    let document = validate(&mut Exact::new(Some((decode, 1.25))), &model(2, 128), &LOADS, None).unwrap();
+    let [finding] = document.findings.as_slice() else { panic!("{:?}", document.findings) };
+    assert_eq!(finding.about, About::Class(Class::DecodeAttention));
+    assert!((finding.mape - 0.2).abs() < 1e-12, "{finding:?}");
+    assert!(finding.says.contains("take longer than predicted: the prediction is 20 % too low"), "{}", finding.says);
+    assert_eq!(document.verdict, Some(Verdict::Fails));
+    for (_, class, compared) in compared(&document) {
+        assert_eq!(compared.error != 0.0, class == Class::DecodeAttention);
+    }
+    // A device that is slower at everything is also slower as a whole.
+    let document = validate(&mut Exact::new(Some((|_| true, 1.25))), &model(2, 128), &LOADS, None).unwrap();
+    assert_eq!(document.findings.len(), Class::ALL.len() + 1);
+    assert_eq!(document.findings.last().unwrap().about, About::Steps);
+}
+
+#[test]
+fn what_a_device_cannot_do_is_in_neither_time() {
+    let mut device = Exact::new(None);
+    device.lacks = Some(|workload| matches!(workload.kind, Kind::Gemv { .. }));
+    let document = validate(&mut device, &model(2, 128), &LOADS[1..2], None).unwrap();
+    let [step] = document.steps.as_slice() else { panic!() };
+    let StepOutcome::Compared(whole) = &step.whole else { panic!("{:?}", step.whole) };
+    assert_eq!(whole.compared.predicted, whole.compared.measured);
+    assert!(step.covered > 0.0 && step.covered < 0.2, "{}", step.covered);
+    let reason = Absent { reason: "this device cannot do that".to_owned() };
+    let absent = step.operators.iter().filter(|row| row.outcome == OperatorOutcome::Absent(reason.clone()));
+    assert_eq!(absent.count(), 5, "queries with keys and values, output, gate with up, down, head");
+}
+
+#[test]
+fn heads_that_no_kernel_has_are_absent_with_the_reason() {
+    let document = validate(&mut Exact::new(None), &model(1, 64), &LOADS, None).unwrap();
+    let reasons: Vec<&str> = document.steps.iter().flat_map(|step| &step.operators).filter_map(reason).collect();
+    let heads = reasons.iter().filter(|reason| **reason == "kernels have heads of 128 elements, not 64");
+    assert_eq!(heads.count(), 3);
+    assert!(document.steps.iter().all(|step| step.covered < 1.0));
+}
+
+fn reason(row: &OperatorRow) -> Option<&str> {
+    match &row.outcome {
+        OperatorOutcome::Compared { .. } => None,
+        OperatorOutcome::Absent(absent) => Some(&absent.reason),
+    }
+}
+
+#[test]
+fn as_many_layers_are_run_as_fit() {
+    // A layer has 302 MB of bf16 weights, the head 67 MB.
+    let layers = |memory: u64| {
+        let document = validate(&mut Exact::new(None), &model(64, 128), &LOADS[1..2], Some(memory)).unwrap();
+        let [step] = document.steps.as_slice() else { panic!() };
+        let StepOutcome::Compared(whole) = &step.whole else { panic!("{:?}", step.whole) };
+        assert_eq!(whole.compared.predicted, whole.compared.measured);
+        (step.layers, step.of_layers)
+    };
+    assert_eq!(layers(2_500_000_000), (3, 64));
+    let (few, many) = (layers(5_000_000_000).0, layers(1 << 40).0);
+    assert!(few > 3 && many >= few && many < 64, "{few} by memory, {many} by time");
+}
+
+#[test]
+fn numbers_that_cannot_be_run_are_refused() {
+    let of = |load| validate(&mut Exact::new(None), &model(1, 128), &[load], None).unwrap_err();
+    let decode = Load { phase: Phase::Decode, sequences: 1, tokens: 1 };
+    assert_eq!(of(Load { sequences: 0, ..decode }), PlanError::Nothing { field: "batch" });
+    let error = of(Load { tokens: u64::MAX, ..decode }).to_string();
+    assert_eq!(error, "`context` 18446744073709551615 is beyond what can be run: 1048576 at most");
+    let error = validate(&mut Exact::new(None), &model(1, 128), &[], None).unwrap_err();
+    assert!(matches!(error, PlanError::NothingToCompare { .. }), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn errors_are_summed_up_fairly(errors in prop::collection::vec(-0.9_f64..10.0, 1..50)) {
+        let of = accuracy(&errors).unwrap();
+        prop_assert!(of.bias.abs() <= of.mape * (1.0 + 1e-12) && of.mape <= of.worst.abs() * (1.0 + 1e-12));
+        prop_assert!(errors.contains(&of.worst));
+    }
+
+    #[test]
+    fn every_operator_has_as_many_turns_as_executions(layers in 1_usize..40, batch in 1_u64..40, tokens in 1_u64..5000) {
+        let (model, profile) = (model(layers, 128), profile());
+        let costing = Costing::new(&profile, None, Options::default());
+        let precision = Precision::uniform(&model, WeightFormat::plain(DType::Bf16));
+        let (kv, effort) = (KvFormat::plain(DType::Bf16), Effort::Thorough);
+        let loads = [Load { phase: Phase::Decode, sequences: batch, tokens }];
+        let request =
+            Request { model: &model, precision: &precision, kv, loads: &loads, effort, layers: None, memory: None };
+        let plan = plan(&Exact::new(None), &costing, &request).unwrap();
+        let step = &plan.steps[0];
+        let run: Vec<(usize, usize)> =
+            step.entries.iter().enumerate().filter(|(_, entry)| entry.run.is_ok()).map(|(index, _)| (index, 0)).collect();
+        let sequence = step.sequence(&run);
+        for (place, &(index, _)) in run.iter().enumerate() {
+            let turns = sequence.turns.iter().filter(|turn| turn.stage == place).count() as u64;
+            prop_assert_eq!(turns, step.entries[index].operator.count);
+        }
+        prop_assert!(sequence.checked().is_ok());
+    }
+
+    #[test]
+    fn whatever_is_asked_there_is_a_plan_or_a_reason(
+        hidden: u64, vocab: u64, heads: u64, kv_heads in 1_u64.., intermediate: u64, batch: u64, tokens: u64, memory: Option<u64>,
+    ) {
+        let attention = Attention { heads, kv_heads, head_dim: 128, rope: true, ..Attention::default() };
+        let ffn = FeedForward::Dense(Dense { intermediate, gated: true, bias: false });
+        let block = Block { mixer: Mixer::Attention(attention), ffn, norm: Norm::Rms, norms: 2 };
+        let (model, profile) = (Model::new("any", hidden, vocab, vec![(3, block)]), profile());
+        let costing = Costing::new(&profile, None, Options::default());
+        let precision = Precision::uniform(&model, WeightFormat::plain(DType::Bf16));
+        let (kv, effort) = (KvFormat::plain(DType::Bf16), Effort::Quick);
+        let both = [(Phase::Decode, tokens), (Phase::Prefill, tokens % 4096)];
+        let loads = both.map(|(phase, tokens)| Load { phase, sequences: batch % 5000, tokens: tokens % (1 << 21) });
+        let request =
+            Request { model: &model, precision: &precision, kv, loads: &loads, effort, layers: None, memory };
+        if let Ok(plan) = plan(&Exact::new(None), &costing, &request) {
+            prop_assert!(plan.steps.iter().all(|step| (0.0..=1.0 + 1e-9).contains(&step.covered)));
+        }
+    }
+}
