@@ -30,8 +30,21 @@ pub struct Measurement {
     pub stop: Stop,
     /// Time of a sample with twice the iterations, over twice the time of one.
     pub linearity: Option<f64>,
-    /// Seconds per iteration and clock in the last third of a sustained run, and its length.
-    pub steady: Option<(f64, Option<Hertz>, Seconds)>,
+    /// What was measured at the end of a long run.
+    pub steady: Option<Sustained>,
+}
+
+/// What was measured in the last third of a long run at full load.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sustained {
+    /// Median time of an iteration, in seconds.
+    pub time: f64,
+    /// Median clock.
+    pub clock: Option<Hertz>,
+    /// What the device's sensors said meanwhile, where they were looked at.
+    pub glances: Vec<Glance>,
+    /// Length of the whole run.
+    pub after: Seconds,
 }
 
 impl Measurement {
@@ -350,25 +363,26 @@ fn linearity(run: &mut Run, measurement: &Measurement) -> Result<Option<f64>, Ba
     Ok(closest)
 }
 
-/// Keeps the load up and gives the median over the last third.
+/// Keeps the load up and gives what was seen in the last third.
 fn steady(
     run: &mut Run,
     duration: Seconds,
     now: &dyn Fn() -> Seconds,
     interrupted: &dyn Fn() -> bool,
-) -> Result<Option<(f64, Option<Hertz>, Seconds)>, BackendError> {
+) -> Result<Option<Sustained>, BackendError> {
     let start = now();
-    let (mut times, mut clocks) = (Vec::new(), Vec::new());
+    let (mut times, mut clocks, mut glances) = (Vec::new(), Vec::new(), Vec::new());
     while (now() - start).get() < duration.get() && !interrupted() {
         let sample = run.sample()?;
         let late = (now() - start).get() > duration.get() * 2.0 / 3.0;
         if late && sample.disturbance.is_none() {
             times.push(run.per_iteration(&sample));
             clocks.extend(sample.clock.map(Hertz::get));
+            glances.extend(sample.glance);
         }
     }
     let clock = stats::median(&clocks).map(Hertz);
-    Ok(stats::median(&times).map(|time| (time, clock, now() - start)))
+    Ok(stats::median(&times).map(|time| Sustained { time, clock, glances, after: now() - start }))
 }
 
 #[cfg(test)]
@@ -376,6 +390,7 @@ mod tests {
     use super::*;
     use crate::backend::mock::{BEHAVIOURS, Behaviour, MockBackend};
     use crate::backend::{Backend, InPlace};
+    use crate::facts::Restraint;
     use crate::profile::Effort;
     use crate::resource::{Access, StreamOp};
     use crate::workload::{Kind, Workload};
@@ -463,6 +478,52 @@ mod tests {
         let measurement = measure(&mut kernel, &settings, None, &now, &|| false).unwrap();
         assert!(measurement.iterations >= 250, "samples of {} iterations", measurement.iterations);
         assert!((stats::median(&measurement.clean).unwrap() / 1e-6 - 1.0).abs() < 1e-3);
+    }
+
+    /// A kernel whose device runs at half its clock after 10 s, for want of power.
+    struct Tiring {
+        variants: Vec<String>,
+        clock: std::rc::Rc<std::cell::Cell<f64>>,
+    }
+
+    impl Kernel for Tiring {
+        fn variants(&self) -> &[String] {
+            &self.variants
+        }
+
+        fn verify(&mut self, _: usize) -> Result<(), BackendError> {
+            Ok(())
+        }
+
+        fn run(&mut self, _: usize, iterations: u64) -> Result<Sample, BackendError> {
+            let tired = self.clock.get() > 10.0;
+            let each = if tired { 2e-6 } else { 1e-6 };
+            let elapsed = Seconds(iterations as f64 * each);
+            self.clock.set(self.clock.get() + elapsed.get());
+            let restraints = tired.then_some(Restraint::Power).into_iter().collect();
+            let glance = Glance { restraints, power: Some(700.0), power_limit: Some(700.0) };
+            let clock = Some(Hertz(if tired { 1e9 } else { 2e9 }));
+            Ok(Sample { elapsed, clock, disturbance: None, glance: Some(glance) })
+        }
+
+        fn limit(&self, _: usize) -> Option<crate::backend::CycleLimit> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_long_run_tells_what_is_left_at_its_end_and_what_the_sensors_said() {
+        let clock = std::rc::Rc::<std::cell::Cell<f64>>::default();
+        let mut kernel = Tiring { variants: vec!["only".to_owned()], clock: std::rc::Rc::clone(&clock) };
+        let now = || Seconds(clock.get());
+        let settings = Settings::of(Effort::Normal);
+        let measurement = measure(&mut kernel, &settings, Some(Seconds(30.0)), &now, &|| false).unwrap();
+        assert!((stats::median(&measurement.clean).unwrap() / 1e-6 - 1.0).abs() < 1e-3);
+        assert!(measurement.glances.iter().all(|glance| !glance.restraints.contains(Restraint::Power)));
+        let steady = measurement.steady.unwrap();
+        assert!((steady.time / 2e-6 - 1.0).abs() < 1e-3 && steady.clock == Some(Hertz(1e9)), "{steady:?}");
+        assert!(steady.after.get() >= 30.0 && !steady.glances.is_empty());
+        assert!(steady.glances.iter().all(|glance| glance.restraints.contains(Restraint::Power)));
     }
 
     #[test]

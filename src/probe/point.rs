@@ -58,7 +58,12 @@ pub(super) fn point(
         clock,
         stop: measurement.stop,
         flags: flags(goal, workload, measurement, &summary, modes, limit.as_ref()),
-        steady: measurement.steady.map(|(time, clock, after)| Steady { value: value(time), after, clock }),
+        steady: measurement.steady.as_ref().map(|steady| Steady {
+            value: value(steady.time),
+            after: steady.after,
+            clock: steady.clock,
+            flags: limits(&steady.glances),
+        }),
         raw: plan.request.keep_samples.then_some(values),
     };
     Some(Measured { point, limit })

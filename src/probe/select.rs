@@ -96,7 +96,8 @@ mod tests {
         assert_eq!(chosen(&["memory.dram.read"]), ["memory.dram.read"]);
         assert_eq!(chosen(&["memory.dram.read@core"]), ["memory.dram.read@core"]);
         assert_eq!(chosen(&["compute.vector.f{32,64}"]), ["compute.vector.f32", "compute.vector.f64"]);
-        assert_eq!(chosen(&["overhead.*"]), ["overhead.launch", "overhead.graph_launch", "overhead.wake"]);
+        let overheads = ["overhead.launch", "overhead.graph_launch", "overhead.wake", "overhead.peer_send"];
+        assert_eq!(chosen(&["overhead.*"]), overheads);
         assert_eq!(chosen(&[]).len(), all_keys().count());
     }
 

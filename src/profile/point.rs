@@ -105,7 +105,7 @@ pub struct Samples {
 }
 
 /// The value at the end of a long run.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Steady {
     /// Median over the last third of the run.
     pub value: f64,
@@ -114,6 +114,9 @@ pub struct Steady {
     /// Median clock over the last third, in Hz.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock: Option<Hertz>,
+    /// What held the clock down meanwhile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<Flag>,
 }
 
 /// Why sampling ended.

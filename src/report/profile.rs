@@ -7,7 +7,8 @@ use super::gpu::gpu;
 use super::products::{by_tokens, formula, share};
 use crate::facts::{DeviceKind, TimerSource};
 use crate::profile::{
-    Bundled, Ceiling, Claim, Entry, Flag, ImportedPoint, Instrument, Limit, Outcome, Point, Profile, Shares, Unknown,
+    Bundled, Ceiling, Claim, Entry, Flag, ImportedPoint, Instrument, Limit, Outcome, Point, Profile, Shares, Steady,
+    Unknown,
 };
 use crate::resource::{Axis, MemoryLevel, Resource, Scope};
 use crate::units::{Unit, human, percent};
@@ -290,11 +291,12 @@ fn note(profile: &Profile, ceiling: &Ceiling, point: &Point, limit: Option<&Limi
     let beside: Vec<String> = beside.collect();
     let findings: Vec<String> = telling(&point.flags).map(|flag| flag.explain(ceiling.unit)).collect();
     if !findings.is_empty() {
-        return ([broken.into_iter().collect(), findings, beside].concat().join("; "), Tone::Warn);
+        // Who asked for the value of a long run sees it, whatever speaks against the one of a short run.
+        let steady = point.steady.iter().map(|steady| lasting(steady, ceiling.unit)).collect();
+        return ([broken.into_iter().collect(), findings, steady, beside].concat().join("; "), Tone::Warn);
     }
-    if let Some(steady) = point.steady {
-        let clock = steady.clock.map_or(String::new(), |clock| format!(" at {clock}"));
-        let steady = format!("steady {}{clock} after {}", human(steady.value, ceiling.unit), steady.after);
+    if let Some(steady) = &point.steady {
+        let steady = lasting(steady, ceiling.unit);
         return (broken.into_iter().chain(Some(steady)).collect::<Vec<String>>().join("; "), Tone::Dim);
     }
     if broken.is_some() || !beside.is_empty() {
@@ -308,6 +310,13 @@ fn note(profile: &Profile, ceiling: &Ceiling, point: &Point, limit: Option<&Limi
         _ => String::new(),
     };
     (text, Tone::Dim)
+}
+
+/// What is left after a long run, and what held the device down.
+fn lasting(steady: &Steady, unit: Unit) -> String {
+    let clock = steady.clock.map_or(String::new(), |clock| format!(" at {clock}"));
+    let why = steady.flags.iter().map(|flag| format!(", {}", flag.explain(unit))).collect::<String>();
+    format!("steady {}{clock} after {}{why}", human(steady.value, unit), steady.after)
 }
 
 /// What a share of the maker's figure is made of.

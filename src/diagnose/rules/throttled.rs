@@ -5,8 +5,9 @@ use crate::diagnose::case::Case;
 use crate::diagnose::finding::{EvidenceUnit, Found, Severity};
 use crate::diagnose::phase::Kind;
 use crate::diagnose::what_if::{is_arithmetic, scaled};
+use crate::facts::Restraint;
 use crate::observe::Quantity;
-use crate::profile::{Ceiling, Flag, Profile};
+use crate::profile::{Ceiling, Flag, Point, Profile};
 use crate::resource::Scope;
 use crate::units::{Hertz, Seconds};
 
@@ -16,7 +17,7 @@ pub(super) const RULE: Rule = Rule {
     explain: "A device lowers its clock where power or heat demand it. Arithmetic slows down with it; main memory has a clock of its own. So prompts suffer, and decoding hardly does.
 
 It warns where the tool that measured the run recorded how long power or heat held the clock down, from a twentieth of the run on, or recorded a clock below that of the profile's products. It is noted where the \
-profile itself was measured with the clock held down, so that the ceilings are too low, and where a long load made the device fall below its ceilings (`rooflab probe --sustain`) by as much as is unexplained. What each \
+profile itself was measured with the clock held down, by its own clocks or by what the device's sensors said, so that the ceilings are lower than the device's highest clock would have them, and where a long load made the device fall below its ceilings (`rooflab probe --sustain`) by as much as is unexplained. What each \
 is worth is the estimate with arithmetic at the other clock, or with the values of the long load.",
     check,
 };
@@ -95,14 +96,8 @@ fn change(case: &Case<'_>, other: &Profile) -> Option<(Kind, Seconds)> {
 /// The profile itself was measured while the clock was held down.
 fn of_profile(case: &Case<'_>) -> Option<Found> {
     let profile = case.inputs.profile;
-    let missing = |flag: &Flag| match flag {
-        Flag::Throttled { clock, highest } => {
-            Some(highest.get() / clock.get()).filter(|factor| factor.is_finite() && *factor > 1.0)
-        }
-        _ => None,
-    };
     let faster = scaled(profile, |ceiling, point| {
-        let factor = point.flags.iter().find_map(missing);
+        let factor = missing(profile, point);
         factor.filter(|_| is_arithmetic(ceiling.resource)).unwrap_or(1.0)
     });
     let (of, longer) = change(case, &faster)?;
@@ -112,24 +107,60 @@ fn of_profile(case: &Case<'_>) -> Option<Found> {
         return None;
     }
     let device = profile.ceilings.iter().filter(|ceiling| ceiling.scope == Scope::Device);
-    let points = device.flat_map(Ceiling::points);
-    let held = points.filter(|point| point.flags.iter().any(|flag| missing(flag).is_some())).count();
+    let held: Vec<&Point> =
+        device.flat_map(Ceiling::points).filter(|point| missing(profile, point).is_some()).collect();
+    let reasons = held_by(held.iter().flat_map(|point| &point.flags));
     let from = format!("profile `{}`", profile.name);
-    let says = "the profile was measured while the clock was held down: its ceilings are too low";
+    let says = match reasons.as_slice() {
+        // That is how the device is, unless its limit was lowered.
+        [Restraint::Power] => "the profile was measured at the limit of power, which held the clock down",
+        _ => "the profile was measured while the clock was held down: its ceilings are too low",
+    };
     let found = Found::new(Severity::Note, says)
-        .number("points that are flagged", held as f64, EvidenceUnit::Count, from.clone())
+        .number("points that are flagged", held.len() as f64, EvidenceUnit::Count, from.clone())
         .worth(of, gained)
         .decide("`rooflab probe` again, with nothing else running, and `rooflab profile diff` of both");
+    let found = named(found, &reasons, &from);
     let conditions = [("governor", &profile.conditions.governor), ("limit", &profile.conditions.limit)];
     let stated = conditions.into_iter().filter_map(|(what, is)| Some((what, is.as_ref()?)));
     Some(stated.fold(found, |found, (what, is)| found.text(what, is.clone(), from.clone())))
 }
 
+/// How much faster a point's arithmetic were at the highest clock, where its flags say that the clock was held down.
+fn missing(profile: &Profile, point: &Point) -> Option<f64> {
+    let highest = || profile.conditions.gpu.as_ref().and_then(|gpu| gpu.highest_clock).or_else(|| clock(profile));
+    let factor = |flag: &Flag| match flag {
+        Flag::Throttled { clock, highest } => Some(highest.get() / clock.get()),
+        Flag::Limited { .. } => Some(highest()?.get() / point.clock?.get()),
+        _ => None,
+    };
+    let factors = point.flags.iter().filter_map(factor);
+    factors.filter(|factor| factor.is_finite() && *factor > 1.0).reduce(f64::max)
+}
+
+/// What held the clock down, each reason once.
+fn held_by<'a>(flags: impl Iterator<Item = &'a Flag>) -> Vec<Restraint> {
+    let limited = |flag: &Flag| match flag {
+        Flag::Limited { by, .. } => Some(*by),
+        _ => None,
+    };
+    let found: Vec<Restraint> = flags.filter_map(limited).collect();
+    Restraint::ALL.into_iter().filter(|by| found.contains(by)).collect()
+}
+
+/// A finding with the reasons that the sensors gave.
+fn named(found: Found, reasons: &[Restraint], from: &str) -> Found {
+    if reasons.is_empty() {
+        return found;
+    }
+    let words: Vec<&str> = reasons.iter().map(|by| by.words()).collect();
+    found.text("held down by", words.join(", "), from.to_owned())
+}
+
 /// A long load makes the device fall below its ceilings.
 fn sustained(case: &Case<'_>) -> Option<Found> {
-    let lasting = |point: &crate::profile::Point| {
-        point.steady.map_or(1.0, |steady| (steady.value / point.value).clamp(0.01, 1.0))
-    };
+    let lasting =
+        |point: &Point| point.steady.as_ref().map_or(1.0, |steady| (steady.value / point.value).clamp(0.01, 1.0));
     let later = scaled(
         case.inputs.profile,
         |ceiling, point| if is_arithmetic(ceiling.resource) { lasting(point) } else { 1.0 },
@@ -139,27 +170,24 @@ fn sustained(case: &Case<'_>) -> Option<Found> {
     if lost / phase.measured < SOME || rest(phase) < lost {
         return None;
     }
-    Some(
-        Found::new(
-            Severity::Note,
-            "under a long load this device falls below its ceilings, by what fits into what is unexplained",
-        )
+    let from = format!("profile `{}`, values of the long load", case.inputs.profile.name);
+    let steady =
+        case.inputs.profile.ceilings.iter().flat_map(Ceiling::points).filter_map(|point| point.steady.as_ref());
+    let reasons = held_by(steady.flat_map(|steady| &steady.flags));
+    let says = "under a long load this device falls below its ceilings, by what fits into what is unexplained";
+    let found = Found::new(Severity::Note, says)
         .number("unexplained", rest(phase).get(), EvidenceUnit::Seconds, "waterfall")
-        .number(
-            "longer by",
-            lost.get(),
-            EvidenceUnit::Seconds,
-            format!("profile `{}`, values of the long load", case.inputs.profile.name),
-        )
+        .number("longer by", lost.get(), EvidenceUnit::Seconds, from.clone())
         .worth(of, lost)
-        .decide("the clock during the run: `nvidia-smi -q -d CLOCK,PERFORMANCE`, `turbostat`"),
-    )
+        .decide("the clock during the run: `nvidia-smi -q -d CLOCK,PERFORMANCE`, `turbostat`");
+    Some(named(found, &reasons, &from))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::super::testing::{Run, ms};
     use crate::diagnose::{Severity, Worth};
+    use crate::facts::{GpuConditions, Restraint};
     use crate::observe::{Distribution, Measured, Quantity};
     use crate::profile::{Flag, Outcome, Point, Steady};
     use crate::units::{Hertz, Seconds};
@@ -210,13 +238,43 @@ mod tests {
         assert!(found.severity == Severity::Note && found.says.contains("the profile was measured"), "{found:?}");
     }
 
+    fn limited(by: Restraint) -> Flag {
+        Flag::Limited { by, share: 0.9, power: None, power_limit: None }
+    }
+
+    #[test]
+    fn a_profile_that_was_measured_at_a_limit_is_noted_with_the_limit() {
+        let measured = |by| {
+            let mut run = prompts(25.0);
+            run.profile.conditions.gpu =
+                Some(GpuConditions { highest_clock: Some(Hertz(1.98e9)), ..GpuConditions::default() });
+            products(&mut run, |point| {
+                point.clock = Some(Hertz(1.32e9));
+                point.flags.push(limited(by));
+            });
+            run.finds("RL015").unwrap()
+        };
+        let found = measured(Restraint::Power);
+        assert!(found.severity == Severity::Note && found.says.contains("limit of power"), "{found:?}");
+        assert!(matches!(found.worth, Some(Worth::Time { up_to, .. }) if up_to.get() > 0.004), "{found:?}");
+        let found = measured(Restraint::Heat);
+        assert!(found.says.contains("too low") && format!("{found:?}").contains(Restraint::Heat.words()), "{found:?}");
+        // At the highest clock a limit cost nothing.
+        let mut run = prompts(25.0);
+        products(&mut run, |point| point.flags.push(limited(Restraint::Power)));
+        assert_eq!(run.finds("RL015"), None);
+    }
+
     #[test]
     fn a_long_load_that_explains_the_rest_is_noted() {
         let mut run = prompts(30.0);
         products(&mut run, |point| {
-            point.steady = Some(Steady { value: point.value * 0.8, after: Seconds(60.0), clock: None });
+            let flags = vec![limited(Restraint::Heat)];
+            point.steady = Some(Steady { value: point.value * 0.8, after: Seconds(60.0), clock: None, flags });
         });
-        assert!(run.finds("RL015").unwrap().says.contains("under a long load"));
+        let found = run.finds("RL015").unwrap();
+        assert!(found.says.contains("under a long load"));
+        assert!(format!("{found:?}").contains(Restraint::Heat.words()), "{found:?}");
         // Nothing is left that it could explain.
         assert_eq!(run.with(|typed| typed.ttft = Some(ms(20.5))).finds("RL015"), None);
     }
