@@ -26,21 +26,21 @@ impl<'a> Declaration<'a> {
             let word = reader.next()?;
             match word {
                 ".align" => align = Some(reader.size()?),
-                // What a pointer points to is said to the optimiser: `.ptr .global .align 16`.
-                ".ptr" => {
-                    for space in [".global", ".shared", ".const", ".local"] {
-                        reader.accept(space);
-                    }
-                    if reader.accept(".align") {
-                        reader.size()?;
-                    }
-                }
                 _ => {
                     let kind = word.strip_prefix('.').and_then(Kind::parse);
                     break kind.ok_or_else(|| reader.error(format!("`{word}` is not a type of a variable")))?;
                 }
             }
         };
+        // What a pointer points to is said to the optimiser: `.u64 .ptr .global .align 16`.
+        if reader.accept(".ptr") {
+            for space in [".global", ".shared", ".const", ".local"] {
+                reader.accept(space);
+            }
+            if reader.accept(".align") {
+                reader.size()?;
+            }
+        }
         let name = reader.next()?;
         let mut bytes = u64::from(kind.bytes());
         while reader.accept("[") {

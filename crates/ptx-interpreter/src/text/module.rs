@@ -263,7 +263,7 @@ fn read_target(reader: &mut Reader<'_>) -> Result<Target, ParseError> {
 mod tests {
     use super::*;
 
-    const EMPTY: &str = ".version 8.0\n.target sm_90a\n.address_size 64\n.visible .entry empty(.param .align 8 .b8 a[12], .param .u64 b) { ret; }";
+    const EMPTY: &str = ".version 8.0\n.target sm_90a\n.address_size 64\n.visible .entry empty(.param .align 8 .b8 a[12], .param .u64 .ptr .global .align 1 b) { ret; }";
 
     #[test]
     fn headers_and_parameters() {
