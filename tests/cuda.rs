@@ -342,7 +342,9 @@ fn write_and_gemv(knobs: &[(&str, &str)]) -> (i32, [Value; 2]) {
     let mut arguments = vec!["probe", "-d", "cuda:0", "--effort", "quick", "--json", "--no-save"];
     arguments.extend(patterns.iter().flat_map(|pattern| ["-p", pattern]));
     let (code, out, err) = run(&Home::new(), &arguments, knobs);
-    let profile: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{code}: {err}"));
+    let profile: Result<Value, _> = serde_json::from_str(&out);
+    assert!(profile.is_ok(), "{code}: {err}");
+    let profile = profile.unwrap();
     let ceilings = profile["ceilings"].as_array().unwrap();
     let found = |name: &str| ceilings.iter().find(|ceiling| ceiling["resource"] == name).unwrap().clone();
     (code, patterns.map(found))
@@ -516,8 +518,6 @@ fn every_kernel_leaves_the_same_memory_on_another_driver() {
     for call in ["cuMemcpyHtoD", "cuMemcpyDtoH", "cuMemsetD8"] {
         assert!(lines.iter().any(|line| line["call"] == call && line["compared"] != 0), "{call}");
     }
-    let chase = lines.iter().find(|line| line["kernel"] == "chase_far").unwrap();
-    assert_eq!((&chase["free"], &chase["because"]), (&16.into(), &"clocks".into()));
 }
 
 #[test]

@@ -163,7 +163,7 @@ fn samples_and_sustained_values_are_kept_when_asked_for() {
     let profile = profile(&out);
     let point = profile.ceilings[0].single().unwrap();
     assert_eq!(point.raw.as_ref().unwrap().len(), point.samples.clean as usize);
-    let steady = point.steady.unwrap();
+    let steady = point.steady.as_ref().unwrap();
     assert!(steady.after.get() >= 2.0 && (steady.value / point.value - 1.0).abs() < 0.01);
 }
 

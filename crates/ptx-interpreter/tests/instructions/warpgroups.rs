@@ -57,7 +57,7 @@ impl Form {
         for row in 0..ROWS + COLUMNS {
             for index in 0..ROW_BYTES / self.bytes {
                 let (vector, within) = (index * self.bytes / 16, index * self.bytes % 16);
-                let at = row * ROW_BYTES + (vector ^ row % 8) * 16 + within;
+                let at = row * ROW_BYTES + (vector ^ (row % 8)) * 16 + within;
                 bytes[at..at + self.bytes].copy_from_slice(&(self.encode)(element(row, index))[..self.bytes]);
             }
         }
