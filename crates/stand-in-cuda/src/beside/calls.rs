@@ -18,7 +18,7 @@ macro_rules! functions {
             $($name: extern "C" fn($($type),*) -> Code,)*
             pub(super) log: Log,
             /// The functions are its.
-            library: Library,
+            file: Library,
         }
 
         impl Calls {
@@ -35,7 +35,7 @@ macro_rules! functions {
                         *found.map_err(said)?
                     },)*
                     log,
-                    library,
+                    file: library,
                 })
             }
 
@@ -121,7 +121,7 @@ impl Calls {
     /// Tells a stand-in that it is the other driver. NVIDIA's has no such function, and need not be told.
     pub(super) fn tell(&self) {
         // SAFETY: a library that exports this name is a stand-in, whose function has this type.
-        if let Ok(tell) = unsafe { self.library.get::<extern "C" fn()>(b"standInIsBeside\0") } {
+        if let Ok(tell) = unsafe { self.file.get::<extern "C" fn()>(b"standInIsBeside\0") } {
             tell();
         }
     }
