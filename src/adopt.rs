@@ -35,8 +35,8 @@ pub fn adopt(observation: &Observation) -> Result<Adopted, NothingToAdopt> {
     let values: Vec<Imported> = readings
         .map(|reading| {
             let by = origin(observation, source, &reading);
-            let Reading { resource, points, .. } = reading;
-            Imported { resource, unit: resource.unit(), points, by }
+            let Reading { resource, devices, points, .. } = reading;
+            Imported { resource, unit: resource.unit(), devices, points, by }
         })
         .collect();
     if values.is_empty() {
@@ -63,6 +63,8 @@ fn is_processor(observation: &Observation) -> bool {
 /// Values of a resource, and where they stand.
 struct Reading<'o> {
     resource: Resource,
+    /// Devices that took part, where it is of several.
+    devices: Option<u64>,
     points: Vec<ImportedPoint>,
     at: &'o str,
 }
@@ -80,7 +82,7 @@ fn rates(observation: &Observation) -> Vec<Reading<'_>> {
     };
     let is_usable = |rate: &&observe::Rate| usable(rate.value) && rate.bytes.is_none_or(|bytes| usable(bytes.get()));
     let rates = observation.rates.iter().filter(is_usable);
-    rates.map(|rate| Reading { resource: rate.resource, points: reading(rate), at: &rate.at }).collect()
+    rates.map(|rate| Reading { resource: rate.resource, devices: None, points: reading(rate), at: &rate.at }).collect()
 }
 
 fn origin(observation: &Observation, source: Option<&Source>, reading: &Reading<'_>) -> Origin {
@@ -124,22 +126,9 @@ fn copies(observation: &Observation) -> Vec<Reading<'_>> {
         let several = case.values.iter().flatten().flatten().count() > 1;
         let of = if several { ", the slowest of several" } else { "" };
         let points = vec![ImportedPoint { at: None, value, name: Some(format!("{}{of}", case.name)) }];
-        keep_faster(&mut best, Reading { resource, points, at: &case.at });
+        keep_faster(&mut best, Reading { resource, devices: None, points, at: &case.at });
     }
     best
-}
-
-/// The exchange that an operation of nccl-tests is, where both count the same bytes. Its `sendrecv` has every device send and receive at once, which is neither of rooflab's copies.
-const fn exchange(operation: Operation) -> Option<Exchange> {
-    Some(match operation {
-        Operation::AllReduce => Exchange::AllReduce,
-        Operation::AllGather => Exchange::AllGather,
-        Operation::ReduceScatter => Exchange::ReduceScatter,
-        Operation::AllToAll => Exchange::AllToAll,
-        Operation::Broadcast | Operation::Reduce | Operation::Gather | Operation::Scatter | Operation::SendReceive => {
-            return None;
-        }
-    })
 }
 
 /// Collective operations over sizes: the algorithm's bandwidth, which is bytes over time. Wrong results and times of handing work over are no bandwidth.
@@ -150,7 +139,7 @@ fn collectives(observation: &Observation) -> Vec<Reading<'_>> {
         return best;
     }
     for curve in &observation.collectives {
-        let Some(exchange) = curve.operation.and_then(exchange) else { continue };
+        let Some(exchange) = curve.operation.and_then(Operation::exchange) else { continue };
         let Some(ranks) = curve.ranks.filter(|&ranks| ranks > 1) else { continue };
         let name = format!("{ranks} ranks");
         let mut points: Vec<ImportedPoint> = curve
@@ -169,7 +158,8 @@ fn collectives(observation: &Observation) -> Vec<Reading<'_>> {
         });
         points.dedup_by(|later, first| later.at == first.at);
         let at = curve.points.first().map_or("", |point| point.at.as_str());
-        keep_faster(&mut best, Reading { resource: Resource::PeerLink { exchange }, points, at });
+        let resource = Resource::PeerLink { exchange };
+        keep_faster(&mut best, Reading { resource, devices: Some(ranks), points, at });
     }
     best.retain(|reading| !reading.points.is_empty());
     best

@@ -318,7 +318,7 @@ fn numbers_that_nothing_can_be_estimated_with() {
         ("--context 40k", "`context` 40000 is beyond the 32768 tokens that `mistral-7b-v0.1` was made for"),
         ("--prompt 30k --generate 4k", "`prompt + generate` 34000 is beyond the 32768 tokens"),
         ("--tp 3 --link 450GB/s,5us", "`tp` 3 does not divide `heads` 32"),
-        ("--tp 2", "nothing is known of the link between them: give it with `--link`"),
+        ("--tp 2", "neither `--link` nor the profile says over what"),
         ("--pp 1000 --link 450GB/s,5us", "`pp` 1000 is more than the 32 layers"),
         ("--ep 8 --link 450GB/s,5us", "`ep` 8 needs experts, and the model has none"),
         ("--rate NaN", "`rate` is NaN; expected "),

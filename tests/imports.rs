@@ -103,6 +103,27 @@ fn values_are_added_to_what_was_measured_and_stay_apart() {
     assert_eq!(home.run(&["profile", "diff", "amd-epyc-zen4-2c-kvm.cpu", "mine.json", "--threshold", "1%"]).0, 0);
 }
 
+/// An exchange between devices takes what nccl-tests measured of it, unless a link is given.
+#[test]
+fn imported_exchanges_are_the_link_of_an_estimate_and_of_a_diagnosis() {
+    let home = Home::new();
+    let (_, text, _) = home.run(&["profile", "show", "nvidia-h200-sxm", "--json"]);
+    fs::write(home.path().join("mine.json"), &text).unwrap();
+    let estimate = ["estimate", "-m", "llama-3.1-70b", "-f", "mine.json", "--tp", "2"];
+    let (code, _, err) = home.run(&estimate);
+    assert!(code == 2 && err.contains("neither `--link` nor the profile") && err.contains("profile import"), "{err}");
+    assert_eq!(home.run(&["profile", "import", &fixture("nccl-tests.txt"), "--into", "mine.json"]).0, 0);
+    let (code, out, err) = home.run(&estimate);
+    assert_eq!(code, 0, "{err}");
+    let said = "`all_reduce` between 8 devices at 3 sizes from 1.02 kB to 8.39 MB";
+    assert!(out.contains(said) && out.contains("nccl-tests 2.19.6, `nccl-tests.txt:18`"), "{out}");
+    let (_, out, _) = home.run(&[&estimate[..], &["--link", "450GB/s,5us"]].concat());
+    assert!(out.contains("the link between devices is as given") && !out.contains(said), "{out}");
+    let diagnose = ["diagnose", "-m", "llama-3.1-70b", "-f", "mine.json", "--tp", "2", "--tpot", "30ms", "-b", "1"];
+    let (code, out, err) = home.run(&diagnose);
+    assert!(code == 0 && out.contains(said), "{out}{err}");
+}
+
 #[test]
 fn where_it_goes_is_what_was_said() {
     let home = Home::new();
@@ -165,7 +186,7 @@ fn imported() -> impl Strategy<Value = Imported> {
             lacks: vec![Unknown::Spread],
             caveats: Vec::new(),
         };
-        Imported { resource, unit: resource.unit(), points, by }
+        Imported { resource, unit: resource.unit(), devices: None, points, by }
     })
 }
 

@@ -63,6 +63,23 @@ fn an_older_profile_goes_to_the_history() {
 }
 
 #[test]
+fn what_other_tools_measured_outlives_a_new_run() {
+    let home = Home::new();
+    assert_eq!(home.run(&["probe", "-d", "mock", "--effort", "quick"]).0, 0);
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/observations/nvbandwidth.json");
+    let (code, _, err) = home.run(&["profile", "import", file, "--into", "simulated", "--device", "nvidia"]);
+    assert_eq!(code, 0, "{err}");
+    let imported = |text: &str| profile(text).imported.len();
+    let (_, before, _) = home.run(&["profile", "show", "simulated", "--json"]);
+    let (code, after, _) = home.run(&["probe", "-d", "mock", "--effort", "quick", "--json"]);
+    assert_eq!((code, imported(&after), imported(&before) > 0), (0, imported(&before), true));
+    // Of another device nothing is kept, whatever its profile is called.
+    let other = ["probe", "-d", "mock", "--effort", "quick", "--json", "--name", "links"];
+    assert_eq!(home.run(&["profile", "import", file, "--name", "links"]).0, 0);
+    assert_eq!(imported(&home.run(&other).1), 0);
+}
+
+#[test]
 fn levels_of_the_hierarchy_are_found_with_their_values() {
     let home = Home::new();
     let (_, out, _) = home.run(&["probe", "-d", "mock", "--json", "-p", "memory.*.read", "-p", "latency.*"]);

@@ -12,6 +12,7 @@ use rooflab::diagnose::{
     measured_link, scenario,
 };
 use rooflab::estimate::cost::CostError;
+use rooflab::estimate::link::MeasuredLink;
 use rooflab::estimate::memory::Budget;
 use rooflab::estimate::offload::{Offload, Offloaded};
 use rooflab::estimate::{EstimateError, Scenario, Subject};
@@ -207,7 +208,8 @@ fn of_run(
         ..Scenario::default()
     };
     let given = arguments.link.as_deref().map(|text| link("--link", text)).transpose()?;
-    let measured_link = links.link.as_ref().filter(|_| given.is_none());
+    let of_profile = MeasuredLink::of_profile(&profile);
+    let measured_link = links.link.as_ref().or(of_profile.as_ref()).filter(|_| given.is_none());
     let replaced = links.link.as_ref().filter(|_| given.is_some());
     let replaced = replaced.map(|link| format!("`--link` wins over {}", link.from));
     let unused: Vec<String> = links.unused.iter().cloned().chain(replaced).collect();

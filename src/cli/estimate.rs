@@ -211,7 +211,9 @@ fn refused(error: &estimate::EstimateError) -> CliError {
     use estimate::cost::CostError;
     let message = CliError::new(error.to_string());
     match error {
-        EstimateError::Cost(CostError::NoLink) => message.with_hint("for example `--link 450GB/s,5us`"),
+        EstimateError::Cost(CostError::NoLink) => message.with_hint(
+            "for example `--link 450GB/s,5us`; or add what nccl-tests measured to the profile: `rooflab profile import`",
+        ),
         EstimateError::Cost(CostError::NoHostLink { .. }) => message.with_hint("for example `--host-link 25GB/s,10us`"),
         EstimateError::Cost(CostError::Missing { .. }) => message
             .with_hint("`rooflab probe` measures what is missing; `rooflab profile show` says what a profile has"),

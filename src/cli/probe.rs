@@ -80,7 +80,8 @@ fn probe_one(
         .as_deref()
         .map_or_else(|| Store::name_for(&identity.name, &identity.backend), rooflab::profile::slug);
     let mut keeper = Keeper::new(context, arguments, &name)?;
-    let run = probe::Context { name, created: context.now(), source: context.source() };
+    let imported = keeper.imported(identity);
+    let run = probe::Context { name, created: context.now(), source: context.source(), imported };
     let mut watcher = Watcher { progress: Progress::new(&plan, context.shows_progress()), keeper: &mut keeper };
     let profile = probe::run(device.as_mut(), &plan, run, &mut watcher, &interrupted);
     watcher.progress.end();

@@ -4,13 +4,13 @@ use jiff::Timestamp;
 
 use super::document::{Checked, Diagnosis, SCHEMA};
 use super::finding::Finding;
-use super::link::{LinkFacts, MeasuredLink};
+use super::link::LinkFacts;
 use super::phase::{Figures, Kind, Phase, measured};
 use super::restless::doubts;
 use super::rules::RULES;
 use super::waterfall::{Cause, Ladder, Level, steps};
 use crate::estimate::cost::{CostError, Costing, Launching, Options};
-use crate::estimate::link::Link;
+use crate::estimate::link::{Link, MeasuredLink};
 use crate::estimate::memory::Admission;
 use crate::estimate::serving::{Engine, Metrics};
 use crate::estimate::{

@@ -3,21 +3,11 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::estimate::link::Link;
-use crate::graph;
+use crate::estimate::cost::Knowledge;
+use crate::estimate::link::{Link, MeasuredLink, Timings};
 use crate::observe::{Collective, CollectivePoint, Copy, Direction, End, Observation, Operation};
-use crate::units::{Bytes, BytesPerSecond, Seconds, Unit, human};
-
-/// A link that was measured.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MeasuredLink {
-    /// Its latency and its bandwidth.
-    pub link: Link,
-    /// The devices that it was measured between, where that is known.
-    pub devices: Option<u64>,
-    /// Where it comes from, and how well the model fits.
-    pub from: String,
-}
+use crate::resource::Exchange;
+use crate::units::{Bytes, BytesPerSecond, Seconds, Unit};
 
 /// What files of parts tell of the link between devices.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,9 +28,6 @@ pub struct LinkFacts {
     /// Where it comes from.
     pub from: String,
 }
-
-/// Steps of each number that are tried for the model.
-const STEPS: u32 = 24;
 
 /// The link that files of parts tell of: from collective operations, which hold all that an exchange takes; or else from copies.
 #[must_use]
@@ -78,7 +65,7 @@ fn unusable(part: &Observation) -> Option<String> {
         return of_copies(part).is_none().then(|| why.to_owned());
     };
     let Some(operation) = curve.operation else { return Some("it does not say which operation it timed".to_owned()) };
-    if exchange(operation, 2, Bytes(1.0)).is_none() {
+    if exchange(operation).is_none() {
         return Some(format!("no step of a model has a `{}`", word(operation)));
     }
     if curve.ranks.is_none_or(|ranks| ranks < 2) {
@@ -87,65 +74,24 @@ fn unusable(part: &Observation) -> Option<String> {
     of_collective(part, curve, operation).is_none().then(|| "it has no times that a link follows from".to_owned())
 }
 
-/// The exchange that an operation of nccl-tests is, for a message as it counts it: of what all get, the whole.
-fn exchange(operation: Operation, devices: u64, bytes: Bytes) -> Option<graph::Collective> {
-    Some(match operation {
-        Operation::AllReduce => graph::Collective::AllReduce { devices, bytes },
-        Operation::AllGather | Operation::ReduceScatter => graph::Collective::AllGather { devices, bytes },
-        Operation::AllToAll => graph::Collective::AllToAll { devices, bytes },
-        Operation::SendReceive => graph::Collective::Send { bytes },
-        Operation::Broadcast | Operation::Reduce | Operation::Gather | Operation::Scatter => return None,
-    })
+/// The exchange of a step that an operation of nccl-tests is. Every device that sends to the next is one sender to each.
+fn exchange(operation: Operation) -> Option<Exchange> {
+    match operation {
+        Operation::SendReceive => Some(Exchange::Send),
+        others => others.exchange(),
+    }
 }
 
-fn time(point: &CollectivePoint) -> Option<f64> {
-    let timing = point.out_of_place.or(point.in_place)?;
-    Some(timing.time.get()).filter(|time| *time > 0.0 && time.is_finite())
+fn time(point: &CollectivePoint) -> Option<Seconds> {
+    Some(point.out_of_place.or(point.in_place)?.time)
 }
 
-/// Latency and bandwidth whose model comes nearest to the measured times.
+/// Latency and bandwidth whose formula comes nearest to the measured times.
 fn of_collective(part: &Observation, curve: &Collective, operation: Operation) -> Option<MeasuredLink> {
-    let devices = curve.ranks.filter(|&ranks| ranks > 1)?;
-    let points: Vec<(f64, f64)> = curve
-        .points
-        .iter()
-        .filter_map(|point| Some((point.size.get(), time(point)?)))
-        .filter(|(size, _)| *size > 0.0 && size.is_finite())
-        .collect();
-    let quickest = points.iter().map(|(_, time)| *time).reduce(f64::min)?;
-    let bus = operation.bus_factor(devices);
-    let fastest = points.iter().map(|(size, time)| bus * size / time).reduce(f64::max)?;
-    let error = |link: &Link| {
-        let sum: f64 = points
-            .iter()
-            .filter_map(|&(size, time)| Some((size, time, exchange(operation, devices, Bytes(size))?)))
-            .map(|(_, time, exchange)| (link.time(&exchange).get() / time).ln().abs())
-            .sum();
-        sum / points.len() as f64
-    };
-    // The smallest message may take several steps of the link, and the largest one may be too small to fill it.
-    let step = |from: f64, to: f64, index: u32| from * (to / from).powf(f64::from(index) / f64::from(STEPS));
-    let candidates = (0..=STEPS).flat_map(|latency| (0..=STEPS).map(move |bandwidth| (latency, bandwidth)));
-    let links = candidates.filter_map(|(latency, bandwidth)| {
-        let latency = Seconds(quickest * step(0.1, 1.2, latency));
-        Link::new(latency, BytesPerSecond(fastest * step(1.0, 4.0, bandwidth))).ok()
-    });
-    let (link, error) = links
-        .map(|link| (link, error(&link)))
-        .filter(|(_, error)| error.is_finite())
-        .reduce(|a, b| if b.1 < a.1 { b } else { a })?;
-    let (smallest, largest) =
-        points.iter().fold((f64::INFINITY, 0.0_f64), |(a, b), (size, _)| (a.min(*size), b.max(*size)));
-    let from = format!(
-        "{}: `{}` between {devices} devices at {} sizes from {} to {}, which the model meets within {:.0} % on average",
-        file(part),
-        word(operation),
-        points.len(),
-        human(smallest, Unit::Byte),
-        human(largest, Unit::Byte),
-        error.exp_m1() * 100.0
-    );
-    Some(MeasuredLink { link, devices: Some(devices), from })
+    let points: Vec<(Bytes, Seconds)> =
+        curve.points.iter().filter_map(|point| Some((point.size, time(point)?))).collect();
+    let (exchange, devices) = (exchange(operation)?, curve.ranks?);
+    MeasuredLink::through(&Timings { file: &file(part), name: word(operation), exchange, devices, points: &points })
 }
 
 /// The slowest pair's bandwidth in one direction, and the mean latency between devices.
@@ -168,7 +114,7 @@ fn of_copies(part: &Observation) -> Option<MeasuredLink> {
     let without = if latency.is_none() { "; it says nothing of latency, which is taken as 0" } else { "" };
     let from = format!("{}: the slowest pair of `{}`{without}", file(part), rates.name);
     let devices = rates.values.first().map(|row| row.len() as u64);
-    Some(MeasuredLink { link, devices, from })
+    Some(MeasuredLink { link, devices, knowledge: Knowledge::Imported, from })
 }
 
 fn file(part: &Observation) -> String {
@@ -194,7 +140,6 @@ const fn word(operation: Operation) -> &'static str {
 mod tests {
     use super::*;
     use crate::observe::CollectiveTiming;
-    use proptest::prelude::*;
 
     fn curve(operation: Operation, ranks: u64, times: &[(f64, f64)]) -> Observation {
         let mut part = Observation::new(Vec::new());
@@ -274,21 +219,5 @@ mod tests {
             assert!(unused.starts_with("nothing was taken from ") && unused.contains(reason), "{unused}");
         }
         assert_eq!(measured_link(&[sum]).unused, Vec::<String>::new());
-    }
-
-    proptest! {
-        #[test]
-        fn a_link_is_found_again_in_its_own_times(latency in 1e-6..1e-4_f64, bandwidth in 1e10..1e12_f64, devices in 2_u64..16) {
-            let link = Link::new(Seconds(latency), BytesPerSecond(bandwidth)).unwrap();
-            let sizes = (10..31).map(|power| f64::from(1_u32 << power.min(31)));
-            let times: Vec<(f64, f64)> = sizes
-                .map(|size| (size, link.time(&graph::Collective::AllReduce { devices, bytes: Bytes(size) }).get()))
-                .collect();
-            let found = measured_link(&[curve(Operation::AllReduce, devices, &times)]).link.unwrap();
-            for (size, time) in times {
-                let again = found.link.time(&graph::Collective::AllReduce { devices, bytes: Bytes(size) }).get();
-                prop_assert!((again / time).ln().abs() < 0.15, "{size}: {again} instead of {time}");
-            }
-        }
     }
 }

@@ -29,7 +29,7 @@ pub use kernels::{
     Bound as KernelBound, KernelAccount, KernelNeed, KernelsDiagnosis, KernelsError, KernelsInputs,
     SCHEMA as KERNELS_SCHEMA, diagnose_kernels, schema as kernels_schema,
 };
-pub use link::{LinkFacts, MeasuredLink, MeasuredLinks, measured_link};
+pub use link::{LinkFacts, MeasuredLinks, measured_link};
 pub use phase::{Figures, Kind, Phase};
 pub use product::{
     Against, Product, ProductDiagnosis, ProductError, ProductInputs, Reference, SCHEMA as PRODUCT_SCHEMA,

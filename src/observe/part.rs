@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::document::Format;
 use super::metric::Distribution;
 use crate::dtype::DType;
-use crate::resource::Resource;
+use crate::resource::{Exchange, Resource};
 use crate::units::{Bytes, BytesPerSecond, Seconds, Unit};
 
 /// One kernel as a profiler saw it, over all of its launches with one grid.
@@ -101,6 +101,18 @@ impl Operation {
             "sendrecv" => Self::SendReceive,
             _ => return None,
         })
+    }
+
+    /// The exchange that it is among those that profiles know, where both count the same bytes. Every rank sends and receives at once in `sendrecv`, which is neither of the copies there.
+    #[must_use]
+    pub const fn exchange(self) -> Option<Exchange> {
+        match self {
+            Self::AllReduce => Some(Exchange::AllReduce),
+            Self::AllGather => Some(Exchange::AllGather),
+            Self::ReduceScatter => Some(Exchange::ReduceScatter),
+            Self::AllToAll => Some(Exchange::AllToAll),
+            Self::Broadcast | Self::Reduce | Self::Gather | Self::Scatter | Self::SendReceive => None,
+        }
     }
 
     /// How many times the algorithm's bandwidth goes over the busiest link, by nccl-tests' definition of bus bandwidth.

@@ -11,7 +11,7 @@ use super::measure::{Measurement, measure, measure_again};
 use super::plan::{Plan, Step};
 use super::point::{Measured, point};
 use crate::backend::{BackendError, CycleLimit, Device, Stopwatch};
-use crate::profile::{Builder, Ceiling, Flag, Instrument, Outcome, Point, Profile, Source, Stop};
+use crate::profile::{Builder, Ceiling, Flag, Imported, Instrument, Outcome, Point, Profile, Source, Stop};
 use crate::resource::{Key, Overhead, Resource};
 use crate::units::{Hertz, Seconds};
 use crate::workload::{Spot, Work, Workload};
@@ -25,6 +25,8 @@ pub struct Context {
     pub created: Timestamp,
     /// Which build of rooflab measures.
     pub source: Source,
+    /// What is known of the device from other tools, and stays known.
+    pub imported: Vec<Imported>,
 }
 
 /// Is told how a run goes on.
@@ -100,6 +102,7 @@ fn begin(device: &mut dyn Device, plan: &Plan, context: Context) -> Builder {
     };
     let identity = device.identity().clone();
     let mut builder = Builder::new(context.name, context.created, context.source, identity, conditions, instrument);
+    builder.take_over(context.imported);
     for &(key, why) in &plan.left_out {
         let reason = why.reason(plan.request.effort);
         builder.put(Ceiling::new(key, Outcome::Skipped { reason }));

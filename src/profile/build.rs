@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::datasheet::datasheet_of;
 use super::document::{Ceiling, Header, Instrument, Outcome, Profile, SCHEMA, Source};
+use super::imported::Imported;
 use crate::facts::{Conditions, Identity, Observed};
 use crate::units::Seconds;
 
@@ -49,6 +50,11 @@ impl Builder {
             Some(present) => *present = ceiling,
             None => self.profile.ceilings.push(ceiling),
         }
+    }
+
+    /// Keeps what other tools measured of the device.
+    pub fn take_over(&mut self, imported: Vec<Imported>) {
+        imported.into_iter().for_each(|value| self.profile.take_over(value));
     }
 
     /// Notes what was observed so far.

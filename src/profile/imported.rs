@@ -14,6 +14,9 @@ pub struct Imported {
     pub resource: Resource,
     /// The unit of all its values.
     pub unit: Unit,
+    /// Devices that took part, where it is of several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub devices: Option<u64>,
     /// One value, or a curve in ascending order of the resource's axis.
     pub points: Vec<ImportedPoint>,
     /// Who measured it.

@@ -136,7 +136,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) dp: Option<u64>,
 
-    /// The link between devices, as bandwidth and latency: `450GB/s,5us`. Without it, that of a file of nccl-tests or nvbandwidth beside the run.
+    /// The link between devices, as bandwidth and latency: `450GB/s,5us`. Without it, that of a file of nccl-tests or nvbandwidth beside the run, or else of the profile.
     #[arg(long, value_name = "BANDWIDTH,LATENCY")]
     pub(crate) link: Option<String>,
 

@@ -136,7 +136,7 @@ pub(crate) struct Scene {
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = count)]
     pub(crate) dp: u64,
 
-    /// The link between devices, as bandwidth and latency: `450GB/s,5us`.
+    /// The link between devices, as bandwidth and latency: `450GB/s,5us`. Without it, the link as the profile has it.
     #[arg(long, value_name = "BANDWIDTH,LATENCY")]
     pub(crate) link: Option<String>,
 

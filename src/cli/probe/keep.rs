@@ -4,7 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use rooflab::profile::{Profile, Store, StoreError};
+use rooflab::facts::Identity;
+use rooflab::profile::{Imported, Profile, Store, StoreError};
 
 use crate::cli::args;
 use crate::cli::context::{Context, file};
@@ -49,6 +50,13 @@ impl Keeper {
         let older = store.as_ref().is_some_and(|store| store.path(name).exists());
         let name = name.to_owned();
         Ok(Self { store, name, older, protected, output, stdout, saved: None, failure: None, why_not })
+    }
+
+    /// What other tools measured of the device, and the profile that will be replaced holds.
+    pub(super) fn imported(&self, device: &Identity) -> Vec<Imported> {
+        let same = |profile: &Profile| (&profile.device.name, &profile.device.id) == (&device.name, &device.id);
+        let older = self.store.as_ref().and_then(|store| store.find(&self.name).ok());
+        older.map(|(_, profile, _)| profile).filter(same).map_or_else(Vec::new, |profile| profile.imported)
     }
 
     /// Keeps what is known so far. A failure is remembered and does not end the run.

@@ -98,7 +98,7 @@ impl Costing<'_> {
         let (resource, at, wanted) = match need.from {
             Source::Ceiling { resource, at, stands_for } => (resource, at, stands_for),
             Source::Link => {
-                return (None, None, "the link between devices is as given, and nothing else uses it".to_owned());
+                return (None, None, self.peers.as_ref().map_or_else(String::new, |peers| peers.why().to_owned()));
             }
             Source::HostLink => {
                 let why = "the link that offloaded bytes come over is as given, and nothing else uses it";

@@ -32,7 +32,7 @@ pub enum CostError {
         lacks: Vec<Lack>,
     },
     /// Devices exchange data, and nobody said over what.
-    #[error("the devices exchange data, but nothing is known of the link between them: give it with `--link`")]
+    #[error("the devices exchange data, but neither `--link` nor the profile says over what")]
     NoLink,
     /// Some of the model lies outside of the device's memory, and nothing is known of the link to there.
     #[error("some of the model is offloaded, but {why}: give the link with `--host-link`")]

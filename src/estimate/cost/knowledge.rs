@@ -178,7 +178,7 @@ pub enum Source {
         /// What was wanted, where the resource only stands for it.
         stands_for: Option<Resource>,
     },
-    /// The link between devices, as the user gave it.
+    /// The link between devices, as the user or the profile gives it.
     Link,
     /// The link to the host or a disk, as the user gave it.
     HostLink,

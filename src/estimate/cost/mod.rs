@@ -8,6 +8,7 @@ mod host;
 mod knowledge;
 mod needs;
 mod overlap;
+mod peers;
 mod step;
 
 pub use assumption::Assumption;
@@ -23,6 +24,7 @@ use floor::SpeedOfLight;
 use host::Host;
 use needs::Refusal;
 use overlap::Overlap;
+use peers::Peers;
 
 use super::link::Link;
 use crate::facts::DeviceKind;
@@ -36,7 +38,7 @@ use crate::units::{Bytes, Seconds};
 pub struct Options {
     /// How kernels are started; where it is not given, as the device's kind does it.
     pub launching: Option<Launching>,
-    /// The link to other devices.
+    /// The link to other devices; where it is not given, as the profile tells of it.
     pub link: Option<Link>,
     /// The link to the host's memory, or to a disk; where it is not given, to the host as it was measured.
     pub host_link: Option<Link>,
@@ -58,7 +60,7 @@ pub struct Costing<'a> {
     asked: Asked<'a>,
     light: SpeedOfLight,
     overlap: Overlap,
-    link: Option<Link>,
+    peers: Option<Peers>,
     host: Host,
 }
 
@@ -82,7 +84,8 @@ impl<'a> Costing<'a> {
             None if profile.device.kind == DeviceKind::Cpu => Host::Itself,
             None => Host::Measured,
         };
-        Self { profile: &profile.name, asked, light, overlap: Overlap { launching, launch }, link: options.link, host }
+        let peers = Peers::of(options.link, profile);
+        Self { profile: &profile.name, asked, light, overlap: Overlap { launching, launch }, peers, host }
     }
 
     /// The cost of an operator in a step that streams some bytes of weights and caches before it comes back to the same ones.
@@ -140,7 +143,7 @@ impl<'a> Costing<'a> {
     }
 
     fn cost(&self, operator: &Operator, streamed: Bytes) -> Result<OperatorCost, Refusal> {
-        let needs = needs::of(&self.asked, self.link.as_ref(), operator, streamed)?;
+        let needs = needs::of(&self.asked, self.peers.as_ref(), operator, streamed)?;
         let combined = self.overlap.operator(&needs);
         Ok(OperatorCost {
             part: operator.part,

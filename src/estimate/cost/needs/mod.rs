@@ -11,9 +11,9 @@ pub use product::{is_plain, measured_as};
 
 use super::asked::Asked;
 use super::error::{CostError, Lack};
-use super::knowledge::{Bound, Knowledge, Need, Source};
-use crate::estimate::link::Link;
-use crate::graph::{Collective, Kind, Operator};
+use super::knowledge::Need;
+use super::peers::Peers;
+use crate::graph::{Kind, Operator};
 use crate::units::Bytes;
 
 /// Why an operator has no needs.
@@ -46,7 +46,7 @@ impl Refusal {
 /// The needs of one execution, in a step that streams some bytes of weights and caches before it comes back to the same ones.
 pub(super) fn of(
     asked: &Asked<'_>,
-    link: Option<&Link>,
+    peers: Option<&Peers>,
     operator: &Operator,
     streamed: Bytes,
 ) -> Result<Vec<Need>, Refusal> {
@@ -67,7 +67,7 @@ pub(super) fn of(
         }
         Kind::Rowwise { op, dtype } => pass::rowwise(asked, operator, op, dtype, &mut needs)?,
         Kind::Recurrence => pass::recurrence(asked, operator, streamed, &mut needs)?,
-        Kind::Exchange(exchange) => needs.push(communication(link, &exchange)?),
+        Kind::Exchange(exchange) => needs.push(peers.ok_or(Refusal::NoLink)?.exchange(&exchange)),
     }
     Ok(needs)
 }
@@ -81,9 +81,4 @@ fn amounts(operator: &Operator) -> Result<(), Refusal> {
         Some((field, value)) => Err(Refusal::Amount(CostError::NotAnAmount { part, field, value })),
         None => Ok(()),
     }
-}
-
-fn communication(link: Option<&Link>, exchange: &Collective) -> Result<Need, Refusal> {
-    let time = link.ok_or(Refusal::NoLink)?.time(exchange);
-    Ok(Need { of: Bound::Communication, time, from: Source::Link, knowledge: Knowledge::Given })
 }

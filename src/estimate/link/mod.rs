@@ -1,11 +1,15 @@
 //! The link between devices: how long an exchange of data takes, by latency and bandwidth.
 
+mod measured;
+
+pub use measured::{MeasuredLink, Timings};
+
 use serde::Serialize;
 
 use crate::graph::Collective;
 use crate::units::{Bytes, BytesPerSecond, Seconds};
 
-/// A link that every device of a group has to the others, as the user gives it.
+/// A link that every device of a group has to the others, as the user gives it or as it was measured.
 ///
 /// ```
 /// # use rooflab::estimate::link::Link;
