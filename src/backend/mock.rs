@@ -110,6 +110,7 @@ fn identity(index: usize) -> Identity {
         cache_line: 64,
         memory: 16 << 30,
         driver: None,
+        bus: None,
     }
 }
 

@@ -79,7 +79,7 @@ pub(crate) enum Command {
   rooflab probe -p memory.dram.read --json   one number, for a script
   rooflab probe -p gemm.f32 --shape 16x4096x4096")]
 pub(crate) struct Probe {
-    /// Device to measure: `cpu`, `wgpu:1`, or `all`. Without it, the best there is.
+    /// Device to measure: `cpu`, `wgpu:1`, a part of its name such as `h200`, or `all`. Without it, the best there is.
     #[arg(short, long, value_name = "ID")]
     pub(crate) device: Option<String>,
 

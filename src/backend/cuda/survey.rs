@@ -175,6 +175,7 @@ impl Found {
             // Of both caches, on every device since Volta; a sector is 32.
             cache_line: 128,
             memory: self.memory,
+            bus: self.bus.parse().ok(),
             driver: Some(format!("CUDA {}", self.cuda())),
             ..Identity::named(&self.name, kind)
         }

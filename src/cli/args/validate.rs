@@ -22,7 +22,7 @@ pub(crate) struct Validate {
     #[arg(short, long, value_name = "MODEL", default_value = "qwen3-0.6b")]
     pub(crate) model: String,
 
-    /// Device to run on: `cpu`, `wgpu:1`. Without it, the best there is.
+    /// Device to run on: `cpu`, `wgpu:1`, or a part of its name. Without it, the best there is.
     #[arg(short, long, value_name = "ID")]
     pub(crate) device: Option<String>,
 
