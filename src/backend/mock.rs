@@ -21,7 +21,7 @@ pub struct MockBackend;
 pub enum Behaviour {
     /// Every run takes the time the model says, give or take 0.2 %.
     Steady,
-    /// Verification of the multiply-adds fails.
+    /// Verification of the multiply-adds and of matrix products fails.
     WrongResult,
     /// Samples scatter by half of their value.
     Noisy,
@@ -217,6 +217,7 @@ impl Device for MockDevice {
         Ok(Box::new(MockKernel {
             variants: vec!["slow".to_owned(), "model".to_owned()],
             compute: matches!(workload.kind, Kind::MultiplyAdd { .. }),
+            multiplies: matches!(workload.kind, Kind::MultiplyAdd { .. } | Kind::Gemm { .. }),
             seconds: self.seconds_per_iteration(workload),
             behaviour: self.behaviour,
             time: Rc::clone(&self.time),
@@ -238,6 +239,7 @@ impl Device for MockDevice {
         Ok(Box::new(MockKernel {
             variants: Sequence::names(),
             compute: false,
+            multiplies: false,
             seconds,
             behaviour: self.behaviour,
             time: Rc::clone(&self.time),
@@ -249,6 +251,7 @@ impl Device for MockDevice {
 struct MockKernel {
     variants: Vec<String>,
     compute: bool,
+    multiplies: bool,
     seconds: f64,
     behaviour: Behaviour,
     time: Rc<Cell<f64>>,
@@ -261,7 +264,7 @@ impl Kernel for MockKernel {
     }
 
     fn verify(&mut self, _: usize) -> Result<(), BackendError> {
-        if self.behaviour == Behaviour::WrongResult && self.compute {
+        if self.behaviour == Behaviour::WrongResult && self.multiplies {
             return Err(BackendError::WrongResult("element 3 is 1.5, the reference says 2.5".to_owned()));
         }
         Ok(())
