@@ -119,8 +119,8 @@ fn imported_exchanges_are_the_link_of_an_estimate_and_of_a_diagnosis() {
     assert!(out.contains(said) && out.contains("nccl-tests 2.19.6, `nccl-tests.txt:18`"), "{out}");
     let (_, out, _) = home.run(&[&estimate[..], &["--link", "450GB/s,5us"]].concat());
     assert!(out.contains("the link between devices is as given") && !out.contains(said), "{out}");
-    let run = ["--tpot", "30ms", "-b", "1", "--prompt", "1024", "--generate", "256"];
-    let diagnose = [&["diagnose", "-m", "llama-3.1-70b", "-f", "mine.json", "--tp", "2"][..], &run].concat();
+    let diagnose = "diagnose -m llama-3.1-70b -f mine.json --tp 2 --tpot 30ms -b 1 --prompt 1000 --generate 100";
+    let diagnose: Vec<&str> = diagnose.split(" ").collect();
     let (code, out, err) = home.run(&diagnose);
     assert!(code == 0 && out.contains(said), "{out}{err}");
 }

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Home, stable};
-use rooflab::profile::{Flag, Outcome, Profile, from_json};
+use rooflab::profile::{Flag, Outcome, Point, Profile, from_json};
 use serde_json::Value;
 
 fn profile(text: &str) -> Profile {
@@ -171,6 +171,26 @@ fn a_device_lost_on_the_second_visit_keeps_the_first() {
     assert_eq!(values(&late), values(&profile(&out)), "nothing that was measured is lost");
     let once = flags(&late).iter().filter(|flag| matches!(flag, Flag::VisitedOnce { .. })).count();
     assert!(once > 40, "only {once} points say that they were visited once");
+}
+
+#[test]
+fn what_was_measured_under_worse_conditions_is_measured_again() {
+    let home = Home::new();
+    let run = |device: &str| {
+        let (code, out, _) = home.run(&["probe", "-d", device, "-p", "memory.read", "--json"]);
+        assert_eq!(code, 0);
+        let profile = profile(&out);
+        profile.ceilings.iter().find(|ceiling| ceiling.key().to_string() == "memory.read").unwrap().points().to_vec()
+    };
+    let (steady, slow) = (run("mock:0"), run("mock:9"));
+    // What was seen at half the speed is set aside, and the value is that of the second visit; for whatever there was no time, the flag says it.
+    let is_flagged = |point: &Point| point.flags.iter().any(|flag| matches!(flag, Flag::Throttled { .. }));
+    let again = slow.iter().filter(|point| point.samples.clean < point.samples.total).count();
+    assert!(again > 0, "nothing was measured again: {slow:?}");
+    for (point, right) in slow.iter().zip(&steady) {
+        let off = (point.value / right.value - 1.0).abs();
+        assert!(off < 0.02 || is_flagged(point), "{} instead of {} at {:?}", point.value, right.value, point.at);
+    }
 }
 
 #[test]

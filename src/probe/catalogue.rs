@@ -540,6 +540,12 @@ pub static PROBES: &[Probe] = &[
     ),
     rowwise(RowwiseOp::SiluMul, DType::Bf16, ROWWISE_HALF, "silu(gate) · up in bf16, as engines for GPUs keep it."),
     rowwise(RowwiseOp::Rope, DType::F32, ROWWISE, "Rotary position embedding of heads of 128, in place."),
+    rowwise(
+        RowwiseOp::Rope,
+        DType::Bf16,
+        ROWWISE_HALF,
+        "Rotary position embedding in bf16, whose arithmetic is that of f32 for half of the bytes.",
+    ),
     rowwise(RowwiseOp::Add, DType::F32, ROWWISE, "The residual connection x += y."),
     rowwise(RowwiseOp::Add, DType::Bf16, ROWWISE_HALF, "The residual connection x += y in bf16."),
     rowwise(

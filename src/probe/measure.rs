@@ -79,10 +79,24 @@ impl Measurement {
         Some((summary, modes))
     }
 
-    /// This measurement with the samples of a later visit.
+    /// Median clock of the samples that were undisturbed.
     #[must_use]
-    pub fn joined(mut self, later: Self) -> Self {
+    pub fn clock(&self) -> Option<Hertz> {
+        let clocks: Vec<f64> = self.clocks.iter().map(|clock| clock.get()).collect();
+        stats::median(&clocks).map(Hertz)
+    }
+
+    /// This measurement with the samples of a later visit. Those of a visit at a clock well below the other's count as disturbed: something held the processor back, and did not the other time.
+    #[must_use]
+    pub fn joined(mut self, mut later: Self) -> Self {
         self.visits = [&self, &later].into_iter().filter_map(|visit| stats::median(visit.times())).collect();
+        if let Some((first, second)) = self.clock().zip(later.clock()) {
+            if first.get() < THROTTLED * second.get() {
+                self.set_aside();
+            } else if second.get() < THROTTLED * first.get() {
+                later.set_aside();
+            }
+        }
         self.clean.extend(later.clean);
         self.disturbed.extend(later.disturbed);
         self.untimed += later.untimed;
@@ -91,6 +105,13 @@ impl Measurement {
         self.iterations = later.iterations;
         self.stop = if self.stop == Stop::Goal { later.stop } else { self.stop };
         self
+    }
+
+    /// Counts all samples as disturbed.
+    fn set_aside(&mut self) {
+        self.disturbed.append(&mut self.clean);
+        self.clocks.clear();
+        self.glances.clear();
     }
 }
 
@@ -106,6 +127,8 @@ const BEHIND: f64 = 1.5;
 const WARM: f64 = 0.01;
 /// Share of undisturbed samples below which a machine is crowded: samples are made shorter, and the value is flagged.
 pub(super) const CROWDED: f64 = 0.25;
+/// Lower clock than another under the same load that counts as throttled.
+pub(super) const THROTTLED: f64 = 0.95;
 /// Seconds of a single iteration beside which everything that is paid once per sample is nothing.
 const LONG: f64 = 20e-3;
 /// Deviation from proportionality that deserves a second look, and a flag if it stays.
@@ -116,6 +139,11 @@ pub(super) const FEWEST: usize = 6;
 const PATIENCE: f64 = 4.0;
 /// Samples kept at most.
 const MOST_SAMPLES: usize = 2000;
+
+/// Whether so few of all samples are undisturbed that the machine is crowded.
+pub(super) fn is_crowded(clean: usize, total: usize) -> bool {
+    clean < FEWEST || (clean as f64) < CROWDED * total as f64
+}
 
 /// Measures a kernel.
 ///

@@ -4,6 +4,7 @@
 //! measuring loop, `point` turns its times into a value with flags, `ceiling` turns points into ceilings, with `plateau` finding the
 //! levels of the memory hierarchy in a curve.
 
+mod again;
 mod catalogue;
 mod ceiling;
 mod effort;
