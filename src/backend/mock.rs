@@ -21,7 +21,7 @@ pub struct MockBackend;
 pub enum Behaviour {
     /// Every run takes the time the model says, give or take 0.2 %.
     Steady,
-    /// Verification of the multiply-adds fails.
+    /// Verification of the multiply-adds and of matrix products fails.
     WrongResult,
     /// Samples scatter by half of their value.
     Noisy,
@@ -127,12 +127,12 @@ impl MockDevice {
         Self { identity: identity(index), behaviour, time: Rc::default(), runs: Rc::default(), allocated: 0 }
     }
 
-    /// The model: bandwidth falls in steps as the working set outgrows the caches, and operations cost half a cycle.
     /// Whether kernels that are prepared now go at half the speed.
     fn is_held_back(&self) -> bool {
         self.behaviour == Behaviour::SlowAtFirst && self.time.get() < SLOW_UNTIL
     }
 
+    /// The model: bandwidth falls in steps as the working set outgrows the caches, and operations cost half a cycle.
     fn seconds_per_iteration(&self, workload: &Workload) -> f64 {
         let lanes = f64::from(workload.lanes);
         let work = workload.work();
@@ -228,6 +228,7 @@ impl Device for MockDevice {
         Ok(Box::new(MockKernel {
             variants: vec!["slow".to_owned(), "model".to_owned()],
             compute: matches!(workload.kind, Kind::MultiplyAdd { .. }),
+            multiplies: matches!(workload.kind, Kind::MultiplyAdd { .. } | Kind::Gemm { .. }),
             seconds: self.seconds_per_iteration(workload),
             behaviour: self.behaviour,
             held_back: self.is_held_back(),
@@ -250,6 +251,7 @@ impl Device for MockDevice {
         Ok(Box::new(MockKernel {
             variants: Sequence::names(),
             compute: false,
+            multiplies: false,
             seconds,
             behaviour: self.behaviour,
             held_back: self.is_held_back(),
@@ -262,6 +264,7 @@ impl Device for MockDevice {
 struct MockKernel {
     variants: Vec<String>,
     compute: bool,
+    multiplies: bool,
     seconds: f64,
     behaviour: Behaviour,
     held_back: bool,
@@ -275,7 +278,7 @@ impl Kernel for MockKernel {
     }
 
     fn verify(&mut self, _: usize) -> Result<(), BackendError> {
-        if self.behaviour == Behaviour::WrongResult && self.compute {
+        if self.behaviour == Behaviour::WrongResult && self.multiplies {
             return Err(BackendError::WrongResult("element 3 is 1.5, the reference says 2.5".to_owned()));
         }
         Ok(())

@@ -297,7 +297,8 @@ pub(crate) struct Import {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Take only what was measured on devices whose name contains this. Without it, all files must name the same device.
+    /// Take only what was measured on devices whose name contains this; files that name none count as of it. Without it, all files must name the same device. What
+    /// was measured on a processor is never taken for a GPU's, nor the other way round.
     #[arg(long, value_name = "WORDS")]
     pub(crate) device: Option<String>,
 }

@@ -158,11 +158,11 @@ pub fn measure(
 ) -> Result<Measurement, BackendError> {
     // Verifying also fills the buffers, which no variant may be timed without.
     kernel.verify(0)?;
-    let mut iterations = calibrate(kernel, 0, settings)?;
+    let mut iterations = calibrate(kernel, 0, settings, interrupted)?;
     let variant = fastest(kernel, iterations, settings, now, interrupted)?;
     if variant != 0 {
         kernel.verify(variant)?;
-        iterations = calibrate(kernel, variant, settings)?;
+        iterations = calibrate(kernel, variant, settings, interrupted)?;
     }
     let mut run = Run { kernel, variant, iterations };
     warm_up(&mut run, settings, now, interrupted)?;
@@ -188,7 +188,7 @@ pub(super) fn measure_again(
     interrupted: &dyn Fn() -> bool,
 ) -> Result<Measurement, BackendError> {
     kernel.verify(variant)?;
-    let iterations = calibrate(kernel, variant, settings)?;
+    let iterations = calibrate(kernel, variant, settings, interrupted)?;
     let mut run = Run { kernel, variant, iterations };
     warm_up(&mut run, settings, now, interrupted)?;
     sample(&mut run, settings, now, interrupted)
@@ -211,12 +211,20 @@ impl Run<'_> {
     }
 }
 
-/// Iterations that make a sample of the wanted length. A disturbed run says nothing of that and is tried again.
-fn calibrate(kernel: &mut dyn Kernel, variant: usize, settings: &Settings) -> Result<u64, BackendError> {
+/// Iterations that make a sample of the wanted length. A disturbed run says nothing of that and is tried again. An interrupt ends it with as many as were come to.
+fn calibrate(
+    kernel: &mut dyn Kernel,
+    variant: usize,
+    settings: &Settings,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<u64, BackendError> {
     let wanted = settings.sample.get();
     let mut iterations = 1_u64;
     loop {
-        let elapsed = least_time(kernel, variant, iterations)?;
+        if interrupted() {
+            return Ok(iterations);
+        }
+        let elapsed = least_time(kernel, variant, iterations, interrupted)?;
         if elapsed >= 0.8 * wanted {
             // The first long run may have been slow to start; what follows is calibrated by it all the same.
             return Ok(((iterations as f64 * wanted / elapsed).round() as u64).max(1));
@@ -235,13 +243,18 @@ const fn preempted(sample: &Sample) -> bool {
 }
 
 /// The time of an undisturbed run; of a few disturbed ones, the least.
-fn least_time(kernel: &mut dyn Kernel, variant: usize, iterations: u64) -> Result<f64, BackendError> {
+fn least_time(
+    kernel: &mut dyn Kernel,
+    variant: usize,
+    iterations: u64,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<f64, BackendError> {
     let mut least = f64::INFINITY;
     for _ in 0..TRIES {
         let sample = kernel.run(variant, iterations)?;
         least = least.min(sample.elapsed.get());
         // Lanes that start a little apart make no difference to how many iterations are needed. A long run is preempted more often than not, by little.
-        if !preempted(&sample) || sample.elapsed.get() > LONG {
+        if !preempted(&sample) || sample.elapsed.get() > LONG || interrupted() {
             break;
         }
     }
@@ -275,7 +288,7 @@ fn fastest(
             let best = times.iter().map(|times| least(times)).fold(f64::INFINITY, f64::min);
             // What was far behind once is not tried again.
             if least(&times[variant]) <= BEHIND * best || round == 0 {
-                times[variant].push(least_time(kernel, variant, iterations)?);
+                times[variant].push(least_time(kernel, variant, iterations, interrupted)?);
             }
         }
     }
@@ -314,10 +327,11 @@ fn sample(
     let mut since_shortened = (0_usize, 0_usize); // not preempted, total
     let stop = loop {
         let sample = run.sample()?;
-        if sample.elapsed.get() < settings.shortest_sample.get() / 2.0 && corrections < TRIES {
+        let is_short = sample.elapsed.get() < settings.shortest_sample.get() / 2.0;
+        if is_short && corrections < TRIES && !interrupted() {
             // Calibrated on a crowded machine: too short to be told from the cost of timing it. What was taken so far is dropped.
             corrections += 1;
-            run.iterations = (run.iterations * 2).max(calibrate(run.kernel, run.variant, settings)?);
+            run.iterations = (run.iterations * 2).max(calibrate(run.kernel, run.variant, settings, interrupted)?);
             (clean, disturbed, untimed, clocks, glances, since_shortened) = Default::default();
             continue;
         }

@@ -16,7 +16,7 @@ mod run;
 mod select;
 mod shapes;
 
-pub use catalogue::{Family, Grid, PROBES, Probe};
+pub use catalogue::{Family, Grid, Probe, probes};
 pub use effort::Settings;
 pub use measure::{Measurement, measure};
 pub use plan::{LeftOut, Plan, Request, Step, plan};
