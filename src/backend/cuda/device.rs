@@ -13,6 +13,7 @@ use super::kernels::gemv::Gemv;
 use super::kernels::matrix::Matrix;
 use super::kernels::multiply_add::MultiplyAdd;
 use super::kernels::peer::{Partner, Peer, Ping};
+use super::kernels::prefill::Prefill;
 use super::kernels::rowwise::Rowwise;
 use super::kernels::stream::Stream;
 use super::kernels::warpgroup::{self, Warpgroup};
@@ -157,8 +158,8 @@ impl Device for CudaDevice {
             Kind::Rowwise { op, dtype, rows, .. } => {
                 self.timed(|gpu| Rowwise::new(gpu, (op, dtype), rows.saturating_mul(lanes.into())))
             }
-            Kind::Attention { phase: Phase::Prefill, .. } => {
-                Err(BackendError::no_kernel("this rooflab has no attention of prompts for CUDA yet"))
+            Kind::Attention { phase: Phase::Prefill, kv, context, .. } => {
+                self.timed(|gpu| Prefill::new(gpu, kv, context, lanes.into()))
             }
         }
     }

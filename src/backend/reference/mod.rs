@@ -8,6 +8,7 @@ pub(super) mod decode;
 pub(super) mod element;
 pub(super) mod gemv;
 pub(super) mod parallel;
+pub(super) mod prefill;
 pub(super) mod product;
 pub(super) mod rows;
 pub(super) mod rowwise;

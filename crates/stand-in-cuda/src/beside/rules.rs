@@ -25,6 +25,7 @@ const EXPONENTIALS: &str = "approximate exponentials and quotients";
 const ROOTS: &str = "approximate reciprocal roots";
 const JOINED: &str = "products and sums that the assembler joins";
 const SUMMED: &str = "the order and the roundings of matrix units' sums";
+const SHARES: &str = "approximate exponentials, and the order and the roundings of matrix units' sums";
 const ALL: &str = "approximate exponentials and quotients, and products and sums that the assembler joins";
 
 const fn clocks(kernels: &'static str, free: &'static [(usize, Range<u64>)]) -> Rule {
@@ -37,7 +38,7 @@ const fn near(kernels: &'static str, because: &'static str, format: Format, unit
 
 /// An exponential is off by four units at most, a sum of them by as many, and a quotient by two more; a product of such numbers adds their
 /// errors. A number of 16 bits is the same or the next one.
-static RULES: [Rule; 28] = [
+static RULES: [Rule; 29] = [
     clocks("stamp", &[(0, 0..24)]),
     // Their products are exact, and so are all sums of matrix units here: neither what is joined nor the order matters.
     near("multiply_add_bf16", JOINED, Format::F32, 0.0, 0.0),
@@ -67,6 +68,8 @@ static RULES: [Rule; 28] = [
     near("rope_f32_", JOINED, Format::F32, 1.0, 2.0),
     near("rope_f16_", JOINED, Format::F16, 1.0, 2.0),
     near("rope_bf16_", JOINED, Format::Bf16, 1.0, 2.0),
+    // Shares are rounded to bf16 before the product with the values: an exponential that is off by its last digit may be rounded to the next.
+    near("prefill_bf16_", SHARES, Format::F32, 0.0, 32768.0),
     near("decode_join", EXPONENTIALS, Format::F32, 16.0, 64.0),
     // An exponent is a difference of scores: its roundings, of which the assembler may leave one out, are those of the scores.
     near("decode_", ALL, Format::F32, 16.0, 64.0),

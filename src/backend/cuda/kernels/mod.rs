@@ -12,6 +12,7 @@ pub(super) mod gemv;
 pub(super) mod matrix;
 pub(super) mod multiply_add;
 pub(super) mod peer;
+pub(super) mod prefill;
 pub(super) mod rowwise;
 pub(super) mod stream;
 pub(super) mod warpgroup;

@@ -2,9 +2,7 @@
 
 use super::{Dispatch, Immediates};
 use crate::backend::BackendError;
-use crate::backend::reference::attention::{KEYS, QUERIES, VALUES, repeated};
-use crate::backend::reference::element::{PERIOD, near};
-use crate::backend::reference::rows::{Rows, value};
+use crate::backend::reference::prefill::Operands;
 use crate::backend::wgpu::gpu::{Buffer, Gpu, Pipeline};
 use crate::backend::wgpu::shaders::{Shader, source};
 use crate::backend::wgpu::timing::{Bench, Program};
@@ -15,8 +13,8 @@ const GROUP: u64 = HEADS.group;
 const DIM: u64 = HEADS.dim;
 /// Queries of a workgroup, and keys at a time.
 const BLOCKS: [(u64, u64); 2] = [(16, 32), (8, 64)];
-/// Rows from one that is verified to the next: a prime.
-const EVERY: usize = 37;
+/// How far a mean of numbers below 1 may be off.
+const TOLERANCE: f64 = 2e-5;
 
 fn shader((rows, keys): (u64, u64)) -> Shader {
     Shader::new(source!("prefill"), "k_attend")
@@ -44,8 +42,7 @@ pub(super) fn shaders() -> Vec<Shader> {
 pub(in crate::backend::wgpu) struct Prefill {
     heads: u64,
     context: u64,
-    /// Queries, keys and values.
-    host: [Rows; 3],
+    operands: Operands,
     results: Buffer,
     variants: Vec<(Pipeline, wgpu::BindGroup, u64)>,
     names: Vec<String>,
@@ -62,10 +59,11 @@ impl Prefill {
             return Err(BackendError::unsupported(format!("{context} tokens are no multiple of 64")));
         }
         let tokens = context.saturating_mul(heads);
-        let arrays = [(tokens.saturating_mul(GROUP), QUERIES), (tokens, KEYS), (tokens, VALUES)];
-        let host = arrays.map(|(rows, seed)| Rows::new(kv, DIM as usize, rows, seed));
+        let operands = Operands::new(kv, context, heads);
         let mut inputs = Vec::new();
-        for ((rows, _), host) in arrays.into_iter().zip(&host) {
+        for (rows, host) in
+            [(tokens.saturating_mul(GROUP), &operands.queries), (tokens, &operands.keys), (tokens, &operands.values)]
+        {
             let buffer = gpu.buffer(2 * DIM * rows)?;
             gpu.write(&buffer, |start, piece| host.fill(start, piece))?;
             inputs.push(buffer);
@@ -85,7 +83,7 @@ impl Prefill {
                 "a workgroup has {room} bytes of memory, too few for a block of keys"
             )));
         }
-        Ok(Self { heads, context, host, results, variants, names, _inputs: inputs })
+        Ok(Self { heads, context, operands, results, variants, names, _inputs: inputs })
     }
 
     fn attend(&self, variant: usize, pass: &mut wgpu::ComputePass<'_>) {
@@ -110,30 +108,6 @@ impl Program for Prefill {
         bench.gpu.poison(&self.results)?;
         bench.run(|pass| self.attend(variant, pass))?;
         let results = bench.gpu.contents(&self.results)?;
-        let row_bytes = (4 * DIM) as usize;
-        let [queries, keys, values] = self.host.each_ref().map(|rows| rows.exact(DType::Bf16, |_| 1.0));
-        let last = results.len() / row_bytes - 1;
-        for row in (0..last).step_by(EVERY).chain([last]) {
-            let context = self.context as usize;
-            let (head, seen) = (row / context / GROUP as usize, row % context + 1);
-            let query = &queries[row % queries.len()];
-            let query: Vec<f32> = query.iter().map(|&element| element as f32 / (DIM as f32).sqrt()).collect();
-            let first = head * context % PERIOD;
-            let expected = repeated(first, seen, &query, |row| &keys[row], |row| &values[row]);
-            let found = &results[row * row_bytes..][..row_bytes];
-            for (index, expected) in expected.into_iter().enumerate() {
-                let found = value(DType::F32, found, index);
-                if !near(found, expected, 2e-5) {
-                    let text = format!("row {row}, element {index} is {found}, the reference says {expected}");
-                    return Err(BackendError::WrongResult(text));
-                }
-            }
-        }
-        // All others are means of numbers between -1 and 1.
-        let between = |word: &[u8]| near(value(DType::F32, word, 0), 0.0, 1.01);
-        if let Some(at) = results.chunks_exact(4).position(|word| !between(word)) {
-            return Err(BackendError::WrongResult(format!("element {at} is no mean of numbers between -1 and 1")));
-        }
-        Ok(())
+        self.operands.check(&results, TOLERANCE).map_err(BackendError::WrongResult)
     }
 }
