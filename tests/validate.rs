@@ -108,17 +108,16 @@ fn wrong_results_and_busy_machines_are_no_proof() {
     let busy = ["-b", "1", "--within", "30%"];
     let (code, out, _) = run("mock:3", &busy);
     assert_eq!(code, 1, "{out}");
-    assert!(out.contains("note: nothing can be told of steps: their times rest on few undisturbed samples"), "{out}");
+    assert!(out.contains("note: nothing can be told of "), "{out}");
+    assert!(out.contains("steps: their times rest on few undisturbed samples"), "{out}");
     assert!(
         out.contains("whether simulated-device-steady.mock describes this device within 30 % cannot be told"),
         "{out}"
     );
     let (code, out, _) = run("mock:3", &[&busy[..], &["--json"]].concat());
     let document = json(&out);
-    assert_eq!(
-        (code, &document["verdict"], &document["unclear"]),
-        (1, &"unclear".into(), &serde_json::json!(["steps"]))
-    );
+    assert_eq!((code, &document["verdict"]), (1, &"unclear".into()));
+    assert!(document["unclear"].as_array().unwrap().contains(&"steps".into()), "{}", document["unclear"]);
 }
 
 #[test]
