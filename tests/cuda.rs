@@ -119,7 +119,10 @@ fn matrix_units_that_there_is_no_kernel_for_are_not_said_to_be_missing() {
     ] {
         let peaks: Vec<String> = skipped.iter().map(|formats| peak(formats)).collect();
         let patterns: Vec<&str> = peaks.iter().map(String::as_str).collect();
-        let ceilings = probed(&patterns, &[("STAND_IN_CAPABILITY", capability), ("STAND_IN_DRIVER", driver)]);
+        // The load that shows the clock is as long as a device is wide.
+        let knobs =
+            [("STAND_IN_CAPABILITY", capability), ("STAND_IN_DRIVER", driver), ("STAND_IN_MULTIPROCESSORS", "1")];
+        let ceilings = probed(&patterns, &knobs);
         assert!(ceilings.len() >= peaks.len(), "{capability}: {ceilings:?}");
         for ceiling in ceilings {
             assert_eq!(ceiling["status"], "skipped", "{capability}: {ceiling}");
@@ -444,7 +447,12 @@ fn two_devices_send_to_each_other() {
     ] {
         let mut arguments = vec!["probe", "-d", device, "--json", "--no-save"];
         arguments.extend(patterns.iter().flat_map(|pattern| ["-p", pattern]));
-        let knobs = [("STAND_IN_DEVICES", "2"), ("STAND_IN_PEERS", peers), ("STAND_IN_PEER_LIMIT", limit)];
+        let knobs = [
+            ("STAND_IN_DEVICES", "2"),
+            ("STAND_IN_MULTIPROCESSORS", "1"),
+            ("STAND_IN_PEERS", peers),
+            ("STAND_IN_PEER_LIMIT", limit),
+        ];
         let (code, out, err) = run(&Home::new(), &arguments, &knobs);
         assert_eq!(code, 0, "{out}{err}");
         let profile: Value = serde_json::from_str(&out).unwrap();
