@@ -1,0 +1,128 @@
+"""Runs a model of random weights in PyTorch, by transformers, and prints its times: one line of JSON for each load.
+
+Usage: torch_worker.py < job.json
+The time to the first token is that of all prompts through the model, the choice of a token included; the time per token that of each later step.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+import torch
+import transformers
+
+import clock
+
+DTYPES = {"bf16": torch.bfloat16, "f16": torch.float16, "f32": torch.float32}
+TILE = 1 << 20
+
+
+def build(config: dict[str, Any], dtype: torch.dtype, device: str) -> Any:
+    """A model whose matrices are filled with one tile of random numbers over and over."""
+    for layer in (torch.nn.Linear, torch.nn.Embedding):
+        layer.reset_parameters = lambda self: None  # type: ignore[method-assign]
+    transformers.PreTrainedModel._init_weights = lambda self, module: None
+    described = transformers.AutoConfig.for_model(**config)
+    model = transformers.AutoModelForCausalLM.from_config(described, dtype=dtype, attn_implementation="sdpa")
+    model.tie_weights()
+    torch.manual_seed(1)
+    tile = (torch.randn(TILE) * 0.02).to(dtype)
+    for name, parameter in model.named_parameters():
+        if parameter.dim() > 1:
+            for part in parameter.data.view(-1).split(TILE):
+                part.copy_(tile[: part.numel()])
+        else:
+            parameter.data.fill_(0.0 if name.endswith("bias") else 1.0)
+    return model.to(device).eval()
+
+
+class Runner:
+    """A model that answers, in one of the ways of running."""
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        self.device, self.mode = job["device"], job["mode"]
+        self.model = build(job["config"], DTYPES[job["format"]], self.device)
+        self.vocabulary = job["config"]["vocab_size"]
+        if self.mode == "compiled":
+            # The layers are alike: one is compiled for all.
+            for layer in self.model.model.layers:
+                layer.compile(dynamic=False)
+
+    def cache(self, batch: int, tokens: int) -> Any:
+        """An empty cache."""
+        if self.mode == "eager":
+            return transformers.DynamicCache(config=self.model.config)
+        return transformers.StaticCache(config=self.model.config, max_cache_len=tokens)
+
+    def step(self, tokens: torch.Tensor, cache: Any) -> torch.Tensor:
+        """The tokens that follow."""
+        done = self.model(input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        return done.logits[:, -1].argmax(-1, keepdim=True)
+
+    def wait(self) -> None:
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+
+    def run(self, load: dict[str, int], seconds: float) -> dict[str, Any]:
+        batch, prompt, generate = load["batch"], load["prompt"], load["generate"]
+        prompts = torch.randint(self.vocabulary, (batch, prompt), device=self.device)
+        state: list[Any] = []
+
+        def first() -> None:
+            cache = self.cache(batch, prompt + generate)
+            state[:] = [self.step(prompts, cache), cache]
+            self.wait()
+
+        def later() -> None:
+            state[0] = self.step(state[0], state[1])
+            self.wait()
+
+        if self.mode == "graphs":
+            return self.run_graphs(first, state, prompt, seconds)
+        first()
+        later()  # compiled, where it is
+        ttft = clock.repeat(first, seconds)
+        tpot = []
+        while len(tpot) < 3 * (generate - 1) and (not tpot or sum(taken for taken, _ in tpot) < seconds):
+            first()
+            tpot += [clock.once(later) for _ in range(generate - 1)]
+        return {"ttft": ttft, "tpot": tpot}
+
+    def run_graphs(self, first: Any, state: list[Any], prompt: int, seconds: float) -> dict[str, Any]:
+        """A later step, captured as a CUDA graph and replayed; prompts as in eager PyTorch."""
+        first()
+        tokens, cache = state
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(3):
+                self.step(tokens, cache)
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self.step(tokens, cache)
+
+        def later() -> None:
+            graph.replay()
+            self.wait()
+
+        return {"tpot": clock.repeat(later, seconds), "ttft": clock.repeat(first, seconds)}
+
+
+def main() -> None:
+    job = json.load(sys.stdin)
+    torch.set_num_threads(job["threads"])
+    with torch.inference_mode() if job["mode"] == "eager" else torch.no_grad():
+        runner = Runner(job)
+        print(json.dumps({"version": torch.__version__.split("+")[0]}), flush=True)
+        for load in job["loads"]:
+            print(json.dumps({"load": load, **runner.run(load, job["seconds"])}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
