@@ -85,7 +85,8 @@ class Runner:
         if self.mode == "graphs":
             return self.run_graphs(first, state, prompt, seconds)
         first()
-        later()  # compiled, where it is
+        if generate > 1:
+            later()  # compiled, where it is
         ttft = clock.repeat(first, seconds)
         tpot = []
         while len(tpot) < 3 * (generate - 1) and (not tpot or sum(taken for taken, _ in tpot) < seconds):
