@@ -316,9 +316,17 @@ fn an_engine_profile_is_in_the_estimate_and_named() {
 fn an_engine_profile_of_another_device_is_refused() {
     let home = Home::new();
     let line = engine(&home).replace("rtx-4090", "h100-sxm");
-    fails_in(&home, &line, &["`engine.json` was measured on `NVIDIA GeForce RTX 4090`", "hint: an engine profile holds for the device"]);
+    fails_in(
+        &home,
+        &line,
+        &["`engine.json` was measured on `NVIDIA GeForce RTX 4090`", "hint: an engine profile holds for the device"],
+    );
     fs::write(home.path().join("engine.json"), "{}").unwrap();
-    fails_in(&home, &line, &["cannot use `engine.json` as an engine profile", "hint: `rooflab generate schema engine`"]);
+    fails_in(
+        &home,
+        &line,
+        &["cannot use `engine.json` as an engine profile", "hint: `rooflab generate schema engine`"],
+    );
 }
 
 #[test]

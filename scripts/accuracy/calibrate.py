@@ -8,6 +8,7 @@ the vocabulary the head; equally many tokens in few long sequences and in many s
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -25,16 +26,16 @@ DEEPER = replace(NARROW, layers=12)
 # Layers whose products are measured, in about as many bytes as a model of a few hundred million parameters has.
 LAYERS = (
     Shape("products-512", layers=40, hidden=512, inner=1408, heads=8, kv_heads=2, vocabulary=WORDS),
-    Shape("products-1024", layers=16, hidden=1024, inner=4096, heads=16, kv_heads=4, vocabulary=WORDS),
-    Shape("products-2304", layers=4, hidden=2304, inner=7168, heads=36, kv_heads=9, vocabulary=WORDS),
+    Shape("products-1024", layers=8, hidden=1024, inner=5120, heads=16, kv_heads=4, vocabulary=WORDS),
+    Shape("products-2304", layers=4, hidden=2304, inner=8960, heads=36, kv_heads=9, vocabulary=WORDS),
 )
-HEAD = Shape("head", layers=1, hidden=768, inner=768, heads=12, kv_heads=3, vocabulary=98_304)
+HEAD = Shape("head", layers=1, hidden=1024, inner=1024, heads=16, kv_heads=4, vocabulary=196_608)
 ATTENTION = Shape("attention", layers=4, hidden=512, inner=64, heads=8, kv_heads=2, vocabulary=WORDS)
 
 BATCHES = (1, 4, 16)
-TOKENS = (64, 256, 1024)
 PROMPTS = (256, 1024)
-SECONDS = 0.4
+MOST_OPERATIONS = 6e11  # of the largest step
+SECONDS = 0.3
 
 GEMM = {"bf16": "gemm.bf16.f32", "f16": "gemm.f16.f32", "f32": "gemm.f32", "q8_0": "gemm.q8_0.int32", "q4_0": "gemm.q4_0.int32"}
 # Formats in which an estimate may count the arithmetic of prompts' attention.
@@ -65,9 +66,8 @@ def all_of(runs: Sequence[Run], threads: int, device: str) -> Profiles:
         by_name.setdefault(name(run), []).append(run)
     for key, alike in by_name.items():
         say(f"engine profile: {key}")
-        widest = max(run.model.hidden for run in alike)
         try:
-            document = profile(alike[0], widest, threads, device)
+            document = profile(alike, threads, device)
         except (WorkerFailed, ValueError, KeyError) as error:
             profiles.failed[key] = str(error)
             continue
@@ -78,33 +78,24 @@ def all_of(runs: Sequence[Run], threads: int, device: str) -> Profiles:
     return profiles
 
 
-def profile(run: Run, widest: int, threads: int, device: str) -> dict[str, Any]:
-    """The document of an engine in a format."""
+def profile(alike: Sequence[Run], threads: int, device: str) -> dict[str, Any]:
+    """The document of an engine in a format, for what some runs ask of it."""
+    run, widest = alike[0], max(each.model.hidden for each in alike)
+    most = 1.25 * max(load.batch * load.prompt for each in alike for load in each.loads)
     layers = [shape for index, shape in enumerate(LAYERS) if index < 2 or LAYERS[index - 1].hidden < widest]
-    decode, prompts = [Load(batch, SHORT) for batch in BATCHES], [Load(tokens // SHORT, SHORT, 1) for tokens in TOKENS]
-    long = [Load(1, tokens, 1) for tokens in PROMPTS]
-    cached = [Load(4, tokens) for tokens in (SHORT, *PROMPTS)]
-    shortest = Load(1, SHORT)
-    version = ""
-
-    def times(shape: Shape, loads: Sequence[Load]) -> Times:
-        nonlocal version
-        found: dict[Load, tuple[float, float]] = {}
-        asked = replace(run, model=shape, loads=tuple(dict.fromkeys(loads)))
-        for line in worker(f"{run.engine.worker}_worker", job(asked, threads, SECONDS)):
-            version = line.get("version", version)
-            if "load" in line:
-                found[Load(**line["load"])] = clock.median(line["ttft"]), clock.median(line["tpot"] or [(float("nan"), False)])
-        return found
-
-    step, layer = own_time(times(NARROW, [shortest])[shortest][1], times(DEEPER, [shortest])[shortest][1])
-    products = [point for shape in layers for point in of_layers(shape, times(shape, [*decode, *prompts]), step, layer)]
+    shortest, decode = Load(1, SHORT), [Load(batch, SHORT) for batch in BATCHES]
+    short = [Load(tokens // SHORT, SHORT, 1) for tokens in PROMPTS]
+    long, cached = [Load(1, tokens, 1) for tokens in PROMPTS], [Load(4, tokens) for tokens in (SHORT, *PROMPTS)]
     small = replace(HEAD, name="head-small", vocabulary=WORDS)
-    products += of_head(HEAD, times(HEAD, decode), times(small, decode))
-    attending = times(ATTENTION, [*long, *cached, *(Load(tokens // SHORT, SHORT, 1) for tokens in PROMPTS)])
+    plan: dict[Shape, list[Load]] = {NARROW: [shortest], DEEPER: [shortest], **{shape: [*decode, many(shape, most)] for shape in layers}}
+    plan |= {HEAD: decode, small: decode, ATTENTION: [*long, *short, *cached]}
+    version, times = run_all(run, plan, threads)
+    step, layer = own_time(times[NARROW][shortest][1], times[DEEPER][shortest][1])
+    products = [point for shape in layers for point in of_layers(shape, times[shape], step, layer)]
+    products += of_head(HEAD, times[HEAD], times[small])
     kv = run.engine.cache(run.format)
-    ceilings = [(GEMM[run.format], products), (f"attention.decode.{kv}", of_cache(attending, cached, BYTES[kv]))]
-    ceilings += [(f"attention.prefill.{dtype}", of_prompts(attending, long)) for dtype in ARITHMETIC.get(run.format, ("f16", "bf16"))]
+    ceilings = [(GEMM[run.format], products), (f"attention.decode.{kv}", of_cache(times[ATTENTION], cached, BYTES[kv]))]
+    ceilings += [(f"attention.prefill.{dtype}", of_prompts(times[ATTENTION], long)) for dtype in ARITHMETIC.get(run.format, ("f16", "bf16"))]
     return {
         "schema": "rooflab.engine/1",
         "created": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -112,13 +103,33 @@ def profile(run: Run, widest: int, threads: int, device: str) -> dict[str, Any]:
         "version": version,
         "settings": {"mode": run.engine.mode, "threads": str(threads), "weights": run.format, "kv": kv},
         "device": device,
-        "calibrated_on": [described(shape) for shape in (NARROW, DEEPER, *layers, HEAD, ATTENTION)],
+        "calibrated_on": [described(shape) for shape in plan],
         "host": "overlapped" if run.engine.device == "cuda" and run.engine.mode == "eager" else "added",
         "step": step,
         "layer": layer,
         "passes_within": True,
         "ceilings": [{"resource": resource, "points": points} for resource, points in ceilings if points],
     }
+
+
+def run_all(run: Run, plan: Mapping[Shape, Sequence[Load]], threads: int) -> tuple[str, dict[Shape, Times]]:
+    """The engine's version, and the times of all loads of all models, in one process."""
+    version = ""
+    shapes = list(plan)
+    found: dict[Shape, dict[Load, tuple[float, float]]] = {shape: {} for shape in shapes}
+    jobs = [job(replace(run, model=shape, loads=tuple(dict.fromkeys(plan[shape]))), threads, SECONDS) for shape in shapes]
+    for line in worker(f"{run.engine.worker}_worker", jobs, threads=threads):
+        version = line.get("version", version)
+        if "load" in line:
+            later = line["tpot"] or [(math.nan, False)]
+            found[shapes[line["job"]]][Load(**line["load"])] = clock.median(line["ttft"]), clock.median(later)
+    return version, found
+
+
+def many(shape: Shape, most: float) -> Load:
+    """About so many tokens of short prompts, or fewer where those would take too long."""
+    most = min(most, MOST_OPERATIONS / (2 * shape.layers * sum(n * k for n, k in matrices(shape))))
+    return Load(max(BATCHES[-1], round(most / SHORT)), SHORT, 1)
 
 
 def described(shape: Shape) -> str:
@@ -139,10 +150,10 @@ def matrices(shape: Shape) -> list[tuple[int, int]]:
 
 def of_layers(shape: Shape, times: Times, step: float, layer: float) -> list[dict[str, Any]]:
     """The rate of a layer's products together, with the passes around them, at each of their shapes."""
+    later = {load.batch: tpot for load, (_, tpot) in times.items() if load.generate > 1}
+    first = {load.batch * load.prompt: ttft for load, (ttft, _) in times.items()}
     points = []
-    for load, (ttft, tpot) in times.items():
-        decodes = load.generate > 1
-        tokens, taken = (load.batch, tpot) if decodes else (load.batch * load.prompt, ttft)
+    for tokens, taken in (first | later).items():
         work = 2.0 * tokens * shape.layers * sum(n * k for n, k in matrices(shape))
         left = taken - step - shape.layers * layer
         if left > 0:

@@ -97,19 +97,31 @@ ENGINES = (
 
 # A model's loads at each effort. Prompts of a batch go through the model together.
 QUICK = {
-    SMALL: (Load(1, 128), Load(4, 128), Load(16, 16), Load(1, 1024)),
-    MIDDLE: (Load(1, 64), Load(8, 32)),
+    SMALL: (Load(1, 128), Load(16, 16), Load(1, 512)),
+    MIDDLE: (Load(1, 64), Load(8, 16)),
 }
 FULL = {
-    SMALL: (Load(1, 16), Load(1, 512), Load(4, 128), Load(16, 64), Load(1, 2048), Load(16, 256)),
-    MIDDLE: (Load(1, 64), Load(1, 512), Load(4, 128), Load(16, 32), Load(1, 2048)),
+    SMALL: (Load(1, 16), Load(1, 512), Load(4, 128), Load(16, 64), Load(1, 2048)),
+    MIDDLE: (Load(1, 64), Load(1, 512), Load(4, 128), Load(16, 32)),
     LARGE: (Load(1, 32), Load(1, 256), Load(8, 32)),
 }
 TINY = Shape("tiny", layers=2, hidden=64, inner=128, heads=2, kv_heads=1, vocabulary=512, head_dim=32)
 SMOKE = {TINY: (Load(1, 16, 4),)}  # whether everything runs at all
 GRIDS = {"smoke": SMOKE, "quick": QUICK, "full": FULL}
-# What a compiler is asked to compile is cut short at `quick`: each load is compiled by itself.
-COMPILED_LOADS = {"smoke": 1, "quick": 1, "full": 3}
+
+
+def formats(engine: Engine, grid: str, model: Shape) -> tuple[str, ...]:
+    """The formats in which an engine runs a model: the larger the model, the fewer, for the sake of time."""
+    if model in (SMALL, TINY) or (model is MIDDLE and grid == "full" and engine.mode != "compiled"):
+        return engine.formats
+    if model is LARGE and (engine.mode == "compiled" or engine.worker == "onnx"):
+        return ()
+    return engine.formats[-1:] if engine.worker == "llama" else engine.formats[:1]
+
+
+def loads(engine: Engine, of_grid: tuple[Load, ...]) -> tuple[Load, ...]:
+    """The loads that an engine runs: each that is compiled for costs its compiling."""
+    return of_grid[:3] if engine.mode == "compiled" else of_grid
 
 
 @dataclass(frozen=True)
@@ -131,11 +143,7 @@ def runs(grid: str, device: str) -> list[Run]:
     """All runs of a grid on a kind of device, the engines in turn, so that none has all of the quiet minutes."""
     chosen = [engine for engine in ENGINES if engine.device == device]
     by_engine = [
-        [
-            Run(engine, model, form, loads[: COMPILED_LOADS[grid]] if engine.mode == "compiled" else loads)
-            for model, loads in GRIDS[grid].items()
-            for form in engine.formats
-        ]
+        [Run(engine, model, each, loads(engine, of_grid)) for model, of_grid in GRIDS[grid].items() for each in formats(engine, grid, model)]
         for engine in chosen
     ]
     return [run for turn in itertools.zip_longest(*by_engine) for run in turn if run]

@@ -15,6 +15,7 @@ import timing
 Sample = tuple[float, bool]  # seconds, and whether it was disturbed
 
 ENOUGH_CLEAN = 3
+ANSWERS = 3  # of a load, at least, unless one alone takes longer than all may
 
 
 def once(call: Callable[[], object]) -> Sample:
@@ -22,16 +23,18 @@ def once(call: Callable[[], object]) -> Sample:
     return timing.sample(call, 1)
 
 
-def repeat(call: Callable[[], object], seconds: float, least: int = 3) -> list[Sample]:
-    """Calls for some seconds, at least so often; to warm up, once before where that is short."""
+def answers(first: Callable[[], object], later: Callable[[int], object], steps: int, seconds: float) -> dict[str, list[Sample]]:
+    """Whole answers for some seconds, after one to warm up: the times of prompts, and of the steps after them. Long ones are repeated less."""
     start = time.perf_counter()
-    call()
-    if time.perf_counter() - start > seconds:
-        least = min(least, 2)
-    samples: list[Sample] = []
+    first()
+    for step in range(min(steps, 2)):
+        later(step)
+    least = ANSWERS if time.perf_counter() - start < seconds else 1
+    samples: dict[str, list[Sample]] = {"ttft": [], "tpot": []}
     start = time.perf_counter()
-    while len(samples) < least or time.perf_counter() - start < seconds:
-        samples.append(once(call))
+    while len(samples["ttft"]) < least or time.perf_counter() - start < seconds:
+        samples["ttft"].append(once(first))
+        samples["tpot"] += [once(lambda step=step: later(step)) for step in range(steps)]
     return samples
 
 

@@ -64,7 +64,7 @@ class Rooflab:
             document = self.json("diagnose", *subject(run, model, load), "-f", self.profile, *times)
             found = document["findings"][:1]
             phases = document["phases"]
-            rest = {phase["phase"]: spent["share"] for phase in phases for spent in phase["spent"] if spent["on"] == "unexplained"}
+            rest = {phase["kind"]: spent["share"] for phase in phases for spent in phase["spent"] if spent["on"] == "unexplained"}
             return Account(" ".join(f"{each['rule']} {each['name']}" for each in found), rest)
         except (ValueError, KeyError, TypeError) as error:
             return Account(reason=str(error))

@@ -35,19 +35,19 @@ class Reading:
         return bool(self.ttft and self.tpot)
 
 
-def worker(name: str, job: dict[str, Any], arguments: tuple[str, ...] = (), python: str = str(PYTHON)) -> Iterator[dict[str, Any]]:
-    """The lines of JSON that a worker prints."""
+def worker(name: str, work: Any, arguments: tuple[str, ...] = (), threads: int = 1) -> Iterator[dict[str, Any]]:
+    """The lines of JSON that a worker prints, given some work as JSON."""
     environment = {
         **os.environ,
-        **{name: str(job["threads"]) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS") if "threads" in job},
+        **{variable: str(threads) for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")},
         "TORCHINDUCTOR_CACHE_DIR": str(BUILD / "inductor"),
         "TOKENIZERS_PARALLELISM": "false",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    command = [python, str(HERE / "workers" / f"{name}.py"), *arguments]
+    command = [str(PYTHON), str(HERE / "workers" / f"{name}.py"), *arguments]
     try:
         done = subprocess.run(
-            command, input=json.dumps(job), env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+            command, input=json.dumps(work), env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise WorkerFailed(str(error)) from None
@@ -107,7 +107,7 @@ def measure(run: Run, threads: int, seconds: float, readings: Readings, versions
     for load in run.loads:
         readings.setdefault((run.key, load), Reading())
     try:
-        for line in worker(f"{run.engine.worker}_worker", job(run, threads, seconds)):
+        for line in worker(f"{run.engine.worker}_worker", [job(run, threads, seconds)], threads=threads):
             if "version" in line:
                 versions[run.engine.name] = line["version"]
                 continue

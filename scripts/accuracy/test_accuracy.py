@@ -56,9 +56,9 @@ class Calibration(unittest.TestCase):
         shape = calibrate.LAYERS[0]
         work = 2.0 * shape.layers * sum(n * k for n, k in calibrate.matrices(shape))
         took = lambda tokens: STEP + shape.layers * LAYER + tokens * work / RATE
-        times = {Load(4, 16): (took(64), took(4)), Load(4, 16, 1): (took(64), float("nan"))}
+        times = {Load(4, 16): (took(64), took(4)), Load(48, 16, 1): (took(768), float("nan"))}
         points = calibrate.of_layers(shape, times, step, layer)
-        self.assertEqual(sorted({point["shape"]["m"] for point in points}), [4, 64])
+        self.assertEqual(sorted({point["shape"]["m"] for point in points}), [4, 64, 768])
         for point in points:
             self.assertAlmostEqual(point["value"] / RATE, 1.0)
 

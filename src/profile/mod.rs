@@ -25,7 +25,9 @@ pub use document::{
     Ceiling, Claim, Effort, Header, Instrument, Limit, Match, Outcome, Profile, Range, SCHEMA, SCHEMA_MAJOR,
     SCHEMA_NAME, Source, schema,
 };
-pub use engine::{CalibratedEngine, ENGINE_SCHEMA, Engine, EngineCeiling, EngineError, EnginePoint, HostTime, engine_schema};
+pub use engine::{
+    CalibratedEngine, ENGINE_SCHEMA, Engine, EngineCeiling, EngineError, EnginePoint, HostTime, engine_schema,
+};
 pub use export::{EXPORTERS, Export, ExportError, Exporter, exporter};
 pub use fleet::{Common, Fleet, LEAST as LEAST_OF_FLEET, Missing, Outlier, fleet};
 pub use imported::{Imported, ImportedPoint, Origin, Unknown};

@@ -236,7 +236,8 @@ fn the_other_16_bit_format_stands_in_and_says_so() {
     let other = WeightFormat::plain(DType::Bf16);
     let costing = costing(&device);
     let graph = Graph { operators: vec![product(64, 4096, 4096, other)], layers: 1 };
-    let (cost, own) = (costing.graph(&graph).unwrap(), Graph { operators: vec![product(64, 4096, 4096, HALF)], layers: 1 });
+    let (cost, own) =
+        (costing.graph(&graph).unwrap(), Graph { operators: vec![product(64, 4096, 4096, HALF)], layers: 1 });
     assert_eq!(cost.operators[0].knowledge, Knowledge::Substituted);
     assert_eq!(cost.time, costing.graph(&own).unwrap().time);
     let assumptions = costing.assumptions(&cost);

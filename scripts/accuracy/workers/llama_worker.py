@@ -1,6 +1,6 @@
-"""Runs a GGUF file in llama.cpp, by the functions of its library, and prints its times: one line of JSON for each load.
+"""Runs a GGUF file in llama.cpp, by the functions of its library, and prints its times: one line of JSON for each load of each job.
 
-Usage: llama_worker.py < job.json
+Usage: llama_worker.py < jobs.json
 """
 
 from __future__ import annotations
@@ -24,9 +24,6 @@ class Runner:
 
     def __init__(self, job: dict[str, Any]) -> None:
         self.threads, self.vocabulary = job["threads"], job["config"]["vocab_size"]
-        self.log = llama.llama_log_callback(lambda level, text, data: None)  # kept, because C keeps it
-        llama.llama_log_set(self.log, ctypes.c_void_p(0))
-        llama.llama_backend_init()
         self.model = llama.llama_model_load_from_file(job["file"].encode(), llama.llama_model_default_params())
         if not self.model:
             sys.exit("llama.cpp does not load the file")
@@ -43,15 +40,14 @@ class Runner:
         if not context:
             raise RuntimeError("llama.cpp gives no context")
         batch = llama.llama_batch_init(sequences * prompt, 0, 1)
-        random = np.random.default_rng(1)
-        place = [0]
+        words = [int(word) for word in np.random.default_rng(1).integers(self.vocabulary, size=997)]
 
         def fill(start: int, count: int) -> None:
             batch.n_tokens = sequences * count
             for sequence in range(sequences):
                 for offset in range(count):
                     index = sequence * count + offset
-                    batch.token[index] = int(random.integers(self.vocabulary))
+                    batch.token[index] = words[index % len(words)]
                     batch.pos[index] = start + offset
                     batch.n_seq_id[index] = 1
                     batch.seq_id[index][0] = sequence
@@ -65,30 +61,30 @@ class Runner:
                 np.ctypeslib.as_array(logits, shape=(self.vocabulary,)).argmax()
 
         def first() -> None:
+            fill(0, prompt)
             llama.llama_memory_clear(llama.llama_get_memory(context), False)
             decode()
 
-        fill(0, prompt)
-        first()
-        ttft = clock.repeat(first, seconds)
-        tpot: list[clock.Sample] = []
-        while len(tpot) < 3 * (generate - 1) and (not tpot or sum(taken for taken, _ in tpot) < seconds):
-            fill(0, prompt)
-            first()
-            for place[0] in range(prompt, prompt + generate - 1):
-                fill(place[0], 1)
-                tpot.append(clock.once(decode))
+        def later(step: int) -> None:
+            fill(prompt + step, 1)
+            decode()
+
+        samples = clock.answers(first, later, generate - 1, seconds)
         llama.llama_batch_free(batch)
         llama.llama_free(context)
-        return {"ttft": ttft, "tpot": tpot}
+        return samples
 
 
 def main() -> None:
-    job = json.load(sys.stdin)
-    runner = Runner(job)
+    log = llama.llama_log_callback(lambda level, text, data: None)  # kept, because C keeps it
+    llama.llama_log_set(log, ctypes.c_void_p(0))
+    llama.llama_backend_init()
     print(json.dumps({"version": llama.__version__}), flush=True)
-    for load in job["loads"]:
-        print(json.dumps({"load": load, **runner.run(load, job["seconds"])}), flush=True)
+    for index, job in enumerate(json.load(sys.stdin)):
+        runner = Runner(job)
+        for load in job["loads"]:
+            print(json.dumps({"job": index, "load": load, **runner.run(load, job["seconds"])}), flush=True)
+        llama.llama_model_free(runner.model)
 
 
 if __name__ == "__main__":

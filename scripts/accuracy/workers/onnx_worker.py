@@ -1,6 +1,6 @@
-"""Runs a model of random weights in ONNX Runtime, as a graph of the operators that its exporters make of one, and prints its times: one line of JSON for each load.
+"""Runs a model of random weights in ONNX Runtime, as a graph of the operators that its exporters make of one, and prints its times: one line of JSON for each load of each job.
 
-Usage: onnx_worker.py < job.json
+Usage: onnx_worker.py < jobs.json
 All matrices lie over one another in one file of random numbers: the runtime packs each for itself when it loads them.
 """
 
@@ -154,21 +154,20 @@ class Runner:
         def first() -> None:
             step(prompts, prompt)
 
-        ttft = clock.repeat(first, seconds)
-        tpot: list[clock.Sample] = []
-        while len(tpot) < 3 * (generate - 1) and (not tpot or sum(taken for taken, _ in tpot) < seconds):
-            first()
-            tpot += [clock.once(lambda at=at: step(prompts[:, -1:], at)) for at in range(prompt + 1, prompt + generate)]
-        return {"ttft": ttft, "tpot": tpot}
+        def later(number: int) -> None:
+            step(prompts[:, -1:], prompt + 1 + number)
+
+        return clock.answers(first, later, generate - 1, seconds)
 
 
 def main() -> None:
-    job = json.load(sys.stdin)
-    with tempfile.TemporaryDirectory() as folder:
-        runner = Runner(job, Path(folder))
-        print(json.dumps({"version": onnxruntime.__version__}), flush=True)
-        for load in job["loads"]:
-            print(json.dumps({"load": load, **runner.run(load, job["seconds"])}), flush=True)
+    print(json.dumps({"version": onnxruntime.__version__}), flush=True)
+    for index, job in enumerate(json.load(sys.stdin)):
+        with tempfile.TemporaryDirectory() as folder:
+            runner = Runner(job, Path(folder))
+            for load in job["loads"]:
+                print(json.dumps({"job": index, "load": load, **runner.run(load, job["seconds"])}), flush=True)
+            del runner
 
 
 if __name__ == "__main__":

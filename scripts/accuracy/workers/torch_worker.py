@@ -1,6 +1,6 @@
-"""Runs a model of random weights in PyTorch, by transformers, and prints its times: one line of JSON for each load.
+"""Runs a model of random weights in PyTorch, by transformers, and prints its times: one line of JSON for each load of each job.
 
-Usage: torch_worker.py < job.json
+Usage: torch_worker.py < jobs.json
 The time to the first token is that of all prompts through the model, the choice of a token included; the time per token that of each later step.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -78,24 +79,16 @@ class Runner:
             state[:] = [self.step(prompts, cache), cache]
             self.wait()
 
-        def later() -> None:
+        def later(_: int) -> None:
             state[0] = self.step(state[0], state[1])
             self.wait()
 
         if self.mode == "graphs":
-            return self.run_graphs(first, state, prompt, seconds)
-        first()
-        if generate > 1:
-            later()  # compiled, where it is
-        ttft = clock.repeat(first, seconds)
-        tpot = []
-        while len(tpot) < 3 * (generate - 1) and (not tpot or sum(taken for taken, _ in tpot) < seconds):
-            first()
-            tpot += [clock.once(later) for _ in range(generate - 1)]
-        return {"ttft": ttft, "tpot": tpot}
+            return self.run_graphs(first, state, generate - 1, seconds)
+        return clock.answers(first, later, generate - 1, seconds)
 
-    def run_graphs(self, first: Any, state: list[Any], prompt: int, seconds: float) -> dict[str, Any]:
-        """A later step, captured as a CUDA graph and replayed; prompts as in eager PyTorch."""
+    def run_graphs(self, first: Callable[[], None], state: list[Any], steps: int, seconds: float) -> dict[str, Any]:
+        """Later steps as one CUDA graph that is replayed, always for the same place; prompts as in eager PyTorch."""
         first()
         tokens, cache = state
         stream = torch.cuda.Stream()
@@ -108,21 +101,22 @@ class Runner:
         with torch.cuda.graph(graph):
             self.step(tokens, cache)
 
-        def later() -> None:
+        def later(_: int) -> None:
             graph.replay()
             self.wait()
 
-        return {"tpot": clock.repeat(later, seconds), "ttft": clock.repeat(first, seconds)}
+        return clock.answers(first, later, steps, seconds)
 
 
 def main() -> None:
-    job = json.load(sys.stdin)
-    torch.set_num_threads(job["threads"])
-    with torch.inference_mode() if job["mode"] == "eager" else torch.no_grad():
-        runner = Runner(job)
-        print(json.dumps({"version": torch.__version__.split("+")[0]}), flush=True)
-        for load in job["loads"]:
-            print(json.dumps({"load": load, **runner.run(load, job["seconds"])}), flush=True)
+    jobs = json.load(sys.stdin)
+    torch.set_num_threads(jobs[0]["threads"])
+    print(json.dumps({"version": torch.__version__.split("+")[0]}), flush=True)
+    for index, job in enumerate(jobs):
+        with torch.inference_mode() if job["mode"] == "eager" else torch.no_grad():
+            runner = Runner(job)
+            for load in job["loads"]:
+                print(json.dumps({"job": index, "load": load, **runner.run(load, job["seconds"])}), flush=True)
 
 
 if __name__ == "__main__":

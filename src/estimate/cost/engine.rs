@@ -35,7 +35,10 @@ impl<'a> Costing<'a> {
             HostTime::Added => "beside its operators",
             HostTime::Overlapped => "while its operators run",
         };
-        let why = format!("{engine} itself takes {} for a step and {} for each layer {beside}", document.step, document.layer);
+        let why = format!(
+            "{engine} itself takes {} for a step and {} for each layer {beside}",
+            document.step, document.layer
+        );
         Some(Assumption { stand_in: None, resources: Vec::new(), why, time: step.exposed, share })
     }
 
