@@ -113,7 +113,7 @@ GRIDS = {"smoke": SMOKE, "quick": QUICK, "full": FULL}
 def formats(engine: Engine, grid: str, model: Shape) -> tuple[str, ...]:
     """The formats in which an engine runs a model: the larger the model, the fewer, for the sake of time."""
     if model in (SMALL, TINY) or (model is MIDDLE and grid == "full" and engine.mode != "compiled"):
-        return engine.formats
+        return engine.formats[:1] if grid == "quick" and engine.worker == "torch" else engine.formats
     if model is LARGE and (engine.mode == "compiled" or engine.worker == "onnx"):
         return ()
     return engine.formats[-1:] if engine.worker == "llama" else engine.formats[:1]
