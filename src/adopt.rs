@@ -1,7 +1,7 @@
 //! What a profile takes over from other tools: observations of hardware as values with their provenance.
 
 use crate::facts::DeviceKind;
-use crate::observe::{self, Caveat, Copy, Observation, Operation, Source, Tool};
+use crate::observe::{self, Caveat, Copy, Observation, Operation, Source};
 use crate::profile::{Imported, ImportedPoint, Origin, Unknown};
 use crate::resource::{Direction, Exchange, Resource};
 use crate::units::Bytes;
@@ -9,10 +9,12 @@ use crate::units::Bytes;
 /// What an observation tells of the ceilings of a device.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Adopted {
+    /// The file, and which entry of it.
+    pub file: String,
     /// The device as the tool names it.
     pub device: Option<String>,
-    /// What kind of device that is, as far as the tool tells.
-    pub kind: DeviceKind,
+    /// What kind of device that is, where the tool tells.
+    pub kind: Option<DeviceKind>,
     /// The values, each with where it comes from.
     pub values: Vec<Imported>,
 }
@@ -39,25 +41,17 @@ pub fn adopt(observation: &Observation) -> Result<Adopted, NothingToAdopt> {
             Imported { resource, unit: resource.unit(), devices, points, by }
         })
         .collect();
+    let file = source.and_then(|source| source.file.clone()).unwrap_or_else(|| "it".to_owned());
     if values.is_empty() {
         let what = if observation.metrics.is_empty() && observation.kernels.is_empty() {
             "holds nothing that is a ceiling of a device"
         } else {
             "is of a run or of kernels, not of what a device can do; `rooflab diagnose` explains such files"
         };
-        let file = source.and_then(|source| source.file.clone()).unwrap_or_else(|| "it".to_owned());
         return Err(NothingToAdopt { file, what });
     }
-    let kind = if is_processor(observation) { DeviceKind::Cpu } else { DeviceKind::Gpu };
-    let device = observation.subject.device.clone();
-    Ok(Adopted { device, kind, values })
-}
-
-/// Whether a processor was measured: by clpeak's own way, or by mixbench, which names every device but processors.
-fn is_processor(observation: &Observation) -> bool {
-    let is_mixbench = observation.sources.iter().any(|source| source.tool == Tool::Mixbench);
-    let is_nameless = is_mixbench && observation.subject.device.is_none();
-    is_nameless || observation.rates.iter().any(|rate| rate.name.starts_with("CPU, "))
+    let subject = &observation.subject;
+    Ok(Adopted { file, device: subject.device.clone(), kind: subject.device_kind, values })
 }
 
 /// Values of a resource, and where they stand.
@@ -183,9 +177,7 @@ fn slowest(case: &Copy) -> Option<f64> {
 
 /// Names of the kinds of files that something is taken over from.
 pub fn sources() -> impl Iterator<Item = &'static str> {
-    let is_hardware =
-        |name: &&str| ["nccl-tests", "nccl-tests (JSON)", "nvbandwidth", "clpeak", "mixbench"].contains(name);
-    observe::IMPORTERS.iter().map(|importer| importer.name).filter(is_hardware)
+    observe::IMPORTERS.iter().filter(|importer| importer.hardware).map(|importer| importer.name)
 }
 
 #[cfg(test)]
@@ -211,7 +203,7 @@ mod tests {
         let values: Vec<(String, f64)> =
             found.values.iter().map(|value| (value.resource.to_string(), value.points[0].value)).collect();
         assert_eq!(values, [("link.host.h2d".to_owned(), 55.29e9), ("link.host.d2h".to_owned(), 54.4e9)]);
-        assert_eq!((found.device.as_deref(), found.kind), (Some("NVIDIA H200"), DeviceKind::Gpu));
+        assert_eq!((found.device.as_deref(), found.kind), (Some("NVIDIA H200"), Some(DeviceKind::Gpu)));
         let by = &found.values[1].by;
         assert_eq!((by.tool.as_str(), by.file.as_str()), ("nvbandwidth", "nv.json.nvbandwidth.testcases[3]"));
         assert!(by.lacks.contains(&Unknown::Spread) && by.lacks.contains(&Unknown::Size), "{:?}", by.lacks);

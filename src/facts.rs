@@ -1,7 +1,9 @@
 //! What is known of a device and of the moment it was measured in: identity and conditions.
 
+mod bus;
 mod gpu;
 
+pub use bus::{NotAnAddress, PciAddress};
 pub use gpu::{
     ComputeMode, GpuConditions, GpuObserved, GpuVirtualisation, OtherProcesses, PcieLink, Reading, Restrained,
     Restraint, Restraints,
@@ -68,6 +70,9 @@ pub struct Identity {
     /// Driver or operating system.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub driver: Option<String>,
+    /// Address on the PCI bus, where the driver tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bus: Option<PciAddress>,
 }
 
 /// A cache as the machine states it. Guests of a virtual machine often get a smaller share than they are told.
@@ -145,7 +150,14 @@ impl Identity {
             cache_line: 0,
             memory: 0,
             driver: None,
+            bus: None,
         }
+    }
+
+    /// Whether another backend's device is the same one. Where a driver does not tell the address, nobody knows.
+    #[must_use]
+    pub fn is_same_device(&self, other: &Self) -> bool {
+        self.backend != other.backend && self.bus.is_some() && self.bus == other.bus
     }
 
     /// Bytes of a cache level that some lanes can use together.

@@ -97,6 +97,37 @@ fn matrix_units_of_every_generation_are_right() {
     }
 }
 
+/// Ceilings of a probe that saves nothing.
+fn probed(patterns: &[&str], knobs: &[(&str, &str)]) -> Vec<Value> {
+    let mut arguments = vec!["probe", "-d", "cuda:0", "--effort", "quick", "--json", "--no-save"];
+    arguments.extend(patterns.iter().flat_map(|pattern| ["-p", pattern]));
+    let (code, out, err) = run(&Home::new(), &arguments, knobs);
+    assert_eq!(code, 0, "{out}{err}");
+    let profile: Value = serde_json::from_str(&out).unwrap();
+    profile["ceilings"].as_array().unwrap().clone()
+}
+
+#[test]
+fn matrix_units_that_there_is_no_kernel_for_are_not_said_to_be_missing() {
+    let peak = |formats: &str| format!("compute.matrix.{formats}");
+    for (capability, driver, skipped, reason) in [
+        ("7.0", "12.9", &["f16", "f16.f32"][..], "Volta"),
+        ("10.0", "12.9", &["f16", "f16.f32", "bf16.f32", "tf32.f32", "fp8_e4m3.f32", "int8.int32"], "tcgen05"),
+        // What is missing here is a newer driver.
+        ("8.9", "12.2", &["fp8_e4m3.f32"], "CUDA 12.4"),
+        ("9.0", "11.8", &["f64"], "CUDA 12.0"),
+    ] {
+        let peaks: Vec<String> = skipped.iter().map(|formats| peak(formats)).collect();
+        let patterns: Vec<&str> = peaks.iter().map(String::as_str).collect();
+        let ceilings = probed(&patterns, &[("STAND_IN_CAPABILITY", capability), ("STAND_IN_DRIVER", driver)]);
+        assert!(ceilings.len() >= peaks.len(), "{capability}: {ceilings:?}");
+        for ceiling in ceilings {
+            assert_eq!(ceiling["status"], "skipped", "{capability}: {ceiling}");
+            assert!(ceiling["reason"].as_str().unwrap().contains(reason), "{capability}: {ceiling}");
+        }
+    }
+}
+
 #[test]
 fn products_of_any_shape_are_right() {
     // Edges in both directions, and a length that is divided; fp8 where matrix units multiply it.
@@ -131,29 +162,31 @@ fn launches(log: &std::path::Path, name: &str) -> Vec<Value> {
 
 #[test]
 fn kernels_do_the_work_that_is_stated() {
-    // One iteration each; operators that read a vector or a table again and again from caches are held by what they touch.
-    let cases = [
-        ("memory.dram.read", "read_"),
-        ("memory.dram.write", "write_"),
-        ("memory.dram.copy", "copy_"),
-        ("memory.dram.scale", "scale_"),
-        ("memory.dram.add", "add_"),
-        ("memory.dram.triad", "triad_"),
-        ("gemv.f32", "gemv_f32"),
-        ("gemv.bf16", "gemv_bf16"),
-        ("gemv.fp8*", "gemv_fp8"),
-        ("gemv.int8*", "gemv_int8"),
-        ("gemv.int4*", "gemv_int4"),
-        ("attention.decode.bf16", "decode_bf16"),
-        ("attention.decode.int8", "decode_int8"),
-        ("rowwise.silu_mul.bf16", "silu_mul_bf16"),
-        ("rowwise.add.f32", "add_f32"),
-        ("rowwise.softmax.f32", "softmax_f32"),
-        ("rowwise.rmsnorm.f32", "rmsnorm_f32"),
-        ("rowwise.rope.f32", "rope_f32"),
-        ("rowwise.gather.bf16", "gather_bf16"),
+    type OfTable = fn(f64) -> f64;
+    // One iteration each; operators that read a vector or a table again and again from caches are held by what they touch. The table's bytes, which are not stated,
+    // follow from those that are written: a norm's weights are 4096 numbers in all, angles 128 for the 4096 numbers of a row, and a gathered row has one place.
+    let cases: [(&str, &str, OfTable); 19] = [
+        ("memory.dram.read", "read_", |_| 0.0),
+        ("memory.dram.write", "write_", |_| 0.0),
+        ("memory.dram.copy", "copy_", |_| 0.0),
+        ("memory.dram.scale", "scale_", |_| 0.0),
+        ("memory.dram.add", "add_", |_| 0.0),
+        ("memory.dram.triad", "triad_", |_| 0.0),
+        ("gemv.f32", "gemv_f32", |_| 0.0),
+        ("gemv.bf16", "gemv_bf16", |_| 0.0),
+        ("gemv.fp8*", "gemv_fp8", |_| 0.0),
+        ("gemv.int8*", "gemv_int8", |_| 0.0),
+        ("gemv.int4*", "gemv_int4", |_| 0.0),
+        ("attention.decode.bf16", "decode_bf16", |_| 0.0),
+        ("attention.decode.int8", "decode_int8", |_| 0.0),
+        ("rowwise.silu_mul.bf16", "silu_mul_bf16", |_| 0.0),
+        ("rowwise.add.f32", "add_f32", |_| 0.0),
+        ("rowwise.softmax.f32", "softmax_f32", |_| 0.0),
+        ("rowwise.rmsnorm.f32", "rmsnorm_f32", |_| 4096.0 * 4.0),
+        ("rowwise.rope.f32", "rope_f32", |written| written * 128.0 / 4096.0),
+        ("rowwise.gather.bf16", "gather_bf16", |written| written * 4.0 / (4096.0 * 2.0)),
     ];
-    for (pattern, kernel) in cases {
+    for (pattern, kernel, of_table) in cases {
         let log = tempfile::NamedTempFile::new().unwrap();
         let rows = check(&[pattern], &[("STAND_IN_LAUNCHES", log.path().to_str().unwrap())]);
         let counted = launches(log.path(), kernel);
@@ -161,14 +194,17 @@ fn kernels_do_the_work_that_is_stated() {
         for (row, launch) in rows.iter().zip(&counted) {
             let number = |value: &Value| value.as_f64().unwrap();
             let stated = |field: &str| number(&row["work"][field]);
-            // Queries, angles, a norm's weights, sums of what was read and the like are not stated: they are nothing beside what is moved.
+            // Queries, sums of what was read and the like are not stated: they are nothing beside what is moved.
+            let near =
+                |found: f64, stated: f64, beside: f64| (found - stated).abs() <= 0.01 * beside.max(64.0 * 1024.0);
             let moved = stated("bytes_read") + stated("bytes_written");
-            let near = |found: f64, stated: f64| (found - stated).abs() <= 0.02 * moved.max(64.0 * 1024.0);
             let (read, wrote) = (number(&launch["distinct_loaded"]), number(&launch["distinct_stored"]));
-            assert!(near(read, stated("bytes_read")), "{row} loads {read}: {launch}");
+            let of_table = of_table(stated("bytes_written"));
+            let expected = stated("bytes_read") + of_table;
+            assert!(near(read, expected, expected), "{row} loads {read}: {launch}");
             // What stretches of a context come to is joined by a second kernel.
             if !pattern.starts_with("attention") {
-                assert!(near(wrote, stated("bytes_written")), "{row} stores {wrote}: {launch}");
+                assert!(near(wrote, stated("bytes_written"), moved), "{row} stores {wrote}: {launch}");
             }
             // Nothing big is loaded twice. Queries and scales are, by threads that load the same together.
             let again = number(&launch["loaded"]) / stated("bytes_read").max(1.0);
@@ -313,7 +349,7 @@ fn a_driver_that_cannot_be_used_is_an_error_with_a_hint() {
 }
 
 #[test]
-fn kernels_that_are_too_new_for_a_driver_are_unsupported() {
+fn kernels_that_are_too_new_for_a_driver_are_left_out() {
     // Hopper with a driver from before it: there is PTX that it reads.
     let rows = check(&["gemv.fp8*", "memory.dram.read"], &[("STAND_IN_DRIVER", "11.4")]);
     assert_eq!(right(&rows), rows.len());
@@ -400,14 +436,15 @@ fn a_device_that_stops_in_the_middle_is_left_alone() {
 #[test]
 fn two_devices_send_to_each_other() {
     let patterns = ["link.peer.*", "overhead.peer_send"];
-    for (device, peers, expected) in [
-        ("cuda:0", "1", "with cuda:1, directly"),
-        ("cuda:1", "1", "with cuda:0, directly"),
-        ("cuda:0", "0", "with cuda:1, through the host's memory"),
+    for (device, peers, limit, expected) in [
+        ("cuda:0", "1", "2", "with cuda:1, directly"),
+        ("cuda:1", "1", "2", "with cuda:0, directly"),
+        ("cuda:0", "1", "1", "with cuda:1, directly one way, through the host's memory the other"),
+        ("cuda:0", "0", "2", "with cuda:1, through the host's memory"),
     ] {
         let mut arguments = vec!["probe", "-d", device, "--json", "--no-save"];
         arguments.extend(patterns.iter().flat_map(|pattern| ["-p", pattern]));
-        let knobs = [("STAND_IN_DEVICES", "2"), ("STAND_IN_PEERS", peers)];
+        let knobs = [("STAND_IN_DEVICES", "2"), ("STAND_IN_PEERS", peers), ("STAND_IN_PEER_LIMIT", limit)];
         let (code, out, err) = run(&Home::new(), &arguments, &knobs);
         assert_eq!(code, 0, "{out}{err}");
         let profile: Value = serde_json::from_str(&out).unwrap();
@@ -440,9 +477,9 @@ fn one_device_has_no_link_to_another() {
     assert_eq!(link["reason"], "a link takes two devices, and the driver shows one");
 }
 
-/// What the test below runs in a process of its own, because the path of libraries is read when a process starts.
+/// The path of libraries is read when a process starts.
 #[test]
-#[ignore = "it needs a driver"]
+#[ignore = "the test below runs it, in a process of its own"]
 #[cfg(feature = "cuda")]
 fn two_devices_are_open_at_once() {
     use rooflab::backend::cuda::CudaBackend;

@@ -91,6 +91,7 @@ fn device(name: &str, kind: DeviceKind, memory: f64, cores: u32) -> Identity {
         cache_line: 0,
         memory: (memory * 1024.0 * 1024.0) as u64,
         driver: None,
+        bus: None,
     }
 }
 

@@ -4,6 +4,10 @@
 
 mod common;
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
 use common::Home;
 use serde_json::Value;
 
@@ -79,4 +83,60 @@ fn colour_is_for_terminals() {
     for words in [&["help"][..], &["help", "units"], &["help", "probe"]] {
         assert!(!home.run(words).1.contains('\u{1b}'), "{words:?}");
     }
+}
+
+/// Files of a folder and its folders, with the first part of their paths below it.
+fn files(folder: &Path, of: Option<&str>, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        let own = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let first = of.unwrap_or(&own);
+        if path.is_dir() {
+            files(&path, Some(first), found);
+        } else {
+            found.push((first.to_owned(), fs::read_to_string(&path).unwrap()));
+        }
+    }
+}
+
+/// What a page has in `backticks`, of the paragraph that begins so.
+fn quoted<'a>(page: &'a str, begin: &str) -> Vec<&'a str> {
+    let paragraph = page.lines().find(|line| line.starts_with(begin)).unwrap();
+    paragraph.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn every_answer_that_may_be_no_is_among_the_exit_codes() {
+    let mut sources = Vec::new();
+    files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli"), None, &mut sources);
+    let mut said: BTreeMap<String, usize> = BTreeMap::new();
+    for (command, source) in sources.into_iter().filter(|(first, _)| first != "mod") {
+        *said.entry(command).or_default() += source.matches("Answer::No").count();
+    }
+    said.retain(|_, count| *count > 0);
+    let (_, page, _) = Home::new().run(&["help", "scripting", "--json"]);
+    let page: Value = serde_json::from_str(&page).unwrap();
+    let page = page["page"].as_str().unwrap();
+    let mut listed: BTreeMap<String, usize> = BTreeMap::new();
+    for words in quoted(page, "These answer no with 1:").into_iter().filter(|words| !words.starts_with("--")) {
+        *listed.entry(words.split(' ').next().unwrap().to_owned()).or_default() += 1;
+    }
+    assert_eq!(listed, said);
+}
+
+#[test]
+fn the_commands_with_formats_are_named() {
+    let home = Home::new();
+    let (_, page, _) = home.run(&["help", "scripting", "--json"]);
+    let page: Value = serde_json::from_str(&page).unwrap();
+    let mut named = quoted(page["page"].as_str().unwrap(), "`estimate`, `plot`");
+    named.retain(|word| *word != "--format");
+    named.sort_unstable();
+    let (_, listed, _) = home.run(&["help", "--json"]);
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let commands = listed["commands"].as_array().unwrap().iter().filter_map(|command| command["command"].as_str());
+    let mut with: Vec<&str> =
+        commands.filter(|command| home.run(&[command, "--help"]).1.contains("--format")).collect();
+    with.sort_unstable();
+    assert_eq!(named, with);
 }

@@ -31,7 +31,7 @@ fn a_profile_of_its_own_says_who_measured_it() {
         "19.2 TFLOP/s",
         "OpenCL, float2",
         "clpeak.xml:",
-        "not known of all: its spread",
+        "not known of any: its spread",
         "rooflab measured none of them",
     ] {
         assert!(out.contains(part), "no `{part}` in:\n{out}");
@@ -81,7 +81,7 @@ fn values_are_added_to_what_was_measured_and_stay_apart() {
     let (code, out, err) = into(&fixture("clpeak-1.txt"), &["--device", "imaginary"]);
     assert_eq!(code, 0, "{err}");
     assert!(out.contains("measured by clpeak"), "{out}");
-    // mixbench on a processor names no device.
+    // mixbench on a processor names no device; the profile is of one.
     assert_eq!(into(&fixture("mixbench-cpu.txt"), &[]).0, 0);
     let (before, _) = from_json(text.as_bytes()).unwrap();
     let (after, _) = from_json(&fs::read(&file).unwrap()).unwrap();
@@ -119,7 +119,8 @@ fn imported_exchanges_are_the_link_of_an_estimate_and_of_a_diagnosis() {
     assert!(out.contains(said) && out.contains("nccl-tests 2.19.6, `nccl-tests.txt:18`"), "{out}");
     let (_, out, _) = home.run(&[&estimate[..], &["--link", "450GB/s,5us"]].concat());
     assert!(out.contains("the link between devices is as given") && !out.contains(said), "{out}");
-    let diagnose = ["diagnose", "-m", "llama-3.1-70b", "-f", "mine.json", "--tp", "2", "--tpot", "30ms", "-b", "1"];
+    let diagnose = "diagnose -m llama-3.1-70b -f mine.json --tp 2 --tpot 30ms -b 1 --prompt 1000 --generate 100";
+    let diagnose: Vec<&str> = diagnose.split(" ").collect();
     let (code, out, err) = home.run(&diagnose);
     assert!(code == 0 && out.contains(said), "{out}{err}");
 }
@@ -140,6 +141,42 @@ fn where_it_goes_is_what_was_said() {
     // What was there goes to the history.
     assert_eq!(home.run(&["profile", "import", &file, "--name", "links"]).0, 0);
     assert_eq!(fs::read_dir(home.profiles().join("history")).unwrap().count(), 1);
+}
+
+/// Whatever a device is called: a processor's numbers are not a GPU's, and a file without a name is of no particular one.
+#[test]
+fn what_is_of_another_kind_of_device_is_refused() {
+    let home = Home::new();
+    let (_, gpu, _) = home.run(&["profile", "show", "nvidia-h200-sxm", "--json"]);
+    let file = home.path().join("gpu.json");
+    fs::write(&file, &gpu).unwrap();
+    let (processor, copies) = (fixture("mixbench-cpu.txt"), fixture("nvbandwidth.json"));
+    let refused = |arguments: &[&str], says: &str| {
+        let (code, out, err) = home.run(&[&["profile", "import"], arguments].concat());
+        assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}");
+        assert!(err.contains(says) && err.contains("hint: "), "{arguments:?}: {err}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), gpu, "nothing was written");
+    };
+    let kinds = "and `mixbench-cpu.txt` of a processor";
+    refused(&[&processor, "--into", "./gpu.json"], kinds);
+    refused(&[&processor, "--into", "./gpu.json", "--device", "H200"], kinds);
+    let kinds = "`mixbench-cpu.txt` is of a processor, and `nvbandwidth.json` of a GPU";
+    refused(&[&processor, &copies, "-o", "-"], kinds);
+    refused(&[&processor, &copies, "-o", "-", "--device", "H200"], kinds);
+    // The same program for OpenCL, with neither a name nor a kind.
+    let text = fs::read_to_string(&processor).unwrap().replace("mixbench-cpu", "mixbench-ocl");
+    fs::write(home.path().join("nameless.txt"), text).unwrap();
+    let nameless = "`nameless.txt` does not say which device it is of";
+    refused(&["nameless.txt", &copies, "-o", "-"], nameless);
+    refused(&["nameless.txt", "--into", "./gpu.json"], nameless);
+    let (code, out, err) = home.run(&["profile", "import", "nameless.txt", &copies, "-o", "-", "--device", "h200"]);
+    assert_eq!((code, &json(&out)["device"]["name"]), (0, &"NVIDIA H200".into()), "{err}");
+    let (code, out, err) = home.run(&["profile", "import", "nameless.txt", "-o", "-", "--device", "Arc"]);
+    assert_eq!((code, &json(&out)["device"]["name"]), (0, &"Arc".into()), "{err}");
+    let (code, out, err) = home.run(&["profile", "import", &processor, "-o", "-"]);
+    assert_eq!((code, &json(&out)["device"]["kind"]), (0, &"cpu".into()), "{err}");
+    let into = ["profile", "import", "nameless.txt", "--into", "./gpu.json", "--device", "h200"];
+    assert_eq!(home.run(&into).0, 0);
 }
 
 #[test]

@@ -89,6 +89,39 @@ fn the_exit_code_says_whether_a_profile_describes_the_device() {
 }
 
 #[test]
+fn wrong_results_and_busy_machines_are_no_proof() {
+    let home = probed();
+    let run = |device: &str, more: &[&str]| {
+        let against = ["--against", "simulated", "--effort", "quick", "--prompt", "64"];
+        home.run(&[&["validate", "-d", device][..], &against, more].concat())
+    };
+    let (code, out, _) = run("mock:1", &["--within", "1000%"]);
+    assert_eq!(code, 1, "{out}");
+    let says = "failed: wrong result: element 3 is 1.5, the reference says 2.5";
+    assert!(out.contains(&format!("finding  `gemm.bf16.f32 64×4096×1024` {says}")), "{out}");
+    assert!(out.contains("not run as a whole: one of its operators failed by itself"), "{out}");
+    assert!(out.contains("try  verify all kernels: `rooflab probe --check -d mock:1`"), "{out}");
+    let (code, out, _) = run("mock:1", &["--json"]);
+    let document = json(&out);
+    assert_eq!((code, &document["verdict"], &document["findings"][0]["mape"]), (1, &"fails".into(), &Value::Null));
+    // Nine of ten samples of this one are disturbed, and a step is too long for many.
+    let busy = ["-b", "1", "--within", "30%"];
+    let (code, out, _) = run("mock:3", &busy);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("note: nothing can be told of steps: their times rest on few undisturbed samples"), "{out}");
+    assert!(
+        out.contains("whether simulated-device-steady.mock describes this device within 30 % cannot be told"),
+        "{out}"
+    );
+    let (code, out, _) = run("mock:3", &[&busy[..], &["--json"]].concat());
+    let document = json(&out);
+    assert_eq!(
+        (code, &document["verdict"], &document["unclear"]),
+        (1, &"unclear".into(), &serde_json::json!(["steps"]))
+    );
+}
+
+#[test]
 fn what_cannot_be_validated_is_an_error_with_a_hint() {
     let home = Home::new();
     let (code, _, err) = home.run(&["validate", "-d", "mock"]);

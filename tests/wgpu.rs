@@ -176,6 +176,19 @@ fn what_cannot_be_measured_on_a_gpu_is_an_error_with_a_hint() {
     assert!(err.contains("there is no device `wgpu:7`"), "{err}");
 }
 
+/// The loader reads manifests of drivers before it lists any device, and a pipe that nobody writes to keeps it waiting for ever, as a driver does that hangs.
+#[test]
+#[cfg(target_os = "linux")]
+#[ignore = "needs the loader that comes with lavapipe; `scripts/test` installs it"]
+fn a_driver_that_hangs_is_given_up() {
+    let home = Home::new();
+    let manifest = home.path().join("hangs.json");
+    assert!(std::process::Command::new("mkfifo").arg(&manifest).status().unwrap().success());
+    let (code, out, err) = with_driver(&home, &manifest, &["probe", "-d", "wgpu:0", "--patience", "1s"], &[]);
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(err.contains("a driver does not list its devices within 1 s") && err.contains("hint: "), "{err}");
+}
+
 /// Without a driver, or with one that is none, the other backends are listed, and this one says why it has nothing.
 #[test]
 #[cfg(target_os = "linux")]

@@ -21,7 +21,7 @@ pub struct MockBackend;
 pub enum Behaviour {
     /// Every run takes the time the model says, give or take 0.2 %.
     Steady,
-    /// Verification of the multiply-adds fails.
+    /// Verification of the multiply-adds and of matrix products fails.
     WrongResult,
     /// Samples scatter by half of their value.
     Noisy,
@@ -37,6 +37,8 @@ pub enum Behaviour {
     LostLate,
     /// No allocation above 1 MiB succeeds.
     OutOfMemory,
+    /// For a while at the beginning it goes at half the speed, at a lower clock.
+    SlowAtFirst,
 }
 
 /// Every behaviour, by index.
@@ -50,6 +52,7 @@ pub const BEHAVIOURS: &[(Behaviour, &str)] = &[
     (Behaviour::Lost, "lost"),
     (Behaviour::LostLate, "lost late"),
     (Behaviour::OutOfMemory, "out of memory"),
+    (Behaviour::SlowAtFirst, "slow at first"),
 ];
 
 const CORES: u32 = 4;
@@ -58,6 +61,8 @@ const CLOCK: f64 = 2e9;
 const LAUNCH: f64 = 100e-9;
 /// Times the model's time that the first of two implementations takes.
 const SLOW: f64 = 1.25;
+/// Seconds until a device that is slow at first is no longer.
+const SLOW_UNTIL: f64 = 0.5;
 /// The limit on power, in W.
 const POWER: f64 = 100.0;
 
@@ -105,6 +110,7 @@ fn identity(index: usize) -> Identity {
         cache_line: 64,
         memory: 16 << 30,
         driver: None,
+        bus: None,
     }
 }
 
@@ -119,6 +125,11 @@ struct MockDevice {
 impl MockDevice {
     fn new(index: usize, behaviour: Behaviour) -> Self {
         Self { identity: identity(index), behaviour, time: Rc::default(), runs: Rc::default(), allocated: 0 }
+    }
+
+    /// Whether kernels that are prepared now go at half the speed.
+    fn is_held_back(&self) -> bool {
+        self.behaviour == Behaviour::SlowAtFirst && self.time.get() < SLOW_UNTIL
     }
 
     /// The model: bandwidth falls in steps as the working set outgrows the caches, and operations cost half a cycle.
@@ -217,8 +228,10 @@ impl Device for MockDevice {
         Ok(Box::new(MockKernel {
             variants: vec!["slow".to_owned(), "model".to_owned()],
             compute: matches!(workload.kind, Kind::MultiplyAdd { .. }),
+            multiplies: matches!(workload.kind, Kind::MultiplyAdd { .. } | Kind::Gemm { .. }),
             seconds: self.seconds_per_iteration(workload),
             behaviour: self.behaviour,
+            held_back: self.is_held_back(),
             time: Rc::clone(&self.time),
             runs: Rc::clone(&self.runs),
         }))
@@ -238,8 +251,10 @@ impl Device for MockDevice {
         Ok(Box::new(MockKernel {
             variants: Sequence::names(),
             compute: false,
+            multiplies: false,
             seconds,
             behaviour: self.behaviour,
+            held_back: self.is_held_back(),
             time: Rc::clone(&self.time),
             runs: Rc::clone(&self.runs),
         }))
@@ -249,8 +264,10 @@ impl Device for MockDevice {
 struct MockKernel {
     variants: Vec<String>,
     compute: bool,
+    multiplies: bool,
     seconds: f64,
     behaviour: Behaviour,
+    held_back: bool,
     time: Rc<Cell<f64>>,
     runs: Rc<Cell<u32>>,
 }
@@ -261,7 +278,7 @@ impl Kernel for MockKernel {
     }
 
     fn verify(&mut self, _: usize) -> Result<(), BackendError> {
-        if self.behaviour == Behaviour::WrongResult && self.compute {
+        if self.behaviour == Behaviour::WrongResult && self.multiplies {
             return Err(BackendError::WrongResult("element 3 is 1.5, the reference says 2.5".to_owned()));
         }
         Ok(())
@@ -274,11 +291,12 @@ impl Kernel for MockKernel {
         let slowdown = match self.behaviour {
             Behaviour::Noisy => 1.5 + 0.5 * random,
             Behaviour::Crowded if !run.is_multiple_of(10) => 2.0 + random,
+            Behaviour::SlowAtFirst if self.held_back => 2.0 + 0.002 * random,
             Behaviour::TwoModes if (run / 8) % 2 == 1 => 1.5 + 0.002 * random,
             _ => 1.0 + 0.002 * random,
         };
         let throttled = self.behaviour == Behaviour::Throttling && self.compute && run > 40;
-        let clock = if throttled { 0.9 } else { 1.0 };
+        let clock = if throttled || self.held_back { 0.9 } else { 1.0 };
         let variant_cost = if variant == 0 && self.variants.len() > 1 { SLOW } else { 1.0 };
         let elapsed = self.seconds * iterations as f64 * slowdown * variant_cost / clock;
         self.time.set(self.time.get() + elapsed);

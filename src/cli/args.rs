@@ -79,7 +79,7 @@ pub(crate) enum Command {
   rooflab probe -p memory.dram.read --json   one number, for a script
   rooflab probe -p gemm.f32 --shape 16x4096x4096")]
 pub(crate) struct Probe {
-    /// Device to measure: `cpu`, `wgpu:1`, or `all`. Without it, the best there is.
+    /// Device to measure: `cpu`, `wgpu:1`, a part of its name such as `h200`, or `all`. Without it, the best there is.
     #[arg(short, long, value_name = "ID")]
     pub(crate) device: Option<String>,
 
@@ -297,7 +297,8 @@ pub(crate) struct Import {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Take only what was measured on devices whose name contains this. Without it, all files must name the same device.
+    /// Take only what was measured on devices whose name contains this; files that name none count as of it. Without it, all files must name the same device. What
+    /// was measured on a processor is never taken for a GPU's, nor the other way round.
     #[arg(long, value_name = "WORDS")]
     pub(crate) device: Option<String>,
 }

@@ -1,7 +1,7 @@
 //! `rooflab explain`: what a ceiling means, from the catalogue itself, and what a rule of `diagnose` looks for.
 
 use rooflab::diagnose::{RULES, Rule, rule};
-use rooflab::probe::{PROBES, Selection};
+use rooflab::probe::{Selection, probes};
 use rooflab::report::{self, Block, Tone};
 use rooflab::resource::Scope;
 use serde_json::json;
@@ -18,7 +18,7 @@ pub(crate) fn run(context: &mut Context, arguments: &args::Explain) -> Result<An
     }
     let selection = Selection::new(&arguments.patterns)?;
     let mut entries = Vec::new();
-    for probe in PROBES {
+    for probe in probes() {
         let chosen = |scope: Scope| probe.keys(scope).filter(|&key| selection.contains(key)).map(|key| key.to_string());
         let keys: Vec<String> = probe.scopes().flat_map(chosen).collect();
         if !keys.is_empty() {

@@ -16,6 +16,8 @@ use super::error::CliError;
 
 /// How long drivers may take to list their devices. A first start after boot loads firmware.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Seconds that nobody waits longer.
+const LONGEST: f64 = 3600.0;
 
 /// This program, which can start itself.
 #[derive(Default)]
@@ -38,7 +40,9 @@ impl ThisProgram {
 impl Host for ThisProgram {
     fn survey(&self, backend: &dyn Backend) -> Result<String, BackendError> {
         let name = backend.name();
-        self.known.borrow_mut().entry(name).or_insert_with(|| in_child(name)).clone()
+        let patience =
+            self.patience.map_or(PATIENCE, |patience| Duration::from_secs_f64(patience.get().clamp(0.0, LONGEST)));
+        self.known.borrow_mut().entry(name).or_insert_with(|| in_child(name, patience)).clone()
     }
 
     fn wants_checks(&self) -> bool {
@@ -51,7 +55,7 @@ impl Host for ThisProgram {
 }
 
 /// Has `rooflab survey BACKEND` run, and gives what it wrote.
-fn in_child(backend: &str) -> Result<String, BackendError> {
+fn in_child(backend: &str, patience: Duration) -> Result<String, BackendError> {
     let failed = |what: String| BackendError::Driver {
         what,
         hint: "update or remove the driver; on Linux, `VK_DRIVER_FILES` names the one driver to use".to_owned(),
@@ -76,11 +80,11 @@ fn in_child(backend: &str) -> Result<String, BackendError> {
         // Nobody listens any more when the time is over.
         let _ = sender.send(read);
     });
-    let Ok(read) = receiver.recv_timeout(PATIENCE) else {
+    let Ok(read) = receiver.recv_timeout(patience) else {
         // It may have ended by itself just now.
         let _ = child.kill();
         let _ = child.wait();
-        return Err(failed(format!("a driver does not list its devices within {} s", PATIENCE.as_secs())));
+        return Err(failed(format!("a driver does not list its devices within {} s", patience.as_secs_f64())));
     };
     let status = child.wait().map_err(unable)?;
     if !status.success() {

@@ -52,15 +52,16 @@ pub(crate) fn run(context: &mut Context, arguments: &args::Validate) -> Result<A
     };
     interrupt::listen()?;
     let mut watcher = Watcher { share: Share::new(context.shows_progress()) };
-    let measured = validate::run(device.as_mut(), &plan, &mut watcher, &interrupted);
+    let results = validate::run(device.as_mut(), &plan, &mut watcher, &interrupted);
     watcher.share.end();
     drop(device);
-    let document = validate::document(header, &plan, &measured, &costing);
+    let document = validate::document(header, &plan, &results, &costing);
     show(context, arguments, &document)?;
     Ok(match document.verdict {
-        _ if interrupted() => Answer::Interrupted,
-        // A profile that nothing could be held against has not been shown to hold.
-        Some(Verdict::Fails) | None if arguments.against.is_some() => Answer::No,
+        _ if document.interrupted => Answer::Interrupted,
+        // A profile that nothing could be held against, or nothing could be told of, has not been shown to hold. Of one that what was run says nothing against,
+        // no more can be asked: a device may run no steps at all.
+        Some(Verdict::Fails | Verdict::Unclear) | None if arguments.against.is_some() => Answer::No,
         _ => Answer::Yes,
     })
 }

@@ -10,6 +10,7 @@ use super::metric::{Measured, Quantity};
 use super::part::{Collective, Copy, Kernel, Rate};
 use super::text;
 use crate::dtype::DType;
+use crate::facts::DeviceKind;
 use crate::units::Bytes;
 
 /// Name of the schema, without its version.
@@ -141,6 +142,9 @@ pub struct Subject {
     /// The device as it was named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
+    /// What kind of device that is, where the tool runs on no other or says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_kind: Option<DeviceKind>,
     /// How many of it took part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub devices: Option<u64>,

@@ -4,6 +4,7 @@ use super::contradiction::Contradiction;
 use super::derive::apart;
 use super::document::{Format, Load, Observation, Subject};
 use super::text;
+use crate::facts::DeviceKind;
 use crate::units::Bytes;
 
 /// How far two measurements of one quantity may be apart.
@@ -48,6 +49,7 @@ facts! {
     bool: |one, other| one == other, ToString::to_string;
     f64: |one, other| apart(*one, *other) < 0.01, ToString::to_string;
     Bytes: |one, other| apart(one.get(), other.get()) < 0.01, ToString::to_string;
+    DeviceKind: |one, other| one == other, |kind| format!("{kind:?}").to_lowercase();
     super::document::Arrivals: |one, other| one == other, |arrivals| format!("{arrivals:?}").to_lowercase();
 }
 
@@ -97,6 +99,7 @@ fn add(merged: &mut Observation, other: &Observation, found: &mut Vec<Contradict
             weight_bytes,
             parameters,
             device,
+            device_kind,
             devices,
             device_memory,
             weights,

@@ -5,7 +5,7 @@ const LONGEST: usize = 160;
 
 /// A word fit to be stored and shown.
 pub(super) fn clean(word: &str) -> String {
-    tame(word.trim()).chars().take(LONGEST).collect()
+    tame(&word.trim().chars().take(LONGEST).collect::<String>())
 }
 
 /// Text without control characters.

@@ -79,10 +79,24 @@ impl Measurement {
         Some((summary, modes))
     }
 
-    /// This measurement with the samples of a later visit.
+    /// Median clock of the samples that were undisturbed.
     #[must_use]
-    pub fn joined(mut self, later: Self) -> Self {
+    pub fn clock(&self) -> Option<Hertz> {
+        let clocks: Vec<f64> = self.clocks.iter().map(|clock| clock.get()).collect();
+        stats::median(&clocks).map(Hertz)
+    }
+
+    /// This measurement with the samples of a later visit. Those of a visit at a clock well below the other's count as disturbed: something held the processor back, and did not the other time.
+    #[must_use]
+    pub fn joined(mut self, mut later: Self) -> Self {
         self.visits = [&self, &later].into_iter().filter_map(|visit| stats::median(visit.times())).collect();
+        if let Some((first, second)) = self.clock().zip(later.clock()) {
+            if first.get() < THROTTLED * second.get() {
+                self.set_aside();
+            } else if second.get() < THROTTLED * first.get() {
+                later.set_aside();
+            }
+        }
         self.clean.extend(later.clean);
         self.disturbed.extend(later.disturbed);
         self.untimed += later.untimed;
@@ -91,6 +105,13 @@ impl Measurement {
         self.iterations = later.iterations;
         self.stop = if self.stop == Stop::Goal { later.stop } else { self.stop };
         self
+    }
+
+    /// Counts all samples as disturbed.
+    fn set_aside(&mut self) {
+        self.disturbed.append(&mut self.clean);
+        self.clocks.clear();
+        self.glances.clear();
     }
 }
 
@@ -106,6 +127,8 @@ const BEHIND: f64 = 1.5;
 const WARM: f64 = 0.01;
 /// Share of undisturbed samples below which a machine is crowded: samples are made shorter, and the value is flagged.
 pub(super) const CROWDED: f64 = 0.25;
+/// Lower clock than another under the same load that counts as throttled.
+pub(super) const THROTTLED: f64 = 0.95;
 /// Seconds of a single iteration beside which everything that is paid once per sample is nothing.
 const LONG: f64 = 20e-3;
 /// Deviation from proportionality that deserves a second look, and a flag if it stays.
@@ -116,6 +139,11 @@ pub(super) const FEWEST: usize = 6;
 const PATIENCE: f64 = 4.0;
 /// Samples kept at most.
 const MOST_SAMPLES: usize = 2000;
+
+/// Whether so few of all samples are undisturbed that the machine is crowded.
+pub(super) fn is_crowded(clean: usize, total: usize) -> bool {
+    clean < FEWEST || (clean as f64) < CROWDED * total as f64
+}
 
 /// Measures a kernel.
 ///
@@ -130,11 +158,11 @@ pub fn measure(
 ) -> Result<Measurement, BackendError> {
     // Verifying also fills the buffers, which no variant may be timed without.
     kernel.verify(0)?;
-    let mut iterations = calibrate(kernel, 0, settings)?;
+    let mut iterations = calibrate(kernel, 0, settings, interrupted)?;
     let variant = fastest(kernel, iterations, settings, now, interrupted)?;
     if variant != 0 {
         kernel.verify(variant)?;
-        iterations = calibrate(kernel, variant, settings)?;
+        iterations = calibrate(kernel, variant, settings, interrupted)?;
     }
     let mut run = Run { kernel, variant, iterations };
     warm_up(&mut run, settings, now, interrupted)?;
@@ -160,7 +188,7 @@ pub(super) fn measure_again(
     interrupted: &dyn Fn() -> bool,
 ) -> Result<Measurement, BackendError> {
     kernel.verify(variant)?;
-    let iterations = calibrate(kernel, variant, settings)?;
+    let iterations = calibrate(kernel, variant, settings, interrupted)?;
     let mut run = Run { kernel, variant, iterations };
     warm_up(&mut run, settings, now, interrupted)?;
     sample(&mut run, settings, now, interrupted)
@@ -183,12 +211,20 @@ impl Run<'_> {
     }
 }
 
-/// Iterations that make a sample of the wanted length. A disturbed run says nothing of that and is tried again.
-fn calibrate(kernel: &mut dyn Kernel, variant: usize, settings: &Settings) -> Result<u64, BackendError> {
+/// Iterations that make a sample of the wanted length. A disturbed run says nothing of that and is tried again. An interrupt ends it with as many as were come to.
+fn calibrate(
+    kernel: &mut dyn Kernel,
+    variant: usize,
+    settings: &Settings,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<u64, BackendError> {
     let wanted = settings.sample.get();
     let mut iterations = 1_u64;
     loop {
-        let elapsed = least_time(kernel, variant, iterations)?;
+        if interrupted() {
+            return Ok(iterations);
+        }
+        let elapsed = least_time(kernel, variant, iterations, interrupted)?;
         if elapsed >= 0.8 * wanted {
             // The first long run may have been slow to start; what follows is calibrated by it all the same.
             return Ok(((iterations as f64 * wanted / elapsed).round() as u64).max(1));
@@ -207,13 +243,18 @@ const fn preempted(sample: &Sample) -> bool {
 }
 
 /// The time of an undisturbed run; of a few disturbed ones, the least.
-fn least_time(kernel: &mut dyn Kernel, variant: usize, iterations: u64) -> Result<f64, BackendError> {
+fn least_time(
+    kernel: &mut dyn Kernel,
+    variant: usize,
+    iterations: u64,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<f64, BackendError> {
     let mut least = f64::INFINITY;
     for _ in 0..TRIES {
         let sample = kernel.run(variant, iterations)?;
         least = least.min(sample.elapsed.get());
         // Lanes that start a little apart make no difference to how many iterations are needed. A long run is preempted more often than not, by little.
-        if !preempted(&sample) || sample.elapsed.get() > LONG {
+        if !preempted(&sample) || sample.elapsed.get() > LONG || interrupted() {
             break;
         }
     }
@@ -247,7 +288,7 @@ fn fastest(
             let best = times.iter().map(|times| least(times)).fold(f64::INFINITY, f64::min);
             // What was far behind once is not tried again.
             if least(&times[variant]) <= BEHIND * best || round == 0 {
-                times[variant].push(least_time(kernel, variant, iterations)?);
+                times[variant].push(least_time(kernel, variant, iterations, interrupted)?);
             }
         }
     }
@@ -286,10 +327,11 @@ fn sample(
     let mut since_shortened = (0_usize, 0_usize); // not preempted, total
     let stop = loop {
         let sample = run.sample()?;
-        if sample.elapsed.get() < settings.shortest_sample.get() / 2.0 && corrections < TRIES {
+        let is_short = sample.elapsed.get() < settings.shortest_sample.get() / 2.0;
+        if is_short && corrections < TRIES && !interrupted() {
             // Calibrated on a crowded machine: too short to be told from the cost of timing it. What was taken so far is dropped.
             corrections += 1;
-            run.iterations = (run.iterations * 2).max(calibrate(run.kernel, run.variant, settings)?);
+            run.iterations = (run.iterations * 2).max(calibrate(run.kernel, run.variant, settings, interrupted)?);
             (clean, disturbed, untimed, clocks, glances, since_shortened) = Default::default();
             continue;
         }

@@ -4,6 +4,7 @@
 //! measuring loop, `point` turns its times into a value with flags, `ceiling` turns points into ceilings, with `plateau` finding the
 //! levels of the memory hierarchy in a curve.
 
+mod again;
 mod catalogue;
 mod ceiling;
 mod effort;
@@ -15,7 +16,7 @@ mod run;
 mod select;
 mod shapes;
 
-pub use catalogue::{Family, Grid, PROBES, Probe};
+pub use catalogue::{Family, Grid, Probe, probes};
 pub use effort::Settings;
 pub use measure::{Measurement, measure};
 pub use plan::{LeftOut, Plan, Request, Step, plan};

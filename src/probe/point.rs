@@ -1,6 +1,6 @@
 //! A measurement becomes a point: times to values, with what speaks against them.
 
-use super::measure::{CROWDED, FEWEST, Measurement, NONLINEAR};
+use super::measure::{FEWEST, Measurement, NONLINEAR, is_crowded};
 use super::plan::Plan;
 use crate::backend::{CycleLimit, Glance};
 use crate::facts::{DeviceKind, Restraint};
@@ -37,8 +37,7 @@ pub(super) fn point(
     let center = value(summary.median);
     let values: Vec<f64> = measurement.times().iter().map(|&time| value(time)).collect();
     let deviations: Vec<f64> = values.iter().map(|value| (value - center).abs()).collect();
-    let clocks: Vec<f64> = measurement.clocks.iter().map(|clock| clock.get()).collect();
-    let clock = stats::median(&clocks).map(Hertz);
+    let clock = measurement.clock();
     let limit = limit.zip(clock).map(|(limit, clock)| at_clock(limit, clock, workload, plan.kind));
     let point = Point {
         at: workload.place(),
@@ -80,8 +79,7 @@ fn flags(
     let samples = samples(measurement);
     let uncertainty = summary.uncertainty();
     let mut flags = Vec::new();
-    let few = samples.clean < FEWEST as u32 || f64::from(samples.clean) < CROWDED * f64::from(samples.total);
-    if few && !measurement.disturbed.is_empty() {
+    if is_crowded(measurement.clean.len(), measurement.total()) && !measurement.disturbed.is_empty() {
         let untimed = measurement.untimed as u32;
         flags.push(if 2 * measurement.untimed > measurement.disturbed.len() {
             Flag::Untimed { valid: samples.total - untimed, total: samples.total }

@@ -1,20 +1,19 @@
 //! Carries out a plan: measures step after step, visits what stands for a ceiling a second time, and keeps a valid profile at every moment.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 
+use super::again::{self, Visit, highest_clocks};
 use super::catalogue::Family;
 use super::ceiling::{Shapes, ceilings};
 use super::effort::Settings;
-use super::measure::{Measurement, measure, measure_again};
+use super::measure::{THROTTLED, measure, measure_again};
 use super::plan::{Plan, Step};
 use super::point::{Measured, point};
-use crate::backend::{BackendError, CycleLimit, Device, Stopwatch};
+use crate::backend::{BackendError, Device, Stopwatch};
 use crate::profile::{Builder, Ceiling, Flag, Imported, Instrument, Outcome, Point, Profile, Source, Stop};
 use crate::resource::{Key, Overhead, Resource};
-use crate::units::{Hertz, Seconds};
-use crate::workload::{Spot, Work, Workload};
+use crate::units::Seconds;
+use crate::workload::{Spot, Work};
 
 /// What the caller knows and the library does not ask for.
 #[derive(Clone, Debug)]
@@ -41,8 +40,8 @@ pub trait Observer {
     fn revisited(&mut self, done: usize, of: usize);
 }
 
-/// Lower clock than the highest of the run that counts as throttled.
-const THROTTLED: f64 = 0.95;
+/// Second visits of points that are in doubt take this share of the time that all steps were meant to take, at most.
+const DOUBTS: f64 = 0.1;
 /// A run is late when it has taken this many times what its steps were meant to take, and this much more.
 const LATE: f64 = 1.15;
 const GRACE: Seconds = Seconds(3.0);
@@ -122,16 +121,6 @@ struct Session<'run> {
     visits: Vec<Visit>,
 }
 
-/// A workload that was measured.
-struct Visit {
-    key: Key,
-    settings: Settings,
-    workload: Workload,
-    measurement: Measurement,
-    variant: String,
-    limit: Option<CycleLimit>,
-}
-
 impl Session<'_> {
     /// Measures the workloads of a step in order. The first failure ends it; what was measured before it is dropped with it, because a
     /// curve with a hole would be read as a whole one.
@@ -174,8 +163,8 @@ impl Session<'_> {
         point(self.plan, visit.settings.goal, &visit.workload, &visit.measurement, visit.variant.clone(), visit.limit)
     }
 
-    /// Measures a second time whatever stands for a ceiling: its only point, or the last of its curve. Minutes apart, a machine that is shared or warms up shows another
-    /// face; a value that is printed without a flag is one that came back.
+    /// Measures a second time whatever stands for a ceiling (its only point, or the last of its curve), and then what was measured under worse conditions than the rest. Minutes
+    /// apart, a machine that is shared or warms up shows another face; a ceiling that is printed without a flag is one that came back.
     fn visit_again(&mut self, device: &mut dyn Device, builder: &mut Builder, observer: &mut dyn Observer) {
         let stands_alone: Vec<(Key, Spot)> = builder
             .profile()
@@ -183,9 +172,7 @@ impl Session<'_> {
             .iter()
             .filter_map(|ceiling| Some((whole(ceiling.key()), ceiling.representative()?.spot())))
             .collect();
-        let again: Vec<usize> = (0..self.visits.len())
-            .filter(|&index| stands_alone.contains(&(self.visits[index].key, self.visits[index].workload.spot())))
-            .collect();
+        let again = again::chosen(&self.visits, &stands_alone, self.planned * DOUBTS);
         for (done, &index) in again.iter().enumerate() {
             if (self.interrupted)() {
                 return self.leave(builder, &again[done..], "interrupted");
@@ -281,15 +268,10 @@ fn note_empty_launch(builder: &mut Builder) {
     }
 }
 
-/// Flags points whose clock was below the highest of the run with as many lanes: one core alone may well run faster than all together.
+/// Flags points whose clock was below the highest of the run with as many lanes.
 fn flag_throttled(builder: &mut Builder) {
-    let mut highest: BTreeMap<u32, Hertz> = BTreeMap::new();
-    for point in builder.profile().ceilings.iter().flat_map(Ceiling::points) {
-        if let Some(clock) = point.clock {
-            let known = highest.entry(point.lanes).or_insert(clock);
-            *known = if clock.get() > known.get() { clock } else { *known };
-        }
-    }
+    let points = builder.profile().ceilings.iter().flat_map(Ceiling::points);
+    let highest = highest_clocks(points.filter_map(|point| Some((point.lanes, point.clock?))));
     builder.revise(|ceiling| {
         let Outcome::Ok { points, .. } = &mut ceiling.outcome else { return };
         for point in points {

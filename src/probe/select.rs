@@ -2,7 +2,7 @@
 
 use globset::{Glob, GlobMatcher};
 
-use super::catalogue::{PROBES, Probe};
+use super::catalogue::{Probe, probes};
 use crate::resource::{Key, Scope};
 
 /// A choice of ceilings.
@@ -78,7 +78,7 @@ impl Selection {
 
 /// Every key of the catalogue.
 fn all_keys() -> impl Iterator<Item = Key> {
-    PROBES.iter().flat_map(|probe| probe.scopes().flat_map(|scope| probe.keys(scope)))
+    probes().flat_map(|probe| probe.scopes().flat_map(|scope| probe.keys(scope)))
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use super::gpu::gpu;
 use super::products::{by_tokens, formula, share};
 use crate::facts::{DeviceKind, TimerSource};
 use crate::profile::{
-    Bundled, Ceiling, Claim, Entry, Flag, ImportedPoint, Instrument, Limit, Outcome, Point, Profile, Shares, Steady,
-    Unknown,
+    Bundled, Ceiling, Claim, Entry, Flag, Imported, ImportedPoint, Instrument, Limit, Outcome, Point, Profile, Shares,
+    Steady, Unknown,
 };
 use crate::resource::{Axis, MemoryLevel, Resource, Scope};
 use crate::units::{Unit, human, percent};
@@ -153,7 +153,7 @@ fn claims(profile: &Profile) -> Option<Table> {
 
 /// What other tools measured, and what is not known of it.
 fn imported(profile: &Profile) -> Vec<Block> {
-    let mut groups: Vec<Group> = Vec::new();
+    let mut tools: Vec<(String, Vec<Row>)> = Vec::new();
     let mut notes: Vec<String> = Vec::new();
     for imported in &profile.imported {
         let at =
@@ -167,11 +167,11 @@ fn imported(profile: &Profile) -> Vec<Block> {
                 Cell::new(imported.by.file.clone(), Tone::Dim),
             ],
         };
-        let title = format!("measured by {}", imported.by.who());
-        let rows: Vec<Row> = imported.points.iter().map(row).collect();
-        match groups.iter_mut().find(|group| group.title == title) {
-            Some(group) => group.rows.extend(rows),
-            None => groups.push(Group { title, rows }),
+        let who = imported.by.who();
+        let rows = imported.points.iter().map(row);
+        match tools.iter_mut().find(|(tool, _)| *tool == who) {
+            Some((_, known)) => known.extend(rows),
+            None => tools.push((who, rows.collect())),
         }
         for caveat in &imported.by.caveats {
             let note = format!("{}: {caveat}", imported.by.who());
@@ -180,18 +180,42 @@ fn imported(profile: &Profile) -> Vec<Block> {
             }
         }
     }
-    if groups.is_empty() {
+    if tools.is_empty() {
         return Vec::new();
     }
-    let unknown: BTreeSet<Unknown> =
-        profile.imported.iter().flat_map(|imported| imported.by.lacks.iter().copied()).collect();
-    let words: Vec<&str> = unknown.into_iter().map(Unknown::words).collect();
-    if !words.is_empty() {
-        notes.insert(0, format!("rooflab measured none of these; not known of all: {}", words.join(", ")));
+    let of_any = unknown_of_all(profile.imported.iter());
+    let group = |(who, rows): (String, Vec<Row>)| {
+        let besides = unknown_besides(profile, &who, &of_any);
+        Group { title: format!("measured by {who}{besides}"), rows }
+    };
+    let groups = tools.into_iter().map(group).collect();
+    if !of_any.is_empty() {
+        notes.insert(0, format!("rooflab measured none of these; not known of any: {}", in_words(&of_any)));
     }
     let columns = ["value", "at", "as it calls it", "where"].map(str::to_owned).to_vec();
     let table = Block::Table(Table { columns, right: vec![true, true, false, false], groups });
     std::iter::once(table).chain(notes.into_iter().map(|note| Block::line(note, Tone::Warn))).collect()
+}
+
+/// What is not known of any of some values.
+fn unknown_of_all<'a>(mut values: impl Iterator<Item = &'a Imported>) -> BTreeSet<Unknown> {
+    let lacks = |imported: &Imported| imported.by.lacks.iter().copied().collect::<BTreeSet<_>>();
+    let first = values.next().map(lacks).unwrap_or_default();
+    values.fold(first, |known, imported| &known & &lacks(imported))
+}
+
+/// What is not known of a tool's values, beside what is not known of any value.
+fn unknown_besides(profile: &Profile, who: &str, of_any: &BTreeSet<Unknown>) -> String {
+    let own = || profile.imported.iter().filter(|imported| imported.by.who() == who);
+    let of_own = unknown_of_all(own());
+    let of_some: BTreeSet<Unknown> = own().flat_map(|imported| imported.by.lacks.iter().copied()).collect();
+    let parts = [("", &of_own - of_any), ("of some ", &of_some - &of_own)];
+    let parts = parts.iter().filter(|(_, unknown)| !unknown.is_empty());
+    parts.map(|(whose, unknown)| format!("; {whose}not known: {}", in_words(unknown))).collect()
+}
+
+fn in_words(unknown: &BTreeSet<Unknown>) -> String {
+    unknown.iter().map(|unknown| unknown.words()).collect::<Vec<_>>().join(", ")
 }
 
 /// The parts of the tree, in their order.

@@ -3,7 +3,8 @@
 use super::block::{Block, Cell, Group, Row, Table, Tone};
 use crate::units::{Seconds, Unit, human, percent};
 use crate::validate::{
-    Accuracy, ClassAccuracy, Compared, Document, OperatorOutcome, OperatorRow, Phase, StepOutcome, StepRow, Verdict,
+    About, Accuracy, ClassAccuracy, Compared, Document, LeftOut, OperatorOutcome, OperatorRow, Phase, StepOutcome,
+    StepRow, Verdict,
 };
 
 /// A validation.
@@ -30,6 +31,9 @@ pub fn validation(document: &Document) -> Vec<Block> {
             Tone::Plain,
         ),
     ];
+    if document.interrupted {
+        blocks.push(Block::line("interrupted: only what was finished before is below", Tone::Warn));
+    }
     for step in &document.steps {
         blocks.push(Block::blank());
         blocks.extend(of_step(step, header.threshold));
@@ -44,13 +48,9 @@ pub fn validation(document: &Document) -> Vec<Block> {
         blocks.push(Block::line(format!("    try  {}", finding.remedy), Tone::Dim));
     }
     blocks.push(Block::blank());
-    if document.doubtful > 0 {
-        let note = format!(
-            "{} of these times rest on few undisturbed samples, or scatter by more than 5 %: run it again on a quiet machine",
-            document.doubtful
-        );
-        blocks.push(Block::Line(vec![Cell::new("note: ", Tone::Warn), Cell::plain(note)]));
-    }
+    blocks.extend(
+        notes(document).into_iter().map(|note| Block::Line(vec![Cell::new("note: ", Tone::Warn), Cell::plain(note)])),
+    );
     blocks.push(verdict(document));
     blocks
 }
@@ -82,6 +82,10 @@ fn of_step(step: &StepRow, threshold: f64) -> Vec<Block> {
             label: "the step".to_owned(),
             cells: vec![Cell::new(format!("not run as a whole: {}", absent.reason), Tone::Warn)],
         }),
+        StepOutcome::Failed(failed) => rows.push(Row {
+            label: "the step".to_owned(),
+            cells: vec![Cell::new(format!("failed as a whole: {}", failed.failure), Tone::Bad)],
+        }),
     }
     let columns = ["×", "kernel", "predicted", "measured", "error", "±", "known"].map(str::to_owned).to_vec();
     let right = vec![true, false, true, true, true, true, false];
@@ -94,14 +98,18 @@ fn of_step(step: &StepRow, threshold: f64) -> Vec<Block> {
 
 /// What was not run, the operators of one reason together.
 fn reasons(absent: &[&OperatorRow]) -> Vec<String> {
-    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut reasons: Vec<(String, Vec<&str>)> = Vec::new();
     for row in absent {
-        let OperatorOutcome::Absent(why) = &row.outcome else { continue };
+        let why = match &row.outcome {
+            OperatorOutcome::Compared { .. } => continue,
+            OperatorOutcome::Absent(absent) => absent.reason.clone(),
+            OperatorOutcome::Failed(failed) => format!("failed: {}", failed.failure),
+        };
         let word = row.part.word();
-        match reasons.iter_mut().find(|(reason, _)| *reason == why.reason) {
+        match reasons.iter_mut().find(|(reason, _)| *reason == why) {
             Some((_, parts)) if parts.contains(&word) => {}
             Some((_, parts)) => parts.push(word),
-            None => reasons.push((&why.reason, vec![word])),
+            None => reasons.push((why, vec![word])),
         }
     }
     reasons.into_iter().map(|(reason, parts)| format!("{}: {reason}", parts.join(", "))).collect()
@@ -155,11 +163,62 @@ fn accuracies(document: &Document) -> Block {
     Block::Table(Table { columns, right: vec![true; 6], groups: vec![Group { title, rows }] })
 }
 
+/// What speaks against taking the times as they are.
+fn notes(document: &Document) -> Vec<String> {
+    let mut notes = Vec::new();
+    if document.doubtful > 0 {
+        notes.push(format!(
+            "{} of these times rest on few undisturbed samples, or scatter by more than 5 %: run it again on a quiet machine",
+            document.doubtful
+        ));
+    }
+    if !document.unclear.is_empty() {
+        let called = |about: &About| match about {
+            About::Class(class) => class.words(),
+            About::Steps => "steps",
+        };
+        let what: Vec<&str> = document.unclear.iter().map(called).collect();
+        let within = percent(document.header.threshold);
+        notes.push(format!(
+            "nothing can be told of {}: their times rest on few undisturbed samples, or scatter by more than {within}",
+            what.join(", ")
+        ));
+    }
+    notes
+}
+
+/// What was left out, in words.
+fn left_out(document: &Document) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    parts.extend(document.interrupted.then(|| "the run was interrupted".to_owned()));
+    parts.extend(document.left_out.iter().map(|left_out| match left_out {
+        LeftOut::Steps => {
+            let is_absent = |step: &&StepRow| !matches!(step.whole, StepOutcome::Compared(_));
+            match document.steps.iter().filter(is_absent).count() {
+                count if count == document.steps.len() => "steps were not run as a whole".to_owned(),
+                count => format!("{count} of {} steps were not run as a whole", document.steps.len()),
+            }
+        }
+        LeftOut::Operators => {
+            let least = document.steps.iter().map(|step| step.covered).fold(1.0, f64::min);
+            format!("operators of up to {} of a step's predicted time were not run", percent(1.0 - least))
+        }
+    }));
+    parts.join("; ")
+}
+
 fn verdict(document: &Document) -> Block {
     let (profile, within) = (&document.header.hardware.profile, percent(document.header.threshold));
     match document.verdict {
         None => Block::line("nothing could be compared", Tone::Bad),
         Some(Verdict::Holds) => Block::line(format!("{profile} describes this device within {within}"), Tone::Strong),
+        Some(Verdict::Partly) => {
+            let says = format!("what was run holds within {within} of {profile}; {}", left_out(document));
+            Block::line(says, Tone::Strong)
+        }
+        Some(Verdict::Unclear) => {
+            Block::line(format!("whether {profile} describes this device within {within} cannot be told"), Tone::Warn)
+        }
         Some(Verdict::Fails) => {
             Block::line(format!("{profile} does not describe this device within {within}"), Tone::Warn)
         }

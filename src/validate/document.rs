@@ -21,6 +21,8 @@ pub struct Document {
     /// The schema and its major version.
     #[schemars(extend("const" = SCHEMA))]
     pub schema: &'static str,
+    /// Whether the user interrupted: then only what was finished before is in it.
+    pub interrupted: bool,
     /// What it is about.
     #[serde(flatten)]
     pub header: Header,
@@ -34,8 +36,12 @@ pub struct Document {
     pub whole: Option<Accuracy>,
     /// How many of all these times rest on few undisturbed samples, or scatter.
     pub doubtful: u64,
-    /// What is off by more than the threshold.
+    /// What is off by more than the threshold, or failed.
     pub findings: Vec<Finding>,
+    /// What nothing can be told of: most of its times rest on few undisturbed samples or scatter by more than the threshold, or it hangs on those whether it is off.
+    pub unclear: Vec<About>,
+    /// What was left out, where that is more than a little.
+    pub left_out: Vec<LeftOut>,
     /// Whether the profile describes the device, within the threshold; none where nothing could be compared.
     pub verdict: Option<Verdict>,
 }
@@ -85,6 +91,8 @@ pub enum StepOutcome {
     Compared(Whole),
     /// It was not.
     Absent(Absent),
+    /// It was run and failed.
+    Failed(Failed),
 }
 
 /// A step that was run.
@@ -131,6 +139,8 @@ pub enum OperatorOutcome {
     },
     /// It was not run, and is in neither of the step's times.
     Absent(Absent),
+    /// It was run and failed.
+    Failed(Failed),
 }
 
 /// What was not run.
@@ -138,6 +148,13 @@ pub enum OperatorOutcome {
 pub struct Absent {
     /// Why.
     pub reason: String,
+}
+
+/// What failed.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Failed {
+    /// How: its results were wrong, or the device gave none.
+    pub failure: String,
 }
 
 /// A time as it was predicted and as it was measured.
@@ -164,6 +181,16 @@ impl Compared {
     #[must_use]
     pub fn is_doubtful(&self) -> bool {
         self.samples.clean < Self::FEWEST || self.uncertainty > Self::SCATTER
+    }
+
+    /// Whether it tells if the prediction is off by more than a threshold: it rests on enough undisturbed samples, and scatters by less than the threshold
+    /// or lies beyond it wherever in its interval the time is.
+    #[must_use]
+    pub fn tells(&self, threshold: f64) -> bool {
+        let (ratio, scatter) = (1.0 + self.error, self.uncertainty);
+        let is_high = ratio > (1.0 + threshold) * (1.0 + scatter);
+        let is_low = ratio < (1.0 - threshold).max(0.0) * (1.0 - scatter).max(0.0);
+        self.samples.clean >= Self::FEWEST && (scatter <= threshold || is_high || is_low)
     }
 }
 
@@ -203,13 +230,13 @@ pub struct ClassAccuracy {
     pub measured: Seconds,
 }
 
-/// Something that is off by more than the threshold.
+/// Something that is off by more than the threshold, or failed.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Finding {
     /// What.
     pub about: About,
-    /// The mean of the errors' sizes.
-    pub mape: f64,
+    /// The mean of the errors' sizes; none of what failed.
+    pub mape: Option<f64>,
     /// What is the case, in a sentence.
     pub says: String,
     /// What to try.
@@ -227,14 +254,28 @@ pub enum About {
     Steps,
 }
 
+/// What was left out of a validation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LeftOut {
+    /// A step was not run as a whole.
+    Steps,
+    /// Operators of more than a tenth of a step's predicted time were not run.
+    Operators,
+}
+
 /// Whether a profile describes a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Steps and every class of operators take what it predicts, within the threshold.
     Holds,
-    /// Something does not.
+    /// All that was run does, and something was left out, or the user interrupted.
+    Partly,
+    /// Something does not, or failed.
     Fails,
+    /// It cannot be told of something, and all else does: the machine was too busy.
+    Unclear,
 }
 
 /// The JSON Schema of the document.

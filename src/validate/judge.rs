@@ -1,12 +1,12 @@
 //! What was measured against what is predicted: errors, by operators, classes and steps, and what is too large of them.
 
 use super::document::{
-    About, Absent, Accuracy, ClassAccuracy, Compared, Document, Finding, Header, OperatorOutcome, OperatorRow, SCHEMA,
-    Samples, StepOutcome, StepRow, Verdict, Whole,
+    About, Absent, Accuracy, ClassAccuracy, Compared, Document, Failed, Finding, Header, LeftOut, OperatorOutcome,
+    OperatorRow, SCHEMA, Samples, StepOutcome, StepRow, Verdict, Whole,
 };
 use super::kernel::Class;
 use super::plan::{Entry, Phase, Plan, Planned};
-use super::run::{Measured, Outcome, Timed};
+use super::run::{Measured, Outcome, Results, Timed};
 use crate::estimate::cost::Costing;
 use crate::graph::Graph;
 use crate::units::{Seconds, percent};
@@ -14,21 +14,86 @@ use crate::units::{Seconds, percent};
 /// The error of a class of operators beyond which it is a finding, where nothing else is said.
 pub const FAR_OFF: f64 = 0.1;
 
+/// The share of a step's predicted time below which what was run of its operators is a part of it.
+const MOST_OF_IT: f64 = 0.9;
+
 /// The document of a plan that was run.
 #[must_use]
-pub fn document(header: Header, plan: &Plan, measured: &[Measured], costing: &Costing<'_>) -> Document {
-    let steps: Vec<StepRow> = plan.steps.iter().zip(measured).map(|(step, of)| step_row(step, of, costing)).collect();
+pub fn document(header: Header, plan: &Plan, results: &Results, costing: &Costing<'_>) -> Document {
+    let rows = plan.steps.iter().zip(&results.steps);
+    let steps: Vec<StepRow> = rows.map(|(step, measured)| step_row(step, measured, costing)).collect();
     let classes = classes(&steps);
-    let errors: Vec<f64> = comparisons(&steps).map(|(_, _, compared)| compared.error).collect();
-    let operators = accuracy(&errors);
-    let errors: Vec<f64> = steps.iter().filter_map(whole).map(|whole| whole.compared.error).collect();
-    let whole = accuracy(&errors);
-    let findings = findings(&header, &classes, whole.as_ref(), &steps);
-    let verdict = operators.or(whole).map(|_| if findings.is_empty() { Verdict::Holds } else { Verdict::Fails });
-    let all = comparisons(&steps).map(|(.., compared)| compared);
-    let all = all.chain(steps.iter().filter_map(self::whole).map(|whole| &whole.compared));
+    let operators = accuracy(comparisons(&steps).map(|(.., compared)| compared));
+    let whole = accuracy(wholes(&steps));
+    let judged = Judged::of(&steps, header.threshold);
+    let mut findings = failures(&header, &plan.steps, &results.steps);
+    findings.extend(off(&header, &classes, whole.as_ref(), &judged, &steps));
+    let left_out = left_out(&steps);
+    let verdict = if !findings.is_empty() {
+        Some(Verdict::Fails)
+    } else if operators.or(whole).is_none() {
+        None
+    } else if !judged.unclear.is_empty() {
+        Some(Verdict::Unclear)
+    } else if results.interrupted || !left_out.is_empty() {
+        Some(Verdict::Partly)
+    } else {
+        Some(Verdict::Holds)
+    };
+    let all = comparisons(&steps).map(|(.., compared)| compared).chain(wholes(&steps));
     let doubtful = all.filter(|compared| compared.is_doubtful()).count() as u64;
-    Document { schema: SCHEMA, header, steps, classes, operators, whole, doubtful, findings, verdict }
+    Document {
+        schema: SCHEMA,
+        interrupted: results.interrupted,
+        header,
+        steps,
+        classes,
+        operators,
+        whole,
+        doubtful,
+        findings,
+        unclear: judged.unclear,
+        left_out,
+        verdict,
+    }
+}
+
+/// What follows of classes of operators, and of steps.
+struct Judged {
+    /// What is off by more than the threshold.
+    off: Vec<About>,
+    /// What nothing can be told of.
+    unclear: Vec<About>,
+}
+
+impl Judged {
+    fn of(steps: &[StepRow], threshold: f64) -> Self {
+        let mut judged = Self { off: Vec::new(), unclear: Vec::new() };
+        for class in Class::ALL {
+            let own = comparisons(steps).filter(|(other, ..)| *other == class);
+            judged.judge(About::Class(class), &own.map(|(.., compared)| compared).collect::<Vec<_>>(), threshold);
+        }
+        judged.judge(About::Steps, &wholes(steps).collect::<Vec<_>>(), threshold);
+        judged
+    }
+
+    /// Something is off, or is not, where all times say so and those that tell by themselves do as well, which are half of them at least.
+    fn judge(&mut self, about: About, all: &[&Compared], threshold: f64) {
+        let telling: Vec<&Compared> = all.iter().copied().filter(|compared| compared.tells(threshold)).collect();
+        let is_off = |of: &[&Compared]| accuracy(of.iter().copied()).is_some_and(|of| of.mape > threshold);
+        match (is_off(all), is_off(&telling)) {
+            (of_all, of_telling) if of_all != of_telling || 2 * telling.len() < all.len() => self.unclear.push(about),
+            (true, _) => self.off.push(about),
+            (false, _) => {}
+        }
+    }
+}
+
+fn left_out(steps: &[StepRow]) -> Vec<LeftOut> {
+    let lacks_steps = steps.iter().any(|step| whole(step).is_none());
+    let lacks_operators = steps.iter().any(|step| step.covered < MOST_OF_IT);
+    let all = [(lacks_steps, LeftOut::Steps), (lacks_operators, LeftOut::Operators)];
+    all.into_iter().filter(|(lacks, _)| *lacks).map(|(_, what)| what).collect()
 }
 
 fn step_row(step: &Planned, measured: &Measured, costing: &Costing<'_>) -> StepRow {
@@ -43,7 +108,9 @@ fn step_row(step: &Planned, measured: &Measured, costing: &Costing<'_>) -> StepR
             sum_of_operators: outcomes().filter_map(|(entry, outcome)| sum(entry, outcome)).sum(),
         }),
         (Outcome::Timed(_), Err(error)) => StepOutcome::Absent(Absent { reason: error.to_string() }),
-        (Outcome::Absent(reason), _) => StepOutcome::Absent(Absent { reason: reason.clone() }),
+        (Outcome::NotRun(reason), _) => StepOutcome::Absent(Absent { reason: reason.clone() }),
+        (Outcome::Failed(failure), _) => StepOutcome::Failed(Failed { failure: failure.clone() }),
+        (Outcome::Interrupted, _) => StepOutcome::Absent(interrupted()),
     };
     let time = |entry: &Entry| entry.run.as_ref().map_or(0.0, |run| run.cost.total().get());
     let planned: f64 = step.entries.iter().map(time).sum();
@@ -62,11 +129,17 @@ fn operator_row(entry: &Entry, outcome: &Outcome) -> OperatorRow {
             bound: run.cost.bound,
             knowledge: run.cost.knowledge,
         },
-        (Err(reason), _) | (Ok(_), Outcome::Absent(reason)) => {
+        (Err(reason), _) | (Ok(_), Outcome::NotRun(reason)) => {
             OperatorOutcome::Absent(Absent { reason: reason.clone() })
         }
+        (Ok(_), Outcome::Failed(failure)) => OperatorOutcome::Failed(Failed { failure: failure.clone() }),
+        (Ok(_), Outcome::Interrupted) => OperatorOutcome::Absent(interrupted()),
     };
     OperatorRow { part: entry.operator.part, count: entry.operator.count, outcome }
+}
+
+fn interrupted() -> Absent {
+    Absent { reason: "interrupted".to_owned() }
 }
 
 /// Both times of what takes some iterations.
@@ -96,24 +169,28 @@ fn sum(entry: &Entry, outcome: &Outcome) -> Option<Seconds> {
 fn comparisons(steps: &[StepRow]) -> impl Iterator<Item = (Class, u64, &Compared)> {
     steps.iter().flat_map(|step| &step.operators).filter_map(|row| match &row.outcome {
         OperatorOutcome::Compared { class, compared, .. } => Some((*class, row.count, compared)),
-        OperatorOutcome::Absent(_) => None,
+        OperatorOutcome::Absent(_) | OperatorOutcome::Failed(_) => None,
     })
+}
+
+/// Every step that was compared as a whole.
+fn wholes(steps: &[StepRow]) -> impl Iterator<Item = &Compared> {
+    steps.iter().filter_map(whole).map(|whole| &whole.compared)
 }
 
 const fn whole(step: &StepRow) -> Option<&Whole> {
     match &step.whole {
         StepOutcome::Compared(whole) => Some(whole),
-        StepOutcome::Absent(_) => None,
+        StepOutcome::Absent(_) | StepOutcome::Failed(_) => None,
     }
 }
 
 fn classes(steps: &[StepRow]) -> Vec<ClassAccuracy> {
     let of = |class: Class| {
         let own = || comparisons(steps).filter(move |(other, ..)| *other == class);
-        let errors: Vec<f64> = own().map(|(.., compared)| compared.error).collect();
         Some(ClassAccuracy {
             class,
-            accuracy: accuracy(&errors)?,
+            accuracy: accuracy(own().map(|(.., compared)| compared))?,
             predicted: own().map(|(_, count, compared)| compared.predicted * count as f64).sum(),
             measured: own().map(|(_, count, compared)| compared.measured * count as f64).sum(),
         })
@@ -122,7 +199,12 @@ fn classes(steps: &[StepRow]) -> Vec<ClassAccuracy> {
 }
 
 /// How far some predictions are off; none where there are none.
-pub(super) fn accuracy(errors: &[f64]) -> Option<Accuracy> {
+fn accuracy<'a>(of: impl Iterator<Item = &'a Compared>) -> Option<Accuracy> {
+    accuracy_of(&of.map(|compared| compared.error).collect::<Vec<_>>())
+}
+
+/// The same of their errors.
+pub(super) fn accuracy_of(errors: &[f64]) -> Option<Accuracy> {
     let worst = errors.iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs()))?;
     let count = errors.len() as f64;
     Some(Accuracy {
@@ -133,23 +215,53 @@ pub(super) fn accuracy(errors: &[f64]) -> Option<Accuracy> {
     })
 }
 
-fn findings(header: &Header, classes: &[ClassAccuracy], whole: Option<&Accuracy>, steps: &[StepRow]) -> Vec<Finding> {
-    let too_far = |accuracy: &Accuracy| accuracy.mape > header.threshold;
+/// What failed: a kernel that computes something else is no kernel of this device, and one that gives nothing is as bad.
+fn failures(header: &Header, plan: &[Planned], measured: &[Measured]) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = Vec::new();
+    let mut put = |about: About, says: String| {
+        let remedy = format!("verify all kernels: `rooflab probe --check -d {}`", header.device);
+        let finding = Finding { about, mape: None, says, remedy };
+        // Equal operators of several steps are run once.
+        if !findings.contains(&finding) {
+            findings.push(finding);
+        }
+    };
+    for (step, of) in plan.iter().zip(measured) {
+        for (entry, outcome) in step.entries.iter().zip(&of.operators) {
+            if let (Ok(run), Outcome::Failed(failure)) = (&entry.run, outcome) {
+                put(About::Class(run.kernel.class), format!("`{}` failed: {failure}", run.kernel.words()));
+            }
+        }
+        if let Outcome::Failed(failure) = &of.whole {
+            put(About::Steps, format!("a {} step failed: {failure}", step.load.phase.word()));
+        }
+    }
+    findings
+}
+
+/// What is off by more than the threshold.
+fn off(
+    header: &Header,
+    classes: &[ClassAccuracy],
+    whole: Option<&Accuracy>,
+    judged: &Judged,
+    steps: &[StepRow],
+) -> Vec<Finding> {
     let device = &header.device;
     let mut findings = Vec::new();
-    for class in classes.iter().filter(|class| too_far(&class.accuracy)) {
+    for class in classes.iter().filter(|class| judged.off.contains(&About::Class(class.class))) {
         findings.push(Finding {
             about: About::Class(class.class),
-            mape: class.accuracy.mape,
+            mape: Some(class.accuracy.mape),
             says: format!("{} {}", class.class, direction(&class.accuracy)),
             remedy: format!(
                 "measure anew on a quiet machine: `rooflab probe -d {device}`; if it stays, these ceilings do not carry to these sizes"
             ),
         });
     }
-    if let Some(accuracy) = whole.filter(|accuracy| too_far(accuracy)) {
+    if let Some(accuracy) = whole.filter(|_| judged.off.contains(&About::Steps)) {
         // Where every class is right by itself, it is what operators do to one another.
-        let alone = findings.is_empty();
+        let alone = findings.is_empty() && judged.unclear.is_empty();
         let phases: Vec<Phase> = steps.iter().map(|step| step.load.phase).collect();
         let what = match phases.as_slice() {
             [first, rest @ ..] if rest.iter().all(|phase| phase == first) => format!("{} steps", first.word()),
@@ -157,7 +269,7 @@ fn findings(header: &Header, classes: &[ClassAccuracy], whole: Option<&Accuracy>
         };
         findings.push(Finding {
             about: About::Steps,
-            mape: accuracy.mape,
+            mape: Some(accuracy.mape),
             says: format!("{what} {}", direction(accuracy)),
             remedy: if alone {
                 "compare `sum_of_operators` with the whole in `--json`: the operators are right by themselves, and wait for one another or for memory".to_owned()

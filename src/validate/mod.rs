@@ -13,10 +13,10 @@ mod run;
 mod tests;
 
 pub use document::{
-    About, Absent, Accuracy, ClassAccuracy, Compared, Document, Finding, Header, OperatorOutcome, OperatorRow, SCHEMA,
-    Samples, StepOutcome, StepRow, Verdict, Whole, schema,
+    About, Absent, Accuracy, ClassAccuracy, Compared, Document, Failed, Finding, Header, LeftOut, OperatorOutcome,
+    OperatorRow, SCHEMA, Samples, StepOutcome, StepRow, Verdict, Whole, schema,
 };
 pub use judge::{FAR_OFF, document};
 pub use kernel::Class;
 pub use plan::{Load, Phase, Plan, PlanError, Planned, Request, plan};
-pub use run::{Measured, Observer, Outcome, Timed, run};
+pub use run::{Measured, Observer, Outcome, Results, Timed, run};

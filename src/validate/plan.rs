@@ -2,7 +2,7 @@
 
 use super::kernel::{Kernel, Lanes};
 use crate::backend::{Device, Sequence, Stage, Turn};
-use crate::estimate::cost::{CostError, Costing, OperatorCost};
+use crate::estimate::cost::{Costing, OperatorCost};
 use crate::graph::{Graph, Lowering, Operator, Routing, Step};
 use crate::model::{KvFormat, Model, Precision};
 use crate::profile::Effort;
@@ -96,7 +96,7 @@ pub struct Planned {
     /// How much of the time that is predicted for the step is that of operators which are run.
     pub covered: f64,
     /// Why the step is not run as a whole, where it is not.
-    pub too_large: Option<String>,
+    pub not_whole: Option<String>,
 }
 
 /// An operator with the kernel that does its work.
@@ -164,7 +164,7 @@ const SHARE: f64 = 0.4;
 /// Memory that every device is taken to have.
 const LEAST_MEMORY: u64 = 256 << 20;
 
-/// The longest that a step may be predicted to take: it is run some ten times.
+/// The longest that a step may be predicted to take, or an operator by itself: each is run some ten times.
 const fn longest(effort: Effort) -> Seconds {
     match effort {
         Effort::Quick => Seconds(0.1),
@@ -242,7 +242,7 @@ impl<'a> Planner<'a> {
         while fits + 1 < too_many {
             let middle = fits.midpoint(too_many);
             let step = self.with_layers(load, middle);
-            if step.too_large.is_none() && step.predicted <= longest(self.request.effort) {
+            if step.not_whole.is_none() {
                 fits = middle;
             } else {
                 too_many = middle;
@@ -255,10 +255,11 @@ impl<'a> Planner<'a> {
         let model = shortened(self.request.model, layers);
         let lowering = Lowering::new(&model, self.request.precision, self.request.kv, Routing::default());
         let graph = lowering.lower(&load.step());
+        // What is not run is settled before anything follows from what is. As for time, by the most that could be streamed.
+        let most = graph.total(|operator| operator.weights + operator.kv);
         let kernel = |operator: &Operator| {
             let kernel = Kernel::of(operator, self.lanes)?;
-            // What has no prediction is not run either.
-            self.costing.operator(operator, Bytes(0.0)).map_err(|error| of_cost(&error))?;
+            self.allow(&kernel, &self.cost(operator, most)?)?;
             Ok(kernel)
         };
         let kernels: Vec<Result<Kernel, String>> = graph.operators.iter().map(kernel).collect();
@@ -283,43 +284,61 @@ impl<'a> Planner<'a> {
         let of_run: f64 = entries.iter().flat_map(|entry| &entry.run).map(|run| run.cost.total().get()).sum();
         let bytes = entries.iter().flat_map(|entry| &entry.run).map(|run| Kernel::bytes(&run.within));
         let bytes = bytes.fold(0, u64::saturating_add);
-        let too_large = (bytes > self.memory).then(|| {
-            format!(
-                "even a single layer takes {}, of {} that may be used",
-                binary_bytes(bytes),
-                binary_bytes(self.memory)
-            )
-        });
+        let longest = longest(self.request.effort);
+        let not_whole = if bytes > self.memory {
+            Some(format!("even a single layer takes {}, {}", binary_bytes(bytes), self.usable()))
+        } else if predicted > longest {
+            Some(format!("even a single layer is predicted to take {predicted}, {}", self.allowed()))
+        } else {
+            None
+        };
         Planned {
             load,
             layers: (layers, self.request.model.layers.len() as u64),
             entries,
             predicted,
             covered: if whole > 0.0 { of_run / whole } else { 0.0 },
-            too_large,
+            not_whole,
         }
+    }
+
+    /// What an operator is predicted to cost.
+    fn cost(&self, operator: &Operator, streamed: Bytes) -> Result<OperatorCost, String> {
+        self.costing.operator(operator, streamed).map_err(|error| format!("it has no prediction: {error}"))
+    }
+
+    /// Refuses a kernel that takes more memory or time by itself than there is.
+    fn allow(&self, kernel: &Kernel, cost: &OperatorCost) -> Result<(), String> {
+        let bytes = Kernel::bytes(&kernel.workload(1));
+        if bytes > self.memory {
+            return Err(format!("it takes {}, {}", binary_bytes(bytes), self.usable()));
+        }
+        if cost.time > longest(self.request.effort) {
+            return Err(format!("it is predicted to take {}, {}", cost.time, self.allowed()));
+        }
+        Ok(())
+    }
+
+    fn usable(&self) -> String {
+        format!("of {} that may be used", binary_bytes(self.memory))
+    }
+
+    fn allowed(&self) -> String {
+        let effort = self.request.effort;
+        format!("of {} that effort `{}` allows", longest(effort), effort.word())
     }
 
     fn run(&self, operator: &Operator, kernel: Kernel, streamed: Bytes) -> Result<Run, String> {
-        let cost = self.costing.operator(operator, streamed).map_err(|error| of_cost(&error))?;
+        let cost = self.cost(operator, streamed)?;
         let within = kernel.workload(kernel.copies(operator.count));
-        let most = self.memory.min(self.largest_array) / kernel.bytes_of_copy();
-        let streamed = (streamed.get() / kernel.bytes_of_copy() as f64).ceil() as u64;
+        let of_copy = kernel.bytes_of_copy();
+        // As many copies as fit beside what a kernel of one has, and into the largest array.
+        let beside = self.memory.saturating_sub(Kernel::bytes(&kernel.workload(1))) / of_copy;
+        let most = beside.saturating_add(1).min(self.largest_array / of_copy);
+        let streamed = (streamed.get() / of_copy as f64).ceil() as u64;
         let copies = if kernel.goes_round { streamed.min(most).max(1) } else { 1 };
-        let alone = kernel.workload(copies);
-        if Kernel::bytes(&alone) > self.memory {
-            return Err(format!(
-                "it takes {}, of {} that may be used",
-                binary_bytes(Kernel::bytes(&alone)),
-                binary_bytes(self.memory)
-            ));
-        }
-        Ok(Run { kernel, alone, within, cost })
+        Ok(Run { kernel, alone: kernel.workload(copies), within, cost })
     }
-}
-
-fn of_cost(error: &CostError) -> String {
-    format!("it has no prediction: {error}")
 }
 
 /// The model with fewer layers, spread evenly over all, so that kinds of layers keep their shares.

@@ -13,13 +13,17 @@ pub trait Observer {
     fn measuring(&mut self, done: usize, of: usize, what: &str);
 }
 
-/// What was measured.
+/// What came of an operator, or of a step.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// It took this long.
     Timed(Timed),
-    /// It was not measured, and why.
-    Absent(String),
+    /// It was not run, and why: there is no kernel for it, or no room. That says nothing of the profile.
+    NotRun(String),
+    /// It was run and failed, and how: its results were wrong, or the device gave none.
+    Failed(String),
+    /// The user interrupted before enough of it was measured.
+    Interrupted,
 }
 
 /// A time.
@@ -46,9 +50,17 @@ pub struct Measured {
     pub whole: Outcome,
 }
 
+/// What was measured of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Results {
+    /// Its steps.
+    pub steps: Vec<Measured>,
+    /// Whether the user interrupted.
+    pub interrupted: bool,
+}
+
 /// Clean samples that an interrupted measurement must have to count.
 const WORTH_KEEPING: usize = 3;
-const INTERRUPTED: &str = "interrupted";
 
 /// Runs a plan. An interrupt ends it early; what was measured stays, what was not says so.
 pub fn run(
@@ -56,11 +68,12 @@ pub fn run(
     plan: &Plan,
     observer: &mut dyn Observer,
     interrupted: &dyn Fn() -> bool,
-) -> Vec<Measured> {
+) -> Results {
     let settings = Settings::of(plan.effort);
     let of = plan.steps.iter().map(|step| 1 + step.entries.iter().filter(|entry| entry.run.is_ok()).count()).sum();
     let mut bench = Bench { device, settings, observer, interrupted, known: Vec::new(), lost: None, done: 0, of };
-    plan.steps.iter().map(|step| bench.step(step)).collect()
+    let steps = plan.steps.iter().map(|step| bench.step(step)).collect();
+    Results { steps, interrupted: interrupted() }
 }
 
 /// A device under measurement.
@@ -87,7 +100,7 @@ impl Bench<'_> {
     fn operator(&mut self, step: &Planned, entry: &Entry) -> Outcome {
         let run = match &entry.run {
             Ok(run) => run,
-            Err(reason) => return Outcome::Absent(reason.clone()),
+            Err(reason) => return Outcome::NotRun(reason.clone()),
         };
         self.next(&format!("{} {}", step.load.phase.word(), entry.operator.part));
         self.alone(run)
@@ -112,21 +125,21 @@ impl Bench<'_> {
     /// All operators of a step in turn.
     fn whole(&mut self, step: &Planned, operators: &[Outcome]) -> Outcome {
         self.next(&format!("{} step", step.load.phase.word()));
-        if let Some(reason) = &step.too_large {
-            return Outcome::Absent(reason.clone());
+        if let Some(reason) = &step.not_whole {
+            return Outcome::NotRun(reason.clone());
         }
         let mut variants = Vec::new();
-        for (index, (entry, outcome)) in step.entries.iter().zip(operators).enumerate() {
+        for (index, outcome) in operators.iter().enumerate() {
             match outcome {
                 Outcome::Timed(timed) => variants.push((index, timed.place)),
-                Outcome::Absent(_) if entry.run.is_err() => {}
-                // What a backend has no kernel for is left out of the step, as what no backend has one for.
-                Outcome::Absent(reason) if reason != INTERRUPTED => {}
-                Outcome::Absent(reason) => return Outcome::Absent(reason.clone()),
+                // What there is no kernel for is left out of both sides.
+                Outcome::NotRun(_) => {}
+                Outcome::Failed(_) => return Outcome::NotRun("one of its operators failed by itself".to_owned()),
+                Outcome::Interrupted => return Outcome::Interrupted,
             }
         }
         if variants.is_empty() {
-            return Outcome::Absent("none of its operators was run".to_owned());
+            return Outcome::NotRun("none of its operators was run".to_owned());
         }
         let sequence = step.sequence(&variants);
         self.timed(|bench| {
@@ -146,21 +159,26 @@ impl Bench<'_> {
     /// What a measurement comes to, or why there is none.
     fn timed(&mut self, measured: impl FnOnce(&mut At<'_>) -> Result<(Measurement, String), BackendError>) -> Outcome {
         if let Some(reason) = &self.lost {
-            return Outcome::Absent(reason.clone());
+            return Outcome::NotRun(reason.clone());
         }
         if (self.interrupted)() {
-            return Outcome::Absent(INTERRUPTED.to_owned());
+            return Outcome::Interrupted;
         }
         let stopwatch = self.device.stopwatch();
         let mut at =
             At { device: &mut *self.device, settings: self.settings, stopwatch, interrupted: self.interrupted };
         match measured(&mut at) {
             Ok((measurement, variant)) => outcome(&measurement, variant),
+            Err(
+                error @ (BackendError::Unsupported { .. }
+                | BackendError::NoKernel { .. }
+                | BackendError::OutOfMemory { .. }),
+            ) => Outcome::NotRun(error.to_string()),
             Err(error) => {
                 if matches!(error, BackendError::Lost(_)) {
                     self.lost = Some(error.to_string());
                 }
-                Outcome::Absent(error.to_string())
+                Outcome::Failed(error.to_string())
             }
         }
     }
@@ -176,9 +194,9 @@ struct At<'run> {
 
 fn outcome(measurement: &Measurement, variant: String) -> Outcome {
     if measurement.stop == Stop::Interrupted && measurement.clean.len() < WORTH_KEEPING {
-        return Outcome::Absent(INTERRUPTED.to_owned());
+        return Outcome::Interrupted;
     }
-    let Some((summary, _)) = measurement.summary() else { return Outcome::Absent("it gave no samples".to_owned()) };
+    let Some((summary, _)) = measurement.summary() else { return Outcome::Failed("it gave no samples".to_owned()) };
     Outcome::Timed(Timed {
         time: Seconds(summary.median),
         uncertainty: summary.uncertainty(),

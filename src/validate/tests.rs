@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use proptest::prelude::*;
 
-use super::judge::accuracy;
+use super::judge::accuracy_of;
 use super::*;
 use crate::backend::{
     Backend, BackendError, CycleLimit, Device, InPlace, Kernel, Sample, Sequence, Stopwatch, mock::MockBackend,
@@ -15,7 +15,7 @@ use crate::estimate::cost::{Costing, Options};
 use crate::estimate::{Hardware, ModelFacts};
 use crate::facts::{ClockReading, Conditions, DeviceKind, Identity, Observed, Timer, TimerSource};
 use crate::graph::Part;
-use crate::model::{Attention, Block, Dense, FeedForward, KvFormat, Mixer, Model, Norm, Precision, WeightFormat};
+use crate::model::{Attention, Block, Dense, FeedForward, KvFormat, Mixer, Model, Norm, Precision, Role, WeightFormat};
 use crate::profile::{Builder, Ceiling, Effort, Outcome as Measurable, Point, Profile, Source};
 use crate::resource::{Key, Phase as AttentionPhase, Resource, Scope};
 use crate::units::Seconds;
@@ -54,6 +54,12 @@ struct Exact {
     identity: Identity,
     slower: Slower,
     lacks: Option<fn(&Workload) -> bool>,
+    /// What it computes wrongly.
+    wrong: Option<fn(&Workload) -> bool>,
+    /// Whether it runs several kernels as one step.
+    runs_steps: bool,
+    /// How far samples lie from the formula at most, as a share.
+    scatter: f64,
     time: Rc<Cell<f64>>,
 }
 
@@ -61,7 +67,7 @@ impl Exact {
     fn new(slower: Slower) -> Self {
         let identity = MockBackend.devices(&InPlace).unwrap().swap_remove(0);
         let identity = Identity { cores: 1, memory: 1 << 40, kind: DeviceKind::Cpu, ..identity };
-        Self { identity, slower, lacks: None, time: Rc::default() }
+        Self { identity, slower, lacks: None, wrong: None, runs_steps: true, scatter: 0.0, time: Rc::default() }
     }
 
     fn seconds(&self, workload: &Workload) -> f64 {
@@ -69,14 +75,18 @@ impl Exact {
         formula(workload) * factor
     }
 
-    fn kernel(&self, seconds: f64) -> Box<dyn Kernel> {
-        Box::new(Formula { names: ["formula".to_owned()], seconds, time: Rc::clone(&self.time) })
+    fn kernel(&self, seconds: f64, is_right: bool) -> Box<dyn Kernel> {
+        let (names, scatter) = (["formula".to_owned()], self.scatter);
+        Box::new(Formula { names, seconds, is_right, scatter, runs: 0, time: Rc::clone(&self.time) })
     }
 }
 
 struct Formula {
     names: [String; 1],
     seconds: f64,
+    is_right: bool,
+    scatter: f64,
+    runs: u32,
     time: Rc<Cell<f64>>,
 }
 
@@ -86,11 +96,14 @@ impl Kernel for Formula {
     }
 
     fn verify(&mut self, _: usize) -> Result<(), BackendError> {
-        Ok(())
+        if self.is_right { Ok(()) } else { Err(BackendError::WrongResult("1 instead of 2".to_owned())) }
     }
 
     fn run(&mut self, _: usize, iterations: u64) -> Result<Sample, BackendError> {
-        let elapsed = Seconds(self.seconds * iterations as f64);
+        self.runs += 1;
+        // Evenly over the range, whatever the number of samples.
+        let place = (f64::from(self.runs) * 0.618).fract() * 2.0 - 1.0;
+        let elapsed = Seconds(self.seconds * iterations as f64 * (1.0 + self.scatter * place));
         self.time.set(self.time.get() + elapsed.get());
         Ok(Sample { elapsed, clock: None, disturbance: None, glance: None })
     }
@@ -134,17 +147,21 @@ impl Device for Exact {
         if self.lacks.is_some_and(|lacks| lacks(workload)) {
             return Err(BackendError::unsupported("this device cannot do that"));
         }
-        Ok(self.kernel(self.seconds(workload)))
+        let is_right = self.wrong.is_none_or(|wrong| !wrong(workload));
+        Ok(self.kernel(self.seconds(workload), is_right))
     }
 
     fn prepare_sequence<'device>(
         &'device mut self,
         sequence: &Sequence,
     ) -> Result<Box<dyn Kernel + 'device>, BackendError> {
+        if !self.runs_steps {
+            return Err(BackendError::unsupported("one kernel at a time"));
+        }
         let Sequence { stages, turns } = sequence.checked()?;
         let of_turn =
             |turn: &crate::backend::Turn| self.seconds(&stages[turn.stage].workload) * turn.iterations as f64 + LAUNCH;
-        Ok(self.kernel(turns.iter().map(of_turn).sum()))
+        Ok(self.kernel(turns.iter().map(of_turn).sum(), true))
     }
 }
 
@@ -197,6 +214,16 @@ const LOADS: [Load; 3] = [
 ];
 
 fn validate(device: &mut Exact, model: &Model, loads: &[Load], memory: Option<u64>) -> Result<Document, PlanError> {
+    validate_until(device, model, loads, memory, &|| false)
+}
+
+fn validate_until(
+    device: &mut Exact,
+    model: &Model,
+    loads: &[Load],
+    memory: Option<u64>,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<Document, PlanError> {
     struct Nobody;
     impl Observer for Nobody {
         fn measuring(&mut self, done: usize, of: usize, _: &str) {
@@ -209,7 +236,7 @@ fn validate(device: &mut Exact, model: &Model, loads: &[Load], memory: Option<u6
     let (kv, effort) = (KvFormat::plain(DType::Bf16), Effort::Quick);
     let request = Request { model, precision: &precision, kv, loads, effort, layers: None, memory };
     let plan = plan(device, &costing, &request)?;
-    let measured = run(device, &plan, &mut Nobody, &|| false);
+    let results = run(device, &plan, &mut Nobody, interrupted);
     let header = Header {
         rooflab: profile.header.rooflab.clone(),
         created: jiff::Timestamp::UNIX_EPOCH,
@@ -219,13 +246,13 @@ fn validate(device: &mut Exact, model: &Model, loads: &[Load], memory: Option<u6
         effort,
         threshold: FAR_OFF,
     };
-    Ok(document(header, &plan, &measured, &costing))
+    Ok(document(header, &plan, &results, &costing))
 }
 
 fn compared(document: &Document) -> impl Iterator<Item = (&OperatorRow, Class, &Compared)> {
     document.steps.iter().flat_map(|step| &step.operators).filter_map(|row| match &row.outcome {
         OperatorOutcome::Compared { class, compared, .. } => Some((row, *class, compared)),
-        OperatorOutcome::Absent(_) => None,
+        OperatorOutcome::Absent(_) | OperatorOutcome::Failed(_) => None,
     })
 }
 
@@ -262,7 +289,7 @@ fn what_is_slower_by_a_fifth_is_found_and_nothing_else() {
     let document = validate(&mut Exact::new(Some((decode, 1.25))), &model(2, 128), &LOADS, None).unwrap();
     let [finding] = document.findings.as_slice() else { panic!("{:?}", document.findings) };
     assert_eq!(finding.about, About::Class(Class::DecodeAttention));
-    assert!((finding.mape - 0.2).abs() < 1e-12, "{finding:?}");
+    assert!((finding.mape.unwrap() - 0.2).abs() < 1e-12, "{finding:?}");
     assert!(finding.says.contains("take longer than predicted: the prediction is 20 % too low"), "{}", finding.says);
     assert_eq!(document.verdict, Some(Verdict::Fails));
     for (_, class, compared) in compared(&document) {
@@ -286,6 +313,75 @@ fn what_a_device_cannot_do_is_in_neither_time() {
     let reason = Absent { reason: "this device cannot do that".to_owned() };
     let absent = step.operators.iter().filter(|row| row.outcome == OperatorOutcome::Absent(reason.clone()));
     assert_eq!(absent.count(), 5, "queries with keys and values, output, gate with up, down, head");
+    // What was run holds, and most was not.
+    assert_eq!((document.verdict, document.left_out), (Some(Verdict::Partly), vec![LeftOut::Operators]));
+}
+
+#[test]
+fn a_profile_holds_in_part_where_steps_are_not_run() {
+    let mut device = Exact::new(None);
+    device.runs_steps = false;
+    let document = validate(&mut device, &model(2, 128), &LOADS, None).unwrap();
+    assert!(document.whole.is_none() && document.operators.is_some() && document.findings.is_empty());
+    assert_eq!((document.verdict, document.left_out), (Some(Verdict::Partly), vec![LeftOut::Steps]));
+    // What is off is off all the same.
+    let mut device = Exact { runs_steps: false, ..Exact::new(Some((|_| true, 1.25))) };
+    let document = validate(&mut device, &model(2, 128), &LOADS, None).unwrap();
+    assert_eq!(document.verdict, Some(Verdict::Fails));
+}
+
+/// A kernel that computes something else has no time, and its step none either; that is no want of a kernel.
+#[test]
+fn wrong_results_are_a_finding() {
+    let mut device = Exact::new(None);
+    device.wrong = Some(|workload| matches!(workload.kind, Kind::Gemm { .. }));
+    let document = validate(&mut device, &model(2, 128), &LOADS, None).unwrap();
+    assert_eq!(document.verdict, Some(Verdict::Fails));
+    assert!(document.findings.len() > 5 && document.findings.iter().all(|finding| finding.mape.is_none()));
+    assert_eq!(document.findings[0].about, About::Class(Class::ManyTokens));
+    assert!(document.findings[0].says.ends_with("failed: wrong result: 1 instead of 2"), "{:?}", document.findings[0]);
+    let failed = |step: &StepRow| step.operators.iter().any(|row| matches!(row.outcome, OperatorOutcome::Failed(_)));
+    for step in &document.steps {
+        assert_eq!(failed(step), matches!(step.whole, StepOutcome::Absent(_)), "{:?}", step.load);
+    }
+    assert!(!failed(&document.steps[1]), "one token is multiplied as a vector");
+}
+
+#[test]
+fn an_interrupt_is_said_at_the_top_and_nothing_is_claimed() {
+    let never_began = validate_until(&mut Exact::new(None), &model(2, 128), &LOADS, None, &|| true).unwrap();
+    assert_eq!((never_began.interrupted, never_began.verdict), (true, None));
+    let json = serde_json::to_string(&never_began).unwrap();
+    assert!(json.starts_with(r#"{"schema":"rooflab.validation/1","interrupted":true,"#), "{json}");
+    let asked = Cell::new(0);
+    let later = || asked.replace(asked.get() + 1) > 200;
+    let document = validate_until(&mut Exact::new(None), &model(2, 128), &LOADS, None, &later).unwrap();
+    assert_eq!((document.interrupted, document.verdict), (true, Some(Verdict::Partly)));
+    let cut = document.steps.iter().flat_map(|step| &step.operators).filter_map(reason);
+    assert!(cut.filter(|reason| *reason == "interrupted").count() > 3);
+}
+
+#[test]
+fn what_scatters_beyond_the_threshold_says_nothing() {
+    let mut device = Exact { scatter: 0.8, ..Exact::new(None) };
+    let document = validate(&mut device, &model(2, 128), &LOADS, None).unwrap();
+    assert_eq!((document.verdict, document.findings.len()), (Some(Verdict::Unclear), 0), "{:?}", document.classes);
+    assert!(document.unclear.contains(&About::Steps) && document.doubtful > 20);
+    // Twice the time is off, scatter or not.
+    let mut device = Exact { scatter: 0.8, ..Exact::new(Some((|_| true, 3.0))) };
+    let document = validate(&mut device, &model(2, 128), &LOADS, None).unwrap();
+    assert_eq!((document.verdict, document.unclear.len()), (Some(Verdict::Fails), 0));
+}
+
+#[test]
+fn a_time_tells_where_its_interval_lies_on_one_side() {
+    let tells = |error: f64, uncertainty: f64, clean: u64| {
+        let (predicted, measured) = (Seconds(1.0 + error), Seconds(1.0));
+        Compared { predicted, measured, error, uncertainty, samples: Samples { clean, total: 20 } }.tells(0.1)
+    };
+    assert!(tells(0.0, 0.1, 20) && tells(0.5, 0.05, 20) && tells(0.5, 0.3, 20) && tells(-0.5, 0.3, 20));
+    assert!(!tells(0.0, 0.11, 20) && !tells(0.5, 0.4, 20) && !tells(-0.3, 0.25, 20));
+    assert!(!tells(0.0, 0.0, 5) && !tells(9.0, 0.0, 5) && !tells(-0.99, 2.0, 20) && !tells(0.0, f64::NAN, 20));
 }
 
 #[test]
@@ -301,6 +397,7 @@ fn reason(row: &OperatorRow) -> Option<&str> {
     match &row.outcome {
         OperatorOutcome::Compared { .. } => None,
         OperatorOutcome::Absent(absent) => Some(&absent.reason),
+        OperatorOutcome::Failed(failed) => Some(&failed.failure),
     }
 }
 
@@ -319,6 +416,52 @@ fn as_many_layers_are_run_as_fit() {
     assert!(few > 3 && many >= few && many < 64, "{few} by memory, {many} by time");
 }
 
+/// Plans for the exact device.
+fn planned(load: Load, memory: Option<u64>) -> Planned {
+    let (model, profile) = (model(2, 128), profile());
+    let costing = Costing::new(&profile, None, Options::default());
+    let precision = Precision::uniform(&model, WeightFormat::plain(DType::Bf16));
+    let (kv, effort) = (KvFormat::plain(DType::Bf16), Effort::Quick);
+    let request = Request { model: &model, precision: &precision, kv, loads: &[load], effort, layers: None, memory };
+    let planned = plan(&Exact::new(None), &costing, &request).unwrap().steps.remove(0);
+    // Whatever was refused, the prediction is of what is left.
+    let run = planned.entries.iter().filter(|entry| entry.run.is_ok()).map(|entry| entry.operator);
+    let graph = crate::graph::Graph { operators: run.collect() };
+    assert_eq!(planned.predicted, costing.graph(&graph).unwrap().time);
+    planned
+}
+
+#[test]
+fn what_takes_too_long_is_not_run_and_neither_is_a_layer() {
+    let planned = planned(Load { phase: Phase::Prefill, sequences: 1, tokens: 4096 }, None);
+    assert_eq!(planned.layers.0, 1);
+    let whole = planned.not_whole.clone().unwrap();
+    assert!(whole.starts_with("even a single layer is predicted to take"), "{whole}");
+    assert!(whole.ends_with("of 100 ms that effort `quick` allows"), "{whole}");
+    let refused = |part: Part| {
+        planned.entries.iter().find(|entry| entry.operator.part == part).and_then(|entry| entry.run.as_ref().err())
+    };
+    let reason = refused(Part::Matrix(Role::Gate)).unwrap();
+    assert!(reason.starts_with("it is predicted to take 125 ms, of 100 ms"), "{reason}");
+    assert_eq!(refused(Part::Matrix(Role::Query)), None);
+}
+
+#[test]
+fn what_has_no_room_is_in_neither_time() {
+    let load = Load { phase: Phase::Decode, sequences: 1, tokens: 1024 };
+    let all = planned(load, None);
+    // Gate with up has 134 MB of weights, nothing else more than 67 MB.
+    let some = planned(load, Some(250_000_000));
+    let reasons: Vec<(Part, &str)> = some
+        .entries
+        .iter()
+        .filter_map(|entry| Some((entry.operator.part, entry.run.as_ref().err()?.as_str())))
+        .filter(|(_, reason)| reason.contains("that may be used"))
+        .collect();
+    assert!(matches!(reasons[..], [(Part::Matrix(Role::Gate), _)]), "{reasons:?}");
+    assert!(some.covered < 0.7 * all.covered && some.covered > 0.3, "{} of {}", some.covered, all.covered);
+}
+
 #[test]
 fn numbers_that_cannot_be_run_are_refused() {
     let of = |load| validate(&mut Exact::new(None), &model(1, 128), &[load], None).unwrap_err();
@@ -333,7 +476,7 @@ fn numbers_that_cannot_be_run_are_refused() {
 proptest! {
     #[test]
     fn errors_are_summed_up_fairly(errors in prop::collection::vec(-0.9_f64..10.0, 1..50)) {
-        let of = accuracy(&errors).unwrap();
+        let of = accuracy_of(&errors).unwrap();
         prop_assert!(of.bias.abs() <= of.mape * (1.0 + 1e-12) && of.mape <= of.worst.abs() * (1.0 + 1e-12));
         prop_assert!(errors.contains(&of.worst));
     }

@@ -137,6 +137,7 @@ pub(super) fn profile(kind: DeviceKind, ceilings: Vec<(&str, Outcome)>, datashee
             cache_line: 64,
             memory: 0,
             driver: None,
+            bus: None,
         },
         conditions: Conditions::default(),
         instrument: None,

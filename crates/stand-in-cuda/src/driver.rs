@@ -118,9 +118,17 @@ impl Driver {
         Ok((device, index))
     }
 
-    /// Lets a device reach another's memory. False where it was let before.
-    pub(crate) fn open_peer(&self, from: usize, to: usize) -> bool {
-        self.peers.lock().unwrap_or_else(PoisonError::into_inner).insert((from, to))
+    /// Lets a device reach another's memory, unless it was let before or too many ways are open.
+    pub(crate) fn open_peer(&self, from: usize, to: usize) -> Result<(), Code> {
+        let mut open = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.contains(&(from, to)) {
+            return Err(Code::PEER_ACCESS_ALREADY_ENABLED);
+        }
+        if open.len() >= self.knobs.peer_limit {
+            return Err(Code::TOO_MANY_PEERS);
+        }
+        open.insert((from, to));
+        Ok(())
     }
 
     /// The device of this thread's context, unless it is lost, and its number.

@@ -28,6 +28,8 @@ pub(crate) struct Knobs {
     pub(crate) stall_after: Option<u64>,
     /// Whether devices reach one another's memory.
     pub(crate) peers: bool,
+    /// How many ways from one device to another may be open at a time.
+    pub(crate) peer_limit: usize,
     pub(crate) launches: Option<PathBuf>,
     pub(crate) wrong: Option<String>,
     pub(crate) beside: Option<PathBuf>,
@@ -96,6 +98,7 @@ impl Knobs {
             lose_as: Code(reader.number("STAND_IN_LOSE_AS", Code::LAUNCH_FAILED.0)?),
             stall_after: reader.read("STAND_IN_STALL_AFTER", None, |text| text.parse().ok().map(Some))?,
             peers: reader.number("STAND_IN_PEERS", 1_u8)? != 0,
+            peer_limit: reader.number("STAND_IN_PEER_LIMIT", usize::MAX)?,
             launches: reader.text("STAND_IN_LAUNCHES").map(PathBuf::from),
             wrong: reader.text("STAND_IN_WRONG"),
             beside: reader.text("STAND_IN_BESIDE").map(PathBuf::from),

@@ -31,6 +31,7 @@
 //! | `STAND_IN_LOSE_AS` | code that it is lost with | 719, `CUDA_ERROR_LAUNCH_FAILED` |
 //! | `STAND_IN_STALL_AFTER` | launches after which a device does nothing any more: no event is ever ready, and calls that wait for work never return | never |
 //! | `STAND_IN_PEERS` | 0 where devices do not reach one another's memory | 1 |
+//! | `STAND_IN_PEER_LIMIT` | ways from one device to another that may be open at a time | any number |
 //! | `STAND_IN_SCHEDULE` | `plain`, or a seed for the preemptive schedule | plain |
 //! | `STAND_IN_RACES` | 1 to look for races on shared memory | 0 |
 //! | `STAND_IN_BUDGET` | instructions of a launch's threads after which it timed out | 2^36 |

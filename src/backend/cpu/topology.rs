@@ -43,6 +43,7 @@ impl Topology {
             caches,
             cache_line: cache_line(),
             memory: memory().map_or(0, |(total, _)| total),
+            bus: None,
             driver: None,
         };
         Self { identity, microarchitecture, cores, limit }

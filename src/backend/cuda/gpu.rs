@@ -386,7 +386,7 @@ impl Gpu {
 
     /// A kernel by its name.
     pub(super) fn function(&self, source: Source, name: &str) -> Result<Function, BackendError> {
-        let module = self.module(ptx::choose(source, &self.found)?)?;
+        let module = self.module(ptx::choose(source, name, &self.found)?)?;
         let symbol = CString::new(name).map_err(|_| BackendError::System("a kernel's name holds a 0".to_owned()))?;
         let mut raw = std::ptr::null_mut();
         // SAFETY: the pointers are to locals that outlive the call, and the module is loaded.

@@ -97,19 +97,40 @@ impl Ptx {
     }
 }
 
+/// What is missing for a file to run, the least first: a driver can be updated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Lacking {
+    /// A driver for this version of CUDA.
+    Driver(Version),
+    /// This compute capability.
+    Capability((u32, u32)),
+}
+
+impl Lacking {
+    /// The same in words, of a device.
+    fn told(self, device: &Found) -> String {
+        match self {
+            Self::Driver(cuda) => {
+                format!("it needs a driver for CUDA {cuda} or later, and this one is for {}", device.cuda())
+            }
+            Self::Capability((major, minor)) => {
+                let (has, of) = device.capability;
+                format!("it needs compute capability {major}.{minor}, and this device has {has}.{of}")
+            }
+        }
+    }
+}
+
 impl Needs {
-    /// Why a device or its driver cannot run it.
-    fn lacking(self, device: &Found) -> Option<String> {
-        let (major, minor) = self.capability;
+    /// What a device or its driver lacks to run it.
+    fn lacking(self, device: &Found) -> Option<Lacking> {
         let suits =
             if self.exactly { device.capability == self.capability } else { device.capability >= self.capability };
         if !suits {
-            let (has, of) = device.capability;
-            return Some(format!("it needs compute capability {major}.{minor}, and this device has {has}.{of}"));
+            return Some(Lacking::Capability(self.capability));
         }
         let cuda = cuda_that_reads(self.version);
-        (device.cuda() < cuda)
-            .then(|| format!("it needs a driver for CUDA {cuda} or later, and this one is for {}", device.cuda()))
+        (device.cuda() < cuda).then_some(Lacking::Driver(cuda))
     }
 }
 
@@ -121,16 +142,18 @@ const fn cuda_that_reads(ptx: Version) -> Version {
     }
 }
 
-/// The best file of a source that a device and its driver can run.
-pub(super) fn choose(source: Source, device: &Found) -> Result<&'static Ptx, BackendError> {
+/// The best file of a source that has a kernel and that a device and its driver can run. Not every file of a source has every kernel. Where there is none, that says nothing
+/// of what the device could do.
+pub(super) fn choose(source: Source, kernel: &str, device: &Found) -> Result<&'static Ptx, BackendError> {
+    let entry = format!(".entry {kernel}(");
     let mut best: Option<(&'static Ptx, Needs)> = None;
-    let mut why = "it does not ship with this rooflab".to_owned();
-    for ptx in ALL.iter().filter(|ptx| ptx.source == source) {
+    let mut least: Option<Lacking> = None;
+    for ptx in ALL.iter().filter(|ptx| ptx.source == source && ptx.text.contains(&entry)) {
         let Some(needs) = ptx.needs() else {
             return Err(BackendError::System(format!("`{}.ptx` does not say what it is for", ptx.name)));
         };
         match needs.lacking(device) {
-            Some(lacking) => why = lacking,
+            Some(lacking) => least = Some(least.map_or(lacking, |least| least.min(lacking))),
             None if best
                 .is_none_or(|(_, other)| (needs.exactly, needs.capability) > (other.exactly, other.capability)) =>
             {
@@ -139,8 +162,10 @@ pub(super) fn choose(source: Source, device: &Found) -> Result<&'static Ptx, Bac
             None => {}
         }
     }
-    best.map(|(ptx, _)| ptx)
-        .ok_or_else(|| BackendError::unsupported(format!("there is no kernel for this device: {why}")))
+    best.map(|(ptx, _)| ptx).ok_or_else(|| {
+        let why = least.map_or_else(|| format!("`{kernel}` does not ship"), |least| least.told(device));
+        BackendError::no_kernel(format!("there is no kernel for this device: {why}"))
+    })
 }
 
 #[cfg(test)]
@@ -184,6 +209,25 @@ mod tests {
         for name in names {
             assert!(ALL.iter().any(|ptx| format!("{}.ptx", ptx.name) == name), "{name} is not embedded");
         }
+    }
+
+    #[test]
+    fn a_file_without_the_kernel_is_never_chosen_and_the_nearest_says_what_it_takes() {
+        let chosen = |kernel, capability, cuda| {
+            choose(Source::MatrixMultiplyAdd, kernel, &Found::of("", capability, cuda)).map(|ptx| ptx.name)
+        };
+        assert_eq!(chosen("matrix_fp8_m16n8k32", (8, 9), (12, 4)), Ok("matrix_multiply_add.sm_89"));
+        assert_eq!(chosen("matrix_bf16_m16n8k16", (8, 9), (12, 2)), Ok("matrix_multiply_add.sm_80"));
+        let refused = |kernel, capability, cuda| match chosen(kernel, capability, cuda) {
+            Err(BackendError::NoKernel { reason }) => reason,
+            other => panic!("{kernel}: {other:?}"),
+        };
+        // An update of the driver is nearer than another device.
+        let old_driver = refused("matrix_fp8_m16n8k32", (8, 9), (12, 2));
+        assert!(old_driver.contains("a driver for CUDA 12.4 or later, and this one is for 12.2"), "{old_driver}");
+        let other_device = refused("matrix_fp8_m16n8k32", (8, 6), (12, 2));
+        assert!(other_device.contains("compute capability 8.9, and this device has 8.6"), "{other_device}");
+        assert!(refused("matrix_of_nothing", (9, 0), (12, 9)).contains("`matrix_of_nothing`"));
     }
 
     #[test]

@@ -34,7 +34,7 @@ struct Failure {
 pub(super) struct Found {
     /// Its place among those that the driver lists for this process.
     pub(super) index: usize,
-    name: String,
+    pub(super) name: String,
     /// Compute capability: 9 and 0.
     pub(super) capability: (u32, u32),
     pub(super) multiprocessors: u32,
@@ -99,6 +99,24 @@ impl Survey {
 }
 
 impl Found {
+    /// A device of a name and a compute capability, with a driver for a version of CUDA.
+    #[cfg(test)]
+    pub(super) fn of(name: &str, capability: (u32, u32), cuda: (u32, u32)) -> Self {
+        Self {
+            index: 0,
+            name: name.to_owned(),
+            capability,
+            multiprocessors: 4,
+            memory: 1 << 30,
+            l2: 1 << 20,
+            shared: 1 << 16,
+            cuda,
+            bus: String::new(),
+            uuid: [0; 16],
+            conditions: None,
+        }
+    }
+
     fn ask(driver: Driver, library: Option<&Library>, index: i32) -> Result<Self, BackendError> {
         let mut device = 0;
         // SAFETY: the pointer is to a local that outlives the call.
@@ -175,6 +193,7 @@ impl Found {
             // Of both caches, on every device since Volta; a sector is 32.
             cache_line: 128,
             memory: self.memory,
+            bus: self.bus.parse().ok(),
             driver: Some(format!("CUDA {}", self.cuda())),
             ..Identity::named(&self.name, kind)
         }

@@ -207,6 +207,7 @@ impl Adapter {
             features: features.collect(),
             memory: self.memory,
             driver: Some(driver.join(" · ")),
+            bus: self.bus.parse().ok(),
             ..Identity::named(&self.name, kind)
         }
     }

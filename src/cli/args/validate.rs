@@ -22,12 +22,13 @@ pub(crate) struct Validate {
     #[arg(short, long, value_name = "MODEL", default_value = "qwen3-0.6b")]
     pub(crate) model: String,
 
-    /// Device to run on: `cpu`, `wgpu:1`. Without it, the best there is.
+    /// Device to run on: `cpu`, `wgpu:1`, or a part of its name. Without it, the best there is.
     #[arg(short, long, value_name = "ID")]
     pub(crate) device: Option<String>,
 
-    /// Check that this profile describes the device: exit with 1 when steps, or a class of operators, are off by more than `--within`. Without it, the device's
-    /// stored profile predicts, and the answer is no failure.
+    /// Check that this profile describes the device: exit with 1 when steps, or a class of operators, are off by more than `--within`, when a kernel fails, or
+    /// when nothing could be told. What was not run is no reason for that; the last line, and `verdict` in JSON, name it. Without `--against`, the device's stored
+    /// profile predicts, and the answer is no failure.
     #[arg(long, value_name = "PROFILE")]
     pub(crate) against: Option<String>,
 

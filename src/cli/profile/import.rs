@@ -30,7 +30,7 @@ pub(super) fn run(context: &mut Context, arguments: &args::Import) -> Result<Ans
             agree(&profile, &adopted, arguments.device.as_deref())?;
             (profile, Some(path))
         }
-        None => (blank(context, &adopted), None),
+        None => (blank(context, &adopted, arguments.device.as_deref()), None),
     };
     let values = best(adopted);
     let count = values.len();
@@ -112,7 +112,7 @@ fn best(adopted: Vec<Adopted>) -> Vec<Imported> {
     best
 }
 
-/// The observations of the one device that is meant.
+/// The observations of the one device that is meant: those that name it, and those that name none where it is named on the command line.
 fn of_one_device(all: Vec<Adopted>, wanted: Option<&str>) -> Result<Vec<Adopted>, CliError> {
     let mut names: Vec<String> = Vec::new();
     for name in all.iter().filter_map(|adopted| adopted.device.clone()) {
@@ -122,21 +122,55 @@ fn of_one_device(all: Vec<Adopted>, wanted: Option<&str>) -> Result<Vec<Adopted>
     }
     let list = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let Some(wanted) = wanted else {
-        return match names.len() {
-            0 | 1 => Ok(all),
-            _ => Err(CliError::new(format!("the files are of several devices: {list}"))
-                .with_hint("name one with `--device`")),
+        if names.len() > 1 {
+            return Err(CliError::new(format!("the files are of several devices: {list}"))
+                .with_hint("name one with `--device`"));
+        }
+        of_one_kind(&all)?;
+        return match all.iter().find(|adopted| adopted.device.is_none()) {
+            Some(nameless) if !names.is_empty() => Err(unnamed(nameless)),
+            _ => Ok(all),
         };
     };
-    let fits = |adopted: &Adopted| {
-        adopted.device.as_ref().is_some_and(|name| name.to_lowercase().contains(&wanted.to_lowercase()))
-    };
-    let chosen: Vec<Adopted> = all.into_iter().filter(fits).collect();
-    if chosen.is_empty() {
-        let known = if list.is_empty() { "the files name none".to_owned() } else { format!("there are: {list}") };
-        return Err(CliError::new(format!("no device is called `{wanted}`")).with_hint(known));
+    let fits = |name: &String| name.to_lowercase().contains(&wanted.to_lowercase());
+    if !names.is_empty() && !names.iter().any(fits) {
+        return Err(CliError::new(format!("no device is called `{wanted}`")).with_hint(format!("there are: {list}")));
     }
+    let chosen: Vec<Adopted> = all.into_iter().filter(|adopted| adopted.device.as_ref().is_none_or(fits)).collect();
+    of_one_kind(&chosen)?;
     Ok(chosen)
+}
+
+/// Refuses values of a processor beside those of a GPU: no device is both, whatever it is called.
+fn of_one_kind(all: &[Adopted]) -> Result<(), CliError> {
+    let known = || all.iter().filter_map(|adopted| Some((adopted, adopted.kind?)));
+    let Some((first, kind)) = known().next() else { return Ok(()) };
+    match known().find(|(_, other)| other.is_gpu_like() != kind.is_gpu_like()) {
+        Some((other, other_kind)) => Err(CliError::new(format!(
+            "`{}` is of {}, and `{}` of {}",
+            first.file,
+            called(kind),
+            other.file,
+            called(other_kind)
+        ))
+        .with_hint("take them over one at a time, each as a profile of its own")),
+        None => Ok(()),
+    }
+}
+
+/// What a kind of device is called in a sentence.
+const fn called(kind: DeviceKind) -> &'static str {
+    match kind {
+        DeviceKind::Cpu => "a processor",
+        DeviceKind::Gpu => "a GPU",
+        DeviceKind::Npu => "an accelerator",
+        DeviceKind::Software => "a processor in the place of a GPU",
+        DeviceKind::Simulated => "a simulated device",
+    }
+}
+
+fn unnamed(adopted: &Adopted) -> CliError {
+    CliError::new(format!("`{}` does not say which device it is of", adopted.file)).with_hint("name it with `--device`")
 }
 
 /// A profile that can be added to, and its file.
@@ -164,26 +198,45 @@ fn is_json(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "json")
 }
 
-/// Refuses values of a device that calls itself something else than the profile's, unless the device was named.
+/// Refuses values of another kind of device than the profile's; and unless the device was named, those of one that calls itself something else, or nothing.
 fn agree(profile: &Profile, adopted: &[Adopted], wanted: Option<&str>) -> Result<(), CliError> {
-    let own = slug(&profile.device.name);
-    let other = adopted.iter().filter_map(|adopted| adopted.device.as_deref()).find(|name| {
-        let name = slug(name);
-        !own.contains(&name) && !name.contains(&own)
-    });
-    match other {
-        Some(name) if wanted.is_none() => {
-            Err(CliError::new(format!("the profile is of `{}`, and the file of `{name}`", profile.device.name))
-                .with_hint(format!("if they are the same, say so: `--device '{name}'`")))
-        }
-        _ => Ok(()),
+    let device = &profile.device;
+    let is_other_kind = |kind: DeviceKind| kind.is_gpu_like() != device.kind.is_gpu_like();
+    if let Some((other, kind)) =
+        adopted.iter().find_map(|adopted| Some((adopted, adopted.kind.filter(|kind| is_other_kind(*kind))?)))
+    {
+        let message = format!(
+            "the profile is of {}, `{}`, and `{}` of {}",
+            called(device.kind),
+            device.name,
+            other.file,
+            called(kind)
+        );
+        return Err(CliError::new(message).with_hint("without `--into` it becomes a profile of its own"));
     }
+    if wanted.is_some() {
+        return Ok(());
+    }
+    let own = slug(&device.name);
+    for adopted in adopted {
+        match &adopted.device {
+            Some(name) if !own.contains(&slug(name)) && !slug(name).contains(&own) => {
+                return Err(CliError::new(format!("the profile is of `{}`, and the file of `{name}`", device.name))
+                    .with_hint(format!("if they are the same, say so: `--device '{name}'`")));
+            }
+            // A machine's processors are all alike, and tools for processors name none; GPUs of one machine may differ.
+            None if adopted.kind != Some(DeviceKind::Cpu) => return Err(unnamed(adopted)),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
-/// A profile without values, of the device that the files name.
-fn blank(context: &Context, adopted: &[Adopted]) -> Profile {
-    let name = adopted.iter().find_map(|adopted| adopted.device.clone());
-    let kind = adopted.first().map_or(DeviceKind::Gpu, |adopted| adopted.kind);
+/// A profile without values, of the device that the files name, or else the command line.
+fn blank(context: &Context, adopted: &[Adopted], wanted: Option<&str>) -> Profile {
+    let name = adopted.iter().find_map(|adopted| adopted.device.clone()).or_else(|| wanted.map(str::to_owned));
+    // What does not say its kind is of something that clpeak or mixbench reached through OpenCL or Vulkan.
+    let kind = adopted.iter().find_map(|adopted| adopted.kind).unwrap_or(DeviceKind::Gpu);
     let name = name.unwrap_or_else(|| "unnamed device".to_owned());
     let mut device = Identity::named(&name, kind);
     (device.id, device.backend) = (IMPORTED.to_owned(), IMPORTED.to_owned());

@@ -9,6 +9,7 @@ use crate::observe::object::Object;
 pub(super) const IMPORTER: Importer = Importer {
     name: "AIPerf",
     gives: "whole distributions of latencies, rates that clients see",
+    hardware: false,
     sniff: |input| perf::has_metrics(input) && (input.has(&["aiperf_version"]) || input.has(&["schema_version"])),
     read: |input| each(input, run),
 };

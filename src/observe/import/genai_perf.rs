@@ -8,6 +8,7 @@ use crate::observe::object::Object;
 pub(super) const IMPORTER: Importer = Importer {
     name: "GenAI-Perf",
     gives: "whole distributions of latencies, rates that clients see",
+    hardware: false,
     sniff: |input| {
         perf::has_metrics(input)
             && input.has(&["input_config"])

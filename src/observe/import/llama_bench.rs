@@ -16,8 +16,13 @@ use crate::units::Bytes;
 /// What only llama-bench writes.
 const OWN: [&str; 2] = ["build_commit", "avg_ts"];
 
-pub(super) const IMPORTER: Importer =
-    Importer { name: "llama-bench", gives: "prefill and decode rates at batch 1, bytes of the weights", sniff, read };
+pub(super) const IMPORTER: Importer = Importer {
+    name: "llama-bench",
+    gives: "prefill and decode rates at batch 1, bytes of the weights",
+    hardware: false,
+    sniff,
+    read,
+};
 
 fn sniff(input: &Input<'_>) -> bool {
     input.has(&OWN) || header(input).is_some()

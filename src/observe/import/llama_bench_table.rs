@@ -15,6 +15,7 @@ use crate::units::Bytes;
 pub(super) const IMPORTER: Importer = Importer {
     name: "llama-bench's table",
     gives: "prefill and decode rates at batch 1, rounded",
+    hardware: false,
     sniff: |input| header(input).is_some(),
     read,
 };

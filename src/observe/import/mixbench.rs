@@ -5,6 +5,7 @@
 
 use super::{GIGA, Importer, number, observation};
 use crate::dtype::DType;
+use crate::facts::DeviceKind;
 use crate::observe::document::{Observation, Tool};
 use crate::observe::error::ReadError;
 use crate::observe::input::Input;
@@ -15,6 +16,7 @@ use crate::resource::{Access, ComputeUnit, MemoryLevel, Resource, StreamOp};
 pub(super) const IMPORTER: Importer = Importer {
     name: "mixbench",
     gives: "peaks of arithmetic and the bandwidth of memory",
+    hardware: true,
     sniff: |input| input.lines().any(|(_, line)| is_head(line)),
     read,
 };
@@ -62,7 +64,8 @@ fn read(input: &Input<'_>) -> Result<Vec<Observation>, ReadError> {
 
 /// What stands above the table: the version, and the device.
 fn about(line: &str, observation: &mut Observation) {
-    if line.starts_with("mixbench") {
+    if let Some(rest) = line.strip_prefix("mixbench") {
+        observation.subject.device_kind = kind(rest);
         let version = line.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).map(text::clean);
         observation.sources.iter_mut().for_each(|source| source.version.clone_from(&version));
     } else if let Some(name) = line.strip_prefix("Device:") {
@@ -70,6 +73,16 @@ fn about(line: &str, observation: &mut Observation) {
         let name = name.trim();
         let name = name.rsplit_once('/').map_or(name, |(device, _)| device);
         observation.subject.device = Some(text::clean(name)).filter(|name| !name.is_empty());
+    }
+}
+
+/// What kind of device the program is for, by its name after `mixbench`: that of CUDA has none. OpenCL and SYCL run on all kinds.
+fn kind(rest: &str) -> Option<DeviceKind> {
+    match rest.split_whitespace().next() {
+        Some("-cpu") => Some(DeviceKind::Cpu),
+        Some("-cuda" | "-hip") => Some(DeviceKind::Gpu),
+        Some(version) if version.starts_with('(') => Some(DeviceKind::Gpu),
+        _ => None,
     }
 }
 

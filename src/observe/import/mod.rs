@@ -32,6 +32,8 @@ pub struct Importer {
     pub name: &'static str,
     /// What such a file gives.
     pub gives: &'static str,
+    /// Whether it is of what a device can do, whatever runs on it: a profile takes that over.
+    pub hardware: bool,
     /// Whether a file is of this kind, by its content: what only this tool writes.
     pub(super) sniff: fn(&Input<'_>) -> bool,
     /// Its observations, one for each measurement.

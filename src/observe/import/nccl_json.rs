@@ -4,6 +4,7 @@
 //! the operation stands nowhere else.
 
 use super::{GIGA, Importer, MICRO, each, observation};
+use crate::facts::DeviceKind;
 use crate::observe::caveat::Caveat;
 use crate::observe::document::{Format, Observation, Tool};
 use crate::observe::error::ReadError;
@@ -14,6 +15,7 @@ use crate::units::{Bytes, BytesPerSecond, Seconds};
 pub(super) const IMPORTER: Importer = Importer {
     name: "nccl-tests (JSON)",
     gives: "times of collective operations over message sizes",
+    hardware: true,
     sniff: |input| input.has(&["nccl_version", "config", "results"]),
     read: |input| each(input, run),
 };
@@ -32,6 +34,7 @@ fn run(object: &Object<'_>) -> Result<Observation, ReadError> {
     observation.subject.engine = Some("nccl".to_owned());
     observation.subject.engine_version = object.count("nccl_version")?.map(version);
     observation.subject.device = devices.first().and_then(|device| device.word("device_info"));
+    observation.subject.device_kind = Some(DeviceKind::Gpu);
     observation.subject.devices = ranks;
     for result in object.objects("results")? {
         let point = point(&mut observation, &result)?;

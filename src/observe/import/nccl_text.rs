@@ -5,6 +5,7 @@
 
 use super::nccl_json::{add, version};
 use super::{GIGA, Importer, MICRO, observation};
+use crate::facts::DeviceKind;
 use crate::observe::caveat::Caveat;
 use crate::observe::document::{Format, Observation, Tool};
 use crate::observe::error::ReadError;
@@ -17,6 +18,7 @@ use crate::units::{Bytes, BytesPerSecond, Seconds};
 pub(super) const IMPORTER: Importer = Importer {
     name: "nccl-tests",
     gives: "times of collective operations over message sizes",
+    hardware: true,
     sniff: |input| input.lines().any(|(_, line)| columns(line).is_some()),
     read,
 };
@@ -87,6 +89,7 @@ fn read(input: &Input<'_>) -> Result<Vec<Observation>, ReadError> {
     observation.subject.engine = Some("nccl".to_owned());
     observation.subject.engine_version = head.nccl.map(version);
     observation.subject.device = head.device;
+    observation.subject.device_kind = Some(DeviceKind::Gpu);
     observation.subject.devices = Some(head.ranks).filter(|&ranks| ranks > 0);
     Ok(vec![observation])
 }

@@ -22,6 +22,7 @@ use metric::{FORMATS, Item, item, number};
 pub(super) const IMPORTER: Importer = Importer {
     name: "Nsight Compute (CSV)",
     gives: "times and bytes of kernels",
+    hardware: false,
     sniff: |input| header(input).is_some(),
     read,
 };

@@ -4,6 +4,7 @@
 //! as 0 and are not taken. A fatal error may print the document twice, of which the last one counts.
 
 use super::{GIGA, Importer, NANO, observation};
+use crate::facts::DeviceKind;
 use crate::observe::caveat::Caveat;
 use crate::observe::document::{Observation, Tool};
 use crate::observe::error::ReadError;
@@ -17,6 +18,7 @@ use crate::units::Unit;
 pub(super) const IMPORTER: Importer = Importer {
     name: "nvbandwidth",
     gives: "rates of copies between host and devices, and between devices",
+    hardware: true,
     sniff: |input| input.has(&["nvbandwidth"]),
     read,
 };
@@ -26,6 +28,7 @@ fn read(input: &Input<'_>) -> Result<Vec<Observation>, ReadError> {
     let Some(last) = objects.last() else { return Ok(Vec::new()) };
     let root = last.needed_object("nvbandwidth")?;
     let mut observation = observation(Tool::Nvbandwidth, root.word("version"), last.at());
+    observation.subject.device_kind = Some(DeviceKind::Gpu);
     let names: Vec<String> = root.list("GPU Device list")?.iter().filter_map(Node::as_str).map(device).collect();
     observation.subject.devices = Some(names.len() as u64).filter(|&count| count > 0);
     observation.subject.device = names.into_iter().next().filter(|name| !name.is_empty());

@@ -12,6 +12,7 @@ use crate::observe::text;
 pub(super) const IMPORTER: Importer = Importer {
     name: "rooflab's observation",
     gives: "what was read earlier",
+    hardware: false,
     sniff: |input| version(input).is_some(),
     read,
 };

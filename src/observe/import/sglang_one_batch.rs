@@ -12,6 +12,7 @@ use crate::observe::object::Object;
 pub(super) const IMPORTER: Importer = Importer {
     name: "SGLang bench_one_batch",
     gives: "prefill and decode of one batch of fixed size",
+    hardware: false,
     sniff: |input| {
         input.has(&["batch_size", "input_len", "output_len", "overall_throughput"])
             && (input.has(&["latency"]) || input.has(&["total_latency"]))

@@ -11,6 +11,7 @@ use crate::observe::object::Object;
 pub(super) const IMPORTER: Importer = Importer {
     name: "SGLang bench_serving",
     gives: "latencies and rates that clients see, requests in flight, the server's arguments",
+    hardware: false,
     sniff: |input| input.has(&["median_e2e_latency_ms", "total_output_tokens"]) && !input.has(&["tokenizer_id"]),
     read: |input| each(input, run),
 };

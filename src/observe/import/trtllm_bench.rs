@@ -13,6 +13,7 @@ use crate::units::Bytes;
 pub(super) const IMPORTER: Importer = Importer {
     name: "trtllm-bench",
     gives: "rates, latencies, formats and parallelism",
+    hardware: false,
     sniff: |input| input.has(&["engine", "world_info", "request_info", "performance"]),
     read: |input| each(input, run),
 };

@@ -12,6 +12,7 @@ use crate::observe::object::Object;
 pub(super) const IMPORTER: Importer = Importer {
     name: "vllm bench latency",
     gives: "the time of whole batches",
+    hardware: false,
     sniff: |input| input.has(&["avg_latency", "latencies", "percentiles"]),
     read: |input| each(input, run),
 };

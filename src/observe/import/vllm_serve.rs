@@ -12,6 +12,7 @@ use crate::observe::object::Object;
 pub(super) const IMPORTER: Importer = Importer {
     name: "vllm bench serve",
     gives: "latencies and rates that clients see",
+    hardware: false,
     sniff: |input| input.has(&["tokenizer_id", "model_id", "total_output_tokens", "output_throughput"]),
     read: |input| each(input, run),
 };

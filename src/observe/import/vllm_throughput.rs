@@ -11,6 +11,7 @@ use crate::observe::object::Object;
 pub(super) const IMPORTER: Importer = Importer {
     name: "vllm bench throughput",
     gives: "requests and tokens per second over a whole run",
+    hardware: false,
     sniff: |input| input.has(&["elapsed_time", "num_requests", "requests_per_second"]),
     read: |input| each(input, run),
 };

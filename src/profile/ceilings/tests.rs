@@ -63,6 +63,7 @@ fn profile(ceilings: Vec<(&str, Outcome)>, datasheet: Vec<Claim>) -> Profile {
             cache_line: 64,
             memory: 0,
             driver: None,
+            bus: None,
         },
         conditions: crate::facts::Conditions::default(),
         instrument: None,

@@ -4,7 +4,7 @@ use super::super::chart::{Axis, Chart, Hue, Mark, Measure, Point, Scale, Series,
 use super::{device_name, sound, told, usable};
 use crate::dtype::DType;
 use crate::estimate::Account;
-use crate::profile::{self, Imported, Profile};
+use crate::profile::{self, Ceiling, Claim, Imported, Profile};
 use crate::resource::{Access, Key, MemoryLevel, Resource, Scope, StreamOp};
 use crate::units::{Unit, human, percent};
 
@@ -103,35 +103,34 @@ fn memory<'a>(profile: &'a Profile, of: Option<usize>) -> Vec<Bound<'a>> {
     let mut bounds: Vec<Bound<'a>> = levels
         .filter_map(|&level| {
             let ceiling = profile.ceiling(Key { resource: read(level), scope: Scope::Device })?;
-            let point = ceiling.representative().filter(|point| usable(point.value))?;
-            let (device, name) = (told_apart(profile, of), level.word().to_uppercase());
-            let hue = of.map_or(level_hue(level), Hue::Of);
-            Some(Bound {
-                device,
-                name,
-                value: point.value,
-                unit: ceiling.unit,
-                point: Some(point),
-                source: String::new(),
-                hue,
-            })
+            measured(
+                ceiling,
+                told_apart(profile, of),
+                level.word().to_uppercase(),
+                of.map_or(level_hue(level), Hue::Of),
+            )
         })
         .collect();
-    let claim = profile.claim(read(MemoryLevel::Dram)).filter(|claim| usable(claim.value));
-    bounds.extend(claim.map(|claim| Bound {
-        device: told_apart(profile, of),
-        name: "memory".to_owned(),
-        value: claim.value,
-        unit: claim.unit,
-        point: None,
-        source: format!("datasheet: {}", claim.source),
-        hue: of.map_or(level_hue(MemoryLevel::Dram), Hue::Of),
-    }));
+    let hue = of.map_or(level_hue(MemoryLevel::Dram), Hue::Of);
+    let claim = profile.claim(read(MemoryLevel::Dram));
+    bounds.extend(claim.and_then(|claim| stated(claim, told_apart(profile, of), "memory".to_owned(), hue)));
     let reads = profile.imported_of(read(MemoryLevel::Dram));
-    bounds.extend(reads.filter_map(|imported| {
-        foreign(imported, told_apart(profile, of), "memory", of.map_or(level_hue(MemoryLevel::Dram), Hue::Of))
-    }));
+    bounds.extend(reads.filter_map(|imported| foreign(imported, told_apart(profile, of), "memory", hue)));
     bounds
+}
+
+/// What rooflab measured.
+fn measured(ceiling: &Ceiling, device: String, name: String, hue: Hue) -> Option<Bound<'_>> {
+    let point = ceiling.representative().filter(|point| usable(point.value))?;
+    let (value, unit) = (point.value, ceiling.unit);
+    Some(Bound { device, name, value, unit, point: Some(point), source: String::new(), hue })
+}
+
+/// What the maker states.
+fn stated<'a>(claim: &Claim, device: String, name: String, hue: Hue) -> Option<Bound<'a>> {
+    let source = format!("datasheet: {}", claim.source);
+    let bound = Bound { device, name, value: claim.value, unit: claim.unit, point: None, source, hue };
+    Some(bound).filter(|bound| usable(bound.value))
 }
 
 /// What another tool measured.
@@ -155,38 +154,19 @@ fn compute<'a>(profile: &'a Profile, of: Option<usize>) -> Vec<Bound<'a>> {
         (None, Resource::Compute { unit: crate::resource::ComputeUnit::Matrix, .. }) => Hue::Of(6),
         (None, _) => Hue::Of(1),
     };
-    let measured = profile.ceilings.iter().filter(|ceiling| ceiling.scope == Scope::Device).filter_map(|ceiling| {
-        let point = ceiling.representative().filter(|point| usable(point.value))?;
-        let (name, hue) = (word(ceiling.resource)?, hue(ceiling.resource));
-        let device = told_apart(profile, of);
-        Some(Bound {
-            device,
-            name,
-            value: point.value,
-            unit: ceiling.unit,
-            point: Some(point),
-            source: String::new(),
-            hue,
-        })
+    let ceilings = profile.ceilings.iter().filter(|ceiling| ceiling.scope == Scope::Device);
+    let own = ceilings.filter_map(|ceiling| {
+        measured(ceiling, told_apart(profile, of), word(ceiling.resource)?, hue(ceiling.resource))
     });
-    let stated = profile.datasheet.iter().filter(|claim| usable(claim.value)).filter_map(|claim| {
-        let (name, hue) = (word(claim.resource)?, hue(claim.resource));
-        let device = told_apart(profile, of);
-        Some(Bound {
-            device,
-            name,
-            value: claim.value,
-            unit: claim.unit,
-            point: None,
-            source: format!("datasheet: {}", claim.source),
-            hue,
-        })
-    });
+    let claims = profile
+        .datasheet
+        .iter()
+        .filter_map(|claim| stated(claim, told_apart(profile, of), word(claim.resource)?, hue(claim.resource)));
     let others = profile.imported.iter().filter_map(|imported| {
         foreign(imported, told_apart(profile, of), &word(imported.resource)?, hue(imported.resource))
     });
     let mut bounds: Vec<Bound<'a>> = Vec::new();
-    for bound in measured.chain(stated) {
+    for bound in own.chain(claims) {
         let same = |known: &&mut Bound<'a>| {
             let near = (known.value / bound.value - 1.0).abs() < SAME && known.hue == bound.hue;
             near && known.point.is_some() == bound.point.is_some()

@@ -59,7 +59,7 @@ entries! {
         if !driver.knobs.peers || from == to {
             return Err(Code::PEER_ACCESS_UNSUPPORTED);
         }
-        if driver.open_peer(from, to) { Ok(()) } else { Err(Code::PEER_ACCESS_ALREADY_ENABLED) }
+        driver.open_peer(from, to)
     }
 
     fn cuCtxGetStreamPriorityRange(least: Out<c_int>, greatest: Out<c_int>) {

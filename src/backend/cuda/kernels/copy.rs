@@ -6,6 +6,7 @@
 use crate::backend::cuda::gpu::{Buffer, Gpu, Pinned, Stream};
 use crate::backend::reference::parallel;
 use crate::backend::time::Instant;
+use crate::backend::variants::{known, naming};
 use crate::backend::{BackendError, CycleLimit, Kernel, Sample};
 use crate::data::{Seed, bits};
 use crate::resource::Direction;
@@ -160,12 +161,14 @@ impl Kernel for Copy<'_> {
         &self.names
     }
 
-    fn verify(&mut self, _: usize) -> Result<(), BackendError> {
+    fn verify(&mut self, variant: usize) -> Result<(), BackendError> {
+        let name = &self.names[known(&self.names, variant)?];
         self.gpu.enter()?;
-        self.ways.iter_mut().try_for_each(|way| way.verify(self.gpu))
+        self.ways.iter_mut().try_for_each(|way| way.verify(self.gpu)).map_err(|error| naming(error, name))
     }
 
-    fn run(&mut self, _: usize, iterations: u64) -> Result<Sample, BackendError> {
+    fn run(&mut self, variant: usize, iterations: u64) -> Result<Sample, BackendError> {
+        known(&self.names, variant)?;
         self.gpu.enter()?;
         let start = Instant::now();
         let mut asked = Ok(());

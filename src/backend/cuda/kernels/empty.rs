@@ -12,6 +12,7 @@ use crate::backend::cuda::gpu::{Argument, Buffer, Function, Gpu, Grid};
 use crate::backend::cuda::ptx::Source;
 use crate::backend::cuda::timing::{Event, Program};
 use crate::backend::time::Instant;
+use crate::backend::variants::{known, naming};
 use crate::backend::{BackendError, CycleLimit, Kernel, Sample};
 
 /// Launches that make a graph.
@@ -193,13 +194,16 @@ impl Kernel for Alone<'_> {
         &self.names
     }
 
-    fn verify(&mut self, _: usize) -> Result<(), BackendError> {
+    fn verify(&mut self, variant: usize) -> Result<(), BackendError> {
+        let name = &self.names[known(&self.names, variant)?];
         self.gpu.enter()?;
         let counting = Counting::new(self.gpu)?;
-        counting.verify(self.gpu, 1, || counting.launch(self.gpu))
+        let verified = counting.verify(self.gpu, 1, || counting.launch(self.gpu));
+        verified.map_err(|error| naming(error, name))
     }
 
-    fn run(&mut self, _: usize, iterations: u64) -> Result<Sample, BackendError> {
+    fn run(&mut self, variant: usize, iterations: u64) -> Result<Sample, BackendError> {
+        known(&self.names, variant)?;
         self.gpu.enter()?;
         let start = Instant::now();
         for _ in 0..iterations {

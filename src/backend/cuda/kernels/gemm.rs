@@ -3,6 +3,7 @@
 use crate::backend::BackendError;
 use crate::backend::cuda::gpu::{Argument, Buffer, Function, Gpu, Grid};
 use crate::backend::cuda::ptx::Source;
+use crate::backend::cuda::rates;
 use crate::backend::cuda::timing::Program;
 use crate::backend::reference::element::Element;
 use crate::backend::reference::product::{Sizes, check};
@@ -19,8 +20,7 @@ struct Format {
     /// Its name among the kernels, and of what adds parts of its sums up.
     name: &'static str,
     join: &'static str,
-    /// What a step of a sum may be off by, relative. Matrix units cut off what does not fit, always towards zero, so that errors add up faster than those of
-    /// rounding; and Hopper keeps some 14 bits of sums of fp8 (DeepSeek-V3 Technical Report, 3.3.2).
+    /// What a step of a sum may be off by, relative.
     rounding: f64,
 }
 
@@ -28,11 +28,16 @@ const fn float(input: DType, source: Source, name: &'static str, rounding: f64) 
     Format { input, accumulate: DType::F32, source, name, join: "gemm_join_float", rounding }
 }
 
+/// Matrix units cut off what does not fit, always towards zero, so that errors add up faster than those of rounding.
 const CUT: f64 = 4.0 * <f32 as Element>::ROUNDING;
+/// Ada Lovelace keeps 13 digits after the first of sums of fp8 (SageAttention2, arXiv 2411.10958): half of a unit is 2⁻¹⁴ of a sum. It is cut off once for the 32 products of an
+/// instruction.
+const NARROW: f64 = 1.0 / 32_768.0;
+
 const FORMATS: [Format; 4] = [
     float(DType::F16, Source::Gemm, "f16", CUT),
     float(DType::Bf16, Source::Gemm, "bf16", CUT),
-    float(DType::Fp8E4m3, Source::GemmFp8, "fp8", 1.0 / 32_768.0),
+    float(DType::Fp8E4m3, Source::GemmFp8, "fp8", NARROW),
     Format {
         input: DType::Int8,
         accumulate: DType::Int32,
@@ -43,17 +48,37 @@ const FORMATS: [Format; 4] = [
     },
 ];
 
-/// Why a device cannot multiply a format itself.
-fn lacking(input: DType, (major, minor): (u32, u32)) -> Option<String> {
+/// The longest sums of factors of few digits that are exact on all matrix units. Products of such factors have a mean square of 22: at this length twelve standard
+/// deviations of a sum are 14 340, and below 16 384 there is a digit for each whole number also where a sum has 14 of them.
+const EXACT_LENGTH: u64 = 65_536;
+
+impl Format {
+    /// Whether products of full random data leave so much room that a strip which was left out may hide in it. Products of factors of few digits, which are
+    /// exact, show it.
+    const fn is_narrow(&self) -> bool {
+        self.rounding > CUT
+    }
+}
+
+/// Why there are no products of a format on a compute capability: the device's matrix units do not have it, or this rooflab has no kernel for them.
+fn lacking(input: DType, (major, minor): (u32, u32)) -> Option<BackendError> {
+    let is_fp8 = input == DType::Fp8E4m3;
+    if let Some(first) = rates::matrix_units(input).filter(|&first| is_fp8 && (major, minor) < first) {
+        return Some(BackendError::unsupported(format!(
+            "{input} on matrix units needs compute capability {}.{}",
+            first.0, first.1
+        )));
+    }
     if (major, minor) < (8, 0) {
-        return Some(
-            "matrix products need compute capability 8.0: this rooflab has none for older devices yet".to_owned(),
-        );
+        return Some(BackendError::no_kernel(
+            "matrix products need compute capability 8.0: this rooflab has none for older devices yet",
+        ));
     }
     let native = (major, minor) == (8, 9) || major >= 12;
-    (input == DType::Fp8E4m3 && !native).then(|| match major {
-        8 => "fp8 on matrix units needs compute capability 8.9".to_owned(),
-        _ => "`mma.sync` widens fp8 on this device, and this rooflab has no other kernels for it yet".to_owned(),
+    (is_fp8 && !native).then(|| {
+        BackendError::no_kernel(
+            "`mma.sync` widens fp8 on this device, and this rooflab has no other kernels for it yet",
+        )
     })
 }
 
@@ -128,6 +153,8 @@ pub(in crate::backend::cuda) struct Gemm<'device> {
     copies: u64,
     next: u64,
     host: [Rows; 2],
+    /// Factors of few digits, where they are needed.
+    few: Option<[Rows; 2]>,
     a: Buffer,
     b: Buffer,
     c: Buffer,
@@ -147,12 +174,12 @@ impl<'device> Gemm<'device> {
     ) -> Result<Self, BackendError> {
         let wanted = |format: &&Format| (format.input, format.accumulate) == (input, accumulate);
         let Some(format) = FORMATS.iter().find(wanted) else {
-            return Err(BackendError::unsupported(format!(
+            return Err(BackendError::no_kernel(format!(
                 "this rooflab has no products of {input} summed in {accumulate} for CUDA yet"
             )));
         };
         if let Some(lacking) = lacking(input, gpu.found.capability) {
-            return Err(BackendError::unsupported(lacking));
+            return Err(lacking);
         }
         let Shape { m, n, k } = shape;
         if m == 0 || n == 0 || k == 0 || !n.is_multiple_of(4) || !k.is_multiple_of(PRODUCT_GRANULE) {
@@ -167,11 +194,13 @@ impl<'device> Gemm<'device> {
             return Err(BackendError::unsupported(format!("{shape}: a matrix has more than 4 GiB")));
         }
         let strips = row_bytes / STRIP;
-        let host =
-            [(m, Seed(101)), (n * copies, Seed(102))].map(|(rows, seed)| Rows::new(input, k as usize, rows, seed));
+        let factors = |rows: fn(DType, usize, u64, Seed) -> Rows, [a, b]: [Seed; 2]| {
+            [(m, a), (n * copies, b)].map(|(count, seed)| rows(input, k as usize, count, seed))
+        };
+        let host = factors(Rows::new, [Seed(101), Seed(102)]);
+        let few =
+            (format.is_narrow() && k <= EXACT_LENGTH).then(|| factors(Rows::of_few_digits, [Seed(104), Seed(105)]));
         let (a, b) = (gpu.buffer(m * row_bytes)?, gpu.buffer(n.saturating_mul(copies).saturating_mul(row_bytes))?);
-        gpu.write_repeated(&a, host[0].period())?;
-        gpu.write_repeated(&b, host[1].period())?;
         let (mut variants, mut names) = (Vec::new(), Vec::new());
         for tile in TILES.into_iter().filter(|tile| tile.suits(shape)) {
             let entry = format!("gemm_{}_{}x{}", format.name, tile.tall, tile.wide);
@@ -191,7 +220,16 @@ impl<'device> Gemm<'device> {
         let most_parts = variants.iter().map(|variant| variant.parts).filter(|&parts| parts > 1).max().unwrap_or(0);
         let (c, partial) = (gpu.buffer(4 * m * n)?, gpu.buffer(4 * m * n * most_parts)?);
         let join = gpu.function(Source::Gemm, format.join)?;
-        Ok(Self { gpu, format, shape, strips, copies, next: 0, host, a, b, c, partial, join, variants, names })
+        let gemm =
+            Self { gpu, format, shape, strips, copies, next: 0, host, few, a, b, c, partial, join, variants, names };
+        gemm.fill(&gemm.host)?;
+        Ok(gemm)
+    }
+
+    /// Writes factors where kernels read them.
+    fn fill(&self, [a, b]: &[Rows; 2]) -> Result<(), BackendError> {
+        self.gpu.write_repeated(&self.a, a.period())?;
+        self.gpu.write_repeated(&self.b, b.period())
     }
 
     fn multiply(&self, variant: usize, copy: u64) -> Result<(), BackendError> {
@@ -225,6 +263,19 @@ impl Program for Gemm<'_> {
     }
 
     fn verify(&mut self, variant: usize) -> Result<(), BackendError> {
+        if let Some(few) = &self.few {
+            self.fill(few)?;
+            let found = self.compare(variant, few, 0.0);
+            self.fill(&self.host)?;
+            found?;
+        }
+        self.compare(variant, &self.host, self.format.rounding)
+    }
+}
+
+impl Gemm<'_> {
+    /// Multiplies the factors that were written, with the last copy of B, and compares every row with the reference.
+    fn compare(&self, variant: usize, [a, b]: &[Rows; 2], rounding: f64) -> Result<(), BackendError> {
         self.gpu.poison(&self.c)?;
         self.gpu.poison(&self.partial)?;
         let copy = self.copies - 1;
@@ -233,7 +284,7 @@ impl Program for Gemm<'_> {
         let Shape { m, n, k } = self.shape;
         let sizes = Sizes { m: m as usize, n: n as usize, k: k as usize };
         let first = copy as usize * sizes.n;
-        let (dtype, [a, b]) = (self.format.input, &self.host);
+        let dtype = self.format.input;
         let sums = |row: usize| {
             c[4 * sizes.n * row..][..4 * sizes.n].chunks_exact(4).map(|word| match self.format.accumulate {
                 DType::Int32 => f64::from(bytemuck::pod_read_unaligned::<i32>(word)),
@@ -242,7 +293,7 @@ impl Program for Gemm<'_> {
         };
         check(
             sizes,
-            self.format.rounding,
+            rounding,
             |row| (0..sizes.k).map(move |index| value(dtype, a.row(row), index)),
             |row| (0..sizes.k).map(move |index| value(dtype, b.row(first + row), index)),
             sums,
@@ -286,6 +337,57 @@ mod tests {
         for m in 1..300 {
             let suitable = TILES.iter().filter(|tile| tile.suits(Shape { m, n: 4, k: 64 })).count();
             assert!(suitable > 0, "{m}");
+        }
+    }
+
+    #[test]
+    fn a_device_is_said_to_lack_only_what_its_matrix_units_lack() {
+        let unsupported =
+            |input, capability| matches!(lacking(input, capability), Some(BackendError::Unsupported { .. }));
+        let no_kernel = |input, capability| matches!(lacking(input, capability), Some(BackendError::NoKernel { .. }));
+        assert!(unsupported(DType::Fp8E4m3, (8, 6)) && unsupported(DType::Fp8E4m3, (7, 0)));
+        assert!(no_kernel(DType::F16, (7, 0)) && no_kernel(DType::Int8, (7, 5)));
+        assert!(no_kernel(DType::Fp8E4m3, (9, 0)) && no_kernel(DType::Fp8E4m3, (10, 0)));
+        assert_eq!(lacking(DType::Fp8E4m3, (8, 9)).or_else(|| lacking(DType::Bf16, (9, 0))), None);
+    }
+
+    /// The values of some rows of few digits.
+    fn few(rows: u64, length: u64, seed: u32) -> Vec<Vec<f64>> {
+        Rows::of_few_digits(DType::Fp8E4m3, length as usize, rows, Seed(seed)).exact(DType::Fp8E4m3, |_| 1.0)
+    }
+
+    #[test]
+    fn sums_of_few_digits_are_exact_in_14_of_them() {
+        let (a, b) = (few(8, EXACT_LENGTH, 104), few(8, EXACT_LENGTH, 105));
+        for (a, b) in a.iter().flat_map(|a| b.iter().map(move |b| (a, b))) {
+            let mut sum = 0.0_f64;
+            for (a, b) in a.iter().zip(b) {
+                sum += a * b;
+                assert!(sum.abs() < 16_384.0, "{sum}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_strip_that_a_tile_leaves_out_is_found() {
+        let sizes = Sizes { m: 2, n: 128, k: 2048 };
+        let (a, b) = (few(2, 2048, 104), few(128, 2048, 105));
+        // One tile of a single row, and one of its strips.
+        let product = |left_out: std::ops::Range<usize>| -> Vec<Vec<f64>> {
+            let sum = |row: usize, column: usize| -> f64 {
+                let counts = |index: &usize| row != 1 || !left_out.contains(index);
+                (0..sizes.k).filter(counts).map(|index| a[row][index] * b[column][index]).sum()
+            };
+            (0..sizes.m).map(|row| (0..sizes.n).map(|column| sum(row, column)).collect()).collect()
+        };
+        let checked = |c: &[Vec<f64>], rounding| {
+            let row = |rows: &[Vec<f64>], row: usize| rows[row].clone().into_iter();
+            check(sizes, rounding, |index| row(&a, index), |index| row(&b, index), |index| row(c, index))
+        };
+        assert_eq!(checked(&product(0..0), 0.0), Ok(()));
+        for strip in [0..64, 960..1024, 1984..2048] {
+            let said = checked(&product(strip), 0.0).unwrap_err();
+            assert!(said.contains("row 1"), "{said}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! Multiply-adds of matrix units: `kernels/matrix_multiply_add.cu`.
 
+use super::dealt::{Dealt, Workers};
 use super::elements::{Elements, float, note, random};
 use crate::backend::cuda::gpu::{Argument, Buffer, Function, Gpu, Grid};
 use crate::backend::cuda::ptx::Source;
@@ -21,7 +22,7 @@ struct Format {
     input: DType,
     accumulate: DType,
     entry: &'static str,
-    /// The first compute capability whose matrix units have it, and the first that does something better.
+    /// The first compute capability whose matrix units have the instruction, and the first that does something better.
     from: (u32, u32),
     until: (u32, u32),
     /// Rows of A and the length that is summed over in one instruction.
@@ -85,14 +86,22 @@ const FORMATS: [Format; 11] = [
     },
 ];
 
-/// The row of a pair of formats on a compute capability, or why there is none.
-fn choose(capability: (u32, u32), (input, accumulate): (DType, DType)) -> Result<&'static Format, String> {
+/// The row of a pair of formats on a compute capability, or why there is none: the device's matrix units do not have it, or this rooflab has no kernel for them.
+fn choose(capability: (u32, u32), (input, accumulate): (DType, DType)) -> Result<&'static Format, BackendError> {
     let rows = || FORMATS.iter().filter(|format| (format.input, format.accumulate) == (input, accumulate));
-    let Some(first) = rows().map(|format| format.from).min() else {
-        return Err(format!("NVIDIA's matrix units have no {input} multiply-adds summed in {accumulate}"));
+    let (Some(first), Some(units)) = (rows().map(|format| format.from).min(), rates::matrix_units(input)) else {
+        return Err(BackendError::unsupported(format!(
+            "NVIDIA's matrix units have no {input} multiply-adds summed in {accumulate}"
+        )));
     };
+    if capability < units {
+        let (major, minor) = units;
+        return Err(BackendError::unsupported(format!(
+            "{input} on matrix units needs compute capability {major}.{minor}"
+        )));
+    }
     if capability < first {
-        return Err(format!("{input} on matrix units needs compute capability {}.{}", first.0, first.1));
+        return Err(BackendError::no_kernel("this rooflab has no kernel for Volta's matrix units yet"));
     }
     // A lower figure must not stand where the peak is looked for.
     let faster = match capability.0 {
@@ -102,13 +111,21 @@ fn choose(capability: (u32, u32), (input, accumulate): (DType, DType)) -> Result
     };
     if let Some(faster) = faster.filter(|_| input != DType::F64) {
         let (major, minor) = capability;
-        return Err(format!("matrix units of compute capability {major}.{minor} reach their peak through {faster}"));
+        return Err(BackendError::no_kernel(format!(
+            "matrix units of compute capability {major}.{minor} reach their peak through {faster}"
+        )));
     }
     let suits = |format: &&Format| (format.from..format.until).contains(&capability);
-    rows().filter(suits).max_by_key(|format| format.from).ok_or_else(|| "there is no kernel for this device".to_owned())
+    let best = rows().filter(suits).max_by_key(|format| format.from);
+    best.ok_or_else(|| BackendError::no_kernel("there is no kernel for this device"))
 }
 
 impl Format {
+    /// The name of its kernel.
+    fn kernel(&self) -> String {
+        format!("matrix_{}", self.entry)
+    }
+
     /// Steps of a turn with either factor B.
     const fn pairs(&self) -> u64 {
         TURN_OPS / (4 * (self.tall * self.wide * self.rows * COLUMNS * self.depth) as u64)
@@ -176,8 +193,8 @@ impl<'device> Matrix<'device> {
         formats: (DType, DType),
         multiprocessors: u32,
     ) -> Result<Self, BackendError> {
-        let format = choose(gpu.found.capability, formats).map_err(BackendError::unsupported)?;
-        let function = gpu.function(Source::MatrixMultiplyAdd, &format!("matrix_{}", format.entry))?;
+        let format = choose(gpu.found.capability, formats)?;
+        let function = gpu.function(Source::MatrixMultiplyAdd, &format.kernel())?;
         let threads = || THREADS.into_iter().filter(|&threads| threads <= format.most_threads);
         let grids: Vec<Grid> = threads().map(|threads| Grid { blocks: multiprocessors, threads, shared: 0 }).collect();
         let (_, shape) = format.entry.rsplit_once('_').unwrap_or_default();
@@ -188,17 +205,15 @@ impl<'device> Matrix<'device> {
         Ok(Self { gpu, format, multiprocessors, function, grids, results: gpu.buffer(4 * most)?, names })
     }
 
-    /// Deals the turns of some iterations out to all warps, as evenly as can be: turns of each, and warps with one more.
-    fn deal(&self, grid: Grid, iterations: u64) -> (u64, u64) {
+    /// Deals the turns of some iterations out to all warps.
+    fn deal(&self, grid: Grid, iterations: u64) -> Dealt {
         let turns = iterations * MULTIPLY_ADD_OPS / TURN_OPS * u64::from(self.multiprocessors);
-        let warps = grid.threads_in_all() / u64::from(WARP);
-        (turns / warps, turns % warps)
+        Dealt::to(grid.threads_in_all() / u64::from(WARP), turns)
     }
 
     fn put(&self, grid: Grid, iterations: u64) -> Result<(), BackendError> {
-        let (turns, longer) = self.deal(grid, iterations);
-        let arguments = [Argument::from(&self.results), (turns as u32).into(), (longer as u32).into()];
-        self.gpu.launch(&self.function, grid, &arguments)
+        let [turns, longer] = self.deal(grid, iterations).arguments();
+        self.gpu.launch(&self.function, grid, &[Argument::from(&self.results), turns, longer])
     }
 }
 
@@ -223,31 +238,17 @@ impl Program for Matrix<'_> {
             self.gpu.poison(&self.results)?;
             self.put(grid, iterations)?;
             let results = self.gpu.contents(&self.results)?;
-            let (turns, longer) = self.deal(grid, iterations);
-            let mut known = std::collections::BTreeMap::new();
-            for thread in 0..grid.blocks * grid.threads {
-                let (warp, lane) = (thread / WARP, thread % WARP);
-                let turns = turns + u64::from(u64::from(warp) < longer);
-                let sums = known.entry((warp % KINDS, turns)).or_insert_with_key(|&(kind, turns)| {
-                    let sums = self.format.sums(kind, turns);
-                    (0..WARP).map(|lane| self.format.result(&sums, lane)).collect::<Vec<u32>>()
-                });
-                let expected = sums[lane as usize];
-                let found = bytemuck::pod_read_unaligned::<u32>(&results[4 * thread as usize..][..4]);
-                if found != expected {
-                    return Err(BackendError::WrongResult(format!(
-                        "thread {thread} has {found:#x} after {turns} turns, the reference has {expected:#x}"
-                    )));
-                }
-            }
+            let warps = Workers { kinds: KINDS, threads: WARP, bytes: 4 };
+            self.deal(grid, iterations).verify(&results, grid.threads_in_all(), warps, |kind, turns| {
+                let sums = self.format.sums(kind, turns);
+                (0..WARP).map(|lane| self.format.result(&sums, lane).into()).collect()
+            })?;
         }
         Ok(())
     }
 
     fn limit(&self, _: usize) -> Option<CycleLimit> {
-        let Format { input, accumulate, .. } = *self.format;
-        let known = !self.gpu.found.is_software();
-        known.then(|| rates::matrix(self.gpu.found.capability, input, accumulate)).flatten()
+        rates::matrix(&self.gpu.found, (self.format.input, self.format.accumulate))
     }
 }
 
@@ -257,6 +258,7 @@ mod tests {
 
     use super::*;
     use crate::backend::cuda::ptx;
+    use crate::backend::cuda::survey::Found;
 
     #[test]
     fn an_iteration_is_a_whole_number_of_turns_and_a_turn_of_steps() {
@@ -294,22 +296,58 @@ mod tests {
         }
     }
 
+    const CAPABILITIES: [(u32, u32); 12] =
+        [(7, 0), (7, 2), (7, 5), (8, 0), (8, 6), (8, 7), (8, 9), (9, 0), (10, 0), (10, 3), (12, 0), (12, 1)];
+    /// Versions of CUDA of drivers: those that a file is for, those just before, and the newest.
+    const DRIVERS: [(u32, u32); 10] =
+        [(11, 4), (11, 8), (12, 0), (12, 1), (12, 2), (12, 3), (12, 4), (12, 7), (12, 8), (13, 0)];
+
     #[test]
-    fn every_format_has_its_kernel_where_it_is_chosen() {
-        for format in &FORMATS {
-            let entry = format!(".entry matrix_{}(", format.entry);
-            let modules = ptx::ALL.iter().filter(|ptx| ptx.source == Source::MatrixMultiplyAdd);
-            assert!(modules.filter(|ptx| ptx.text.contains(&entry)).count() > 0, "{entry}");
+    fn every_format_has_its_kernel_where_it_is_chosen_or_waits_for_a_driver() {
+        for (capability, format) in
+            CAPABILITIES.into_iter().flat_map(|capability| FORMATS.iter().map(move |row| (capability, row)))
+        {
+            let Ok(format) = choose(capability, (format.input, format.accumulate)) else { continue };
+            for cuda in DRIVERS {
+                let device = Found::of("", capability, cuda);
+                match ptx::choose(Source::MatrixMultiplyAdd, &format.kernel(), &device) {
+                    Ok(ptx) => assert!(ptx.text.contains(&format!(".entry {}(", format.kernel())), "{}", ptx.name),
+                    Err(BackendError::NoKernel { reason }) => {
+                        assert!(
+                            cuda < (13, 0) && reason.contains("it needs a driver for CUDA 12."),
+                            "{device:?}: {reason}"
+                        );
+                    }
+                    Err(error) => panic!("{device:?}: {error}"),
+                }
+            }
         }
+    }
+
+    #[test]
+    fn a_device_is_said_to_lack_only_what_its_matrix_units_lack() {
         let entry = |capability, formats| choose(capability, formats).map(|format| format.entry);
         assert_eq!(entry((7, 5), (DType::Int8, DType::Int32)), Ok("int8_m8n8k16"));
         assert_eq!(entry((12, 0), (DType::Fp8E4m3, DType::F32)), Ok("fp8_m16n8k32"));
         assert_eq!(entry((9, 0), (DType::F64, DType::F64)), Ok("f64_m16n8k16"));
         assert_eq!(entry((10, 0), (DType::F64, DType::F64)), Ok("f64_m8n8k4"));
-        let refused = |capability, formats| choose(capability, formats).err().unwrap_or_default();
-        assert!(refused((8, 6), (DType::Fp8E4m3, DType::F32)).contains("8.9"));
-        assert!(refused((7, 0), (DType::F16, DType::F32)).contains("7.5"));
-        assert!(refused((9, 0), (DType::Bf16, DType::F32)).contains("wgmma"));
-        assert!(refused((9, 0), (DType::F32, DType::F32)).contains("have no f32"));
+        let lacks = |capability, formats, what: &str| {
+            let found = choose(capability, formats).map(|format| format.entry);
+            assert!(matches!(&found, Err(BackendError::Unsupported { reason }) if reason.contains(what)), "{found:?}");
+        };
+        lacks((8, 6), (DType::Fp8E4m3, DType::F32), "8.9");
+        lacks((7, 5), (DType::Bf16, DType::F32), "8.0");
+        lacks((7, 0), (DType::Int8, DType::Int32), "7.2");
+        lacks((6, 1), (DType::F16, DType::F32), "7.0");
+        lacks((9, 0), (DType::F32, DType::F32), "have no f32");
+        let no_kernel = |capability, formats, what: &str| {
+            let found = choose(capability, formats).map(|format| format.entry);
+            assert!(matches!(&found, Err(BackendError::NoKernel { reason }) if reason.contains(what)), "{found:?}");
+        };
+        no_kernel((7, 0), (DType::F16, DType::F32), "Volta");
+        no_kernel((7, 2), (DType::Int8, DType::Int32), "Volta");
+        no_kernel((9, 0), (DType::Bf16, DType::F32), "wgmma");
+        no_kernel((10, 0), (DType::Bf16, DType::F32), "tcgen05");
+        no_kernel((10, 3), (DType::Fp8E4m3, DType::F32), "tcgen05");
     }
 }

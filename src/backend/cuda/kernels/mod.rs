@@ -3,6 +3,7 @@
 pub(super) mod atomic;
 pub(super) mod chase;
 pub(super) mod copy;
+mod dealt;
 pub(super) mod decode;
 mod elements;
 pub(super) mod empty;

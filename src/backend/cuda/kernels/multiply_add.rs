@@ -2,9 +2,11 @@
 
 use half::{bf16, f16};
 
+use super::dealt::{Dealt, Workers};
 use crate::backend::cuda::gpu::{Argument, Buffer, Function, Gpu, Grid};
 use crate::backend::cuda::ptx::Source;
 use crate::backend::cuda::rates;
+use crate::backend::cuda::survey::Found;
 use crate::backend::cuda::timing::Program;
 use crate::backend::{BackendError, CycleLimit};
 use crate::dtype::DType;
@@ -17,8 +19,11 @@ const ROUNDS: u64 = 16;
 const UNIT: f64 = 0.125;
 /// Cycles of a launch at most: a few hundredths of a second, with which no system loses its patience.
 const MOST_CYCLES: f64 = 50e6;
-/// Operations in a cycle of a multiprocessor where nothing is stated: the least that any has of formats that it computes in hardware, but for f64.
+/// Operations in a cycle of a multiprocessor where nothing is stated: the least that any has of formats that it computes in hardware, and of f64.
 const LEAST_RATE: f64 = 128.0;
+const LEAST_RATE_OF_F64: f64 = 4.0;
+/// Threads after which all begins again: eight factors and 61 first sums.
+const KINDS: u32 = 8 * 61;
 
 /// A format, and how its kernel computes.
 struct Format {
@@ -149,8 +154,9 @@ fn dot(a: u32, b: u32) -> u32 {
 }
 
 /// Iterations that take [`MOST_CYCLES`] at most.
-fn most_iterations(capability: (u32, u32), format: DType) -> u64 {
-    let rate = rates::multiply_add(capability, format).map_or(LEAST_RATE, |limit| limit.per_cycle);
+fn most_iterations(device: &Found, format: DType) -> u64 {
+    let least = if format == DType::F64 { LEAST_RATE_OF_F64 } else { LEAST_RATE };
+    let rate = rates::multiply_add(device, format).map_or(least, |limit| limit.per_cycle);
     (MOST_CYCLES * rate / MULTIPLY_ADD_OPS as f64).max(1.0) as u64
 }
 
@@ -204,18 +210,16 @@ impl<'device> MultiplyAdd<'device> {
         Ok(Self { gpu, format, multiprocessors, function, grids, results, names })
     }
 
-    /// Deals the turns of some iterations out to all threads, as evenly as can be: turns of each, and threads with one more.
-    fn deal(&self, grid: Grid, iterations: u64) -> (u64, u64) {
+    /// Deals the turns of some iterations out to all threads.
+    fn deal(&self, grid: Grid, iterations: u64) -> Dealt {
         let of_turn = self.format.ops * 2 * ROUNDS * u64::from(CHAINS);
         let turns = iterations * MULTIPLY_ADD_OPS / of_turn * u64::from(self.multiprocessors);
-        let threads = grid.threads_in_all();
-        (turns / threads, turns % threads)
+        Dealt::to(grid.threads_in_all(), turns)
     }
 
     fn put(&self, grid: Grid, iterations: u64) -> Result<(), BackendError> {
-        let (turns, longer) = self.deal(grid, iterations);
+        let [turns, longer] = self.deal(grid, iterations).arguments();
         let [x, step, y] = self.format.numbers.arguments();
-        let (turns, longer) = ((turns as u32).into(), (longer as u32).into());
         let arguments = [Argument::from(&self.results), turns, longer, x, step, y];
         self.gpu.launch(&self.function, grid, &arguments)
     }
@@ -228,7 +232,7 @@ impl Program for MultiplyAdd<'_> {
 
     /// A fraction of a second also where a format is slow: f64 has a thirty-second of the rate of f32 on many devices.
     fn most_at_once(&self, _: usize) -> u64 {
-        most_iterations(self.gpu.found.capability, self.format.input)
+        most_iterations(&self.gpu.found, self.format.input)
     }
 
     fn launch(&mut self, variant: usize, iterations: u64) -> Result<(), BackendError> {
@@ -242,31 +246,15 @@ impl Program for MultiplyAdd<'_> {
             self.gpu.poison(&self.results)?;
             self.put(grid, iterations)?;
             let results = self.gpu.contents(&self.results)?;
-            let (turns, longer) = self.deal(grid, iterations);
-            // Threads are alike but for eight factors and 61 first sums, and for the turn that some have more.
-            let mut known = std::collections::BTreeMap::new();
-            for thread in 0..grid.blocks * grid.threads {
-                let turns = turns + u64::from(u64::from(thread) < longer);
-                let expected =
-                    *known.entry((thread % (8 * 61), turns)).or_insert_with(|| numbers.expected(thread, turns));
-                let place = thread as usize * numbers.bytes() as usize;
-                let found = match numbers {
-                    Numbers::F64 => bytemuck::pod_read_unaligned::<u64>(&results[place..][..8]),
-                    _ => bytemuck::pod_read_unaligned::<u32>(&results[place..][..4]).into(),
-                };
-                if found != expected {
-                    return Err(BackendError::WrongResult(format!(
-                        "thread {thread} has the bits {found:#x} after {turns} turns, the reference has {expected:#x}"
-                    )));
-                }
-            }
+            let threads = Workers { kinds: KINDS, threads: 1, bytes: numbers.bytes() as usize };
+            let reference = |thread, turns| vec![numbers.expected(thread, turns)];
+            self.deal(grid, iterations).verify(&results, grid.threads_in_all(), threads, reference)?;
         }
         Ok(())
     }
 
     fn limit(&self, _: usize) -> Option<CycleLimit> {
-        let known = !self.gpu.found.is_software();
-        known.then(|| rates::multiply_add(self.gpu.found.capability, self.format.input)).flatten()
+        rates::multiply_add(&self.gpu.found, self.format.input)
     }
 }
 
@@ -283,13 +271,32 @@ mod tests {
 
     #[test]
     fn a_launch_is_short_also_where_a_format_is_slow() {
-        for (capability, format) in [((7, 5), DType::F64), ((8, 9), DType::F64), ((9, 0), DType::F16)] {
-            let rate = rates::multiply_add(capability, format).unwrap().per_cycle;
-            let seconds = most_iterations(capability, format) as f64 * MULTIPLY_ADD_OPS as f64 / rate / 1.5e9;
-            assert!((0.02..0.05).contains(&seconds), "{capability:?} {format}: {seconds} s");
+        let device = |name, capability| Found::of(name, capability, (12, 9));
+        let hopper = || device("NVIDIA H100 80GB HBM3", (9, 0));
+        let seconds = |device: &Found, format, rate: f64| {
+            (most_iterations(device, format) * MULTIPLY_ADD_OPS) as f64 / rate / 1.5e9
+        };
+        for (device, format) in [
+            (device("Tesla T4", (7, 5)), DType::F64),
+            (device("NVIDIA L4", (8, 9)), DType::F64),
+            (hopper(), DType::F16),
+            (hopper(), DType::F64),
+        ] {
+            let seconds = seconds(&device, format, rates::multiply_add(&device, format).unwrap().per_cycle);
+            assert!((0.02..0.05).contains(&seconds), "{device:?} {format}: {seconds} s");
         }
+        // A product whose units were cut down to a few: 1 TFLOP/s of f64 in all.
+        assert!(seconds(&device("NVIDIA H20", (9, 0)), DType::F64, 1e12 / 78.0 / 1.98e9) < 0.05);
         // Turns of a launch are counted in 32 bits.
-        assert!(most_iterations((9, 0), DType::F16) * MULTIPLY_ADD_OPS < 1 << 40);
+        assert!(most_iterations(&hopper(), DType::F16) * MULTIPLY_ADD_OPS < 1 << 40);
+    }
+
+    #[test]
+    fn threads_are_alike_again_after_all_kinds() {
+        for format in &FORMATS {
+            let expected = |thread| format.numbers.expected(thread, 2);
+            assert!((0..KINDS).all(|thread| expected(thread) == expected(thread + KINDS)), "{}", format.entry);
+        }
     }
 
     #[test]

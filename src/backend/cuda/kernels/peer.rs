@@ -8,6 +8,7 @@ use crate::backend::cuda::driver;
 use crate::backend::cuda::gpu::{Buffer, Gpu, Stream};
 use crate::backend::cuda::survey::Found;
 use crate::backend::time::Instant;
+use crate::backend::variants::{known, naming};
 use crate::backend::{BackendError, CycleLimit, Kernel, Sample};
 use crate::data::Seed;
 use crate::resource::Exchange;
@@ -33,9 +34,18 @@ impl Partner {
         }
         let found = near.unwrap_or(first);
         let other = Gpu::beside(found, gpu.patience)?;
-        let direct = near.is_some() && gpu.context.open_to(&other.context)? && other.context.open_to(&gpu.context)?;
+        let open = if near.is_some() {
+            (gpu.context.open_to(&other.context)?, other.context.open_to(&gpu.context)?)
+        } else {
+            (false, false)
+        };
         gpu.enter()?;
-        let way = if direct { "directly" } else { "through the host's memory" };
+        // The driver has room for so many pairs, and each way is one.
+        let way = match open {
+            (true, true) => "directly",
+            (false, false) => "through the host's memory",
+            (true, false) | (false, true) => "directly one way, through the host's memory the other",
+        };
         Ok(Self { gpu: other, name: format!("with cuda:{}, {way}", found.index) })
     }
 }
@@ -153,11 +163,13 @@ impl Kernel for Peer<'_> {
         &self.names
     }
 
-    fn verify(&mut self, _: usize) -> Result<(), BackendError> {
-        self.ways().try_for_each(|(way, ends)| way.verify(ends))
+    fn verify(&mut self, variant: usize) -> Result<(), BackendError> {
+        let name = &self.names[known(&self.names, variant)?];
+        self.ways().try_for_each(|(way, ends)| way.verify(ends)).map_err(|error| naming(error, name))
     }
 
-    fn run(&mut self, _: usize, iterations: u64) -> Result<Sample, BackendError> {
+    fn run(&mut self, variant: usize, iterations: u64) -> Result<Sample, BackendError> {
+        known(&self.names, variant)?;
         self.gpu.enter()?;
         let start = Instant::now();
         let turns = self.next..self.next.wrapping_add(iterations);
@@ -215,16 +227,19 @@ impl Kernel for Ping<'_> {
         &self.names
     }
 
-    fn verify(&mut self, _: usize) -> Result<(), BackendError> {
+    fn verify(&mut self, variant: usize) -> Result<(), BackendError> {
+        let name = &self.names[known(&self.names, variant)?];
         let content = content(Seed(140), FEW as usize);
         self.gpu.enter()?;
         self.gpu.send(&self.here[0], 0, &content)?;
         self.gpu.poison(&self.here[1])?;
         self.ping(2)?;
-        difference(&content, &self.gpu.contents(&self.here[1])?)
+        let arrived = self.gpu.contents(&self.here[1])?;
+        difference(&content, &arrived).map_err(|error| naming(error, name))
     }
 
-    fn run(&mut self, _: usize, iterations: u64) -> Result<Sample, BackendError> {
+    fn run(&mut self, variant: usize, iterations: u64) -> Result<Sample, BackendError> {
+        known(&self.names, variant)?;
         let start = Instant::now();
         self.ping(iterations)?;
         Ok(Sample { elapsed: start.elapsed(), clock: None, disturbance: None, glance: None })

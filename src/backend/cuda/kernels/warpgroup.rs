@@ -1,5 +1,6 @@
 //! Multiply-adds of Hopper's matrix units: `kernels/warpgroup_multiply_add.cu`.
 
+use super::dealt::{Dealt, Workers};
 use super::elements::{Elements, float, note, random};
 use crate::backend::cuda::gpu::{Argument, Buffer, Function, Gpu, Grid};
 use crate::backend::cuda::ptx::Source;
@@ -122,7 +123,9 @@ impl<'device> Warpgroup<'device> {
     ) -> Result<Self, BackendError> {
         let wanted = |format: &&Format| (format.input, format.accumulate) == (input, accumulate);
         let Some(format) = FORMATS.iter().find(wanted) else {
-            return Err(BackendError::unsupported(format!("there is no `wgmma` of {input} summed in {accumulate}")));
+            return Err(BackendError::no_kernel(format!(
+                "this rooflab has no `wgmma` of {input} summed in {accumulate}"
+            )));
         };
         let name = format!("warpgroup_{}", format.name);
         let function = gpu.function_with_shared(Source::WarpgroupMultiplyAdd, &name, SHARED)?;
@@ -133,16 +136,14 @@ impl<'device> Warpgroup<'device> {
         Ok(Self { gpu, format, function, grid, results, names, owed: 0 })
     }
 
-    /// Deals steps out to all warpgroups, as evenly as can be: steps of each, and warpgroups with one more.
-    fn deal(&self, steps: u64) -> (u64, u64) {
-        let groups = self.grid.threads_in_all() / u64::from(THREADS);
-        (steps / groups, steps % groups)
+    /// Warpgroups of all blocks.
+    fn groups(&self) -> u64 {
+        self.grid.threads_in_all() / u64::from(THREADS)
     }
 
     fn put(&self, steps: u64) -> Result<(), BackendError> {
-        let (steps, longer) = self.deal(steps);
-        let arguments = [Argument::from(&self.results), (steps as u32).into(), (longer as u32).into()];
-        self.gpu.launch(&self.function, self.grid, &arguments)
+        let [steps, longer] = Dealt::to(self.groups(), steps).arguments();
+        self.gpu.launch(&self.function, self.grid, &[Argument::from(&self.results), steps, longer])
     }
 }
 
@@ -164,35 +165,22 @@ impl Program for Warpgroup<'_> {
 
     /// Fewer steps than warpgroups, and more: every thread is looked at, and its result is the reference's bit by bit.
     fn verify(&mut self, _: usize) -> Result<(), BackendError> {
-        let groups = self.grid.threads_in_all() / u64::from(THREADS);
+        let groups = self.groups();
         for steps in [groups / 2, 11 * groups + 1] {
             self.gpu.poison(&self.results)?;
             self.put(steps)?;
             let results = self.gpu.contents(&self.results)?;
-            let (steps, longer) = self.deal(steps);
-            let mut known = std::collections::BTreeMap::new();
-            for thread in 0..self.grid.blocks * self.grid.threads {
-                let (group, within) = (thread / THREADS, thread % THREADS);
-                let steps = steps + u64::from(u64::from(group) < longer);
-                let expected = known.entry((group % GROUPS, steps)).or_insert_with_key(|&(group, steps)| {
-                    let sums = self.format.sums(group, steps);
-                    (0..THREADS).map(|thread| self.format.result(&sums, thread)).collect::<Vec<u32>>()
-                })[within as usize];
-                let found = bytemuck::pod_read_unaligned::<u32>(&results[4 * thread as usize..][..4]);
-                if found != expected {
-                    return Err(BackendError::WrongResult(format!(
-                        "thread {thread} has {found:#x} after {steps} steps, the reference has {expected:#x}"
-                    )));
-                }
-            }
+            let workers = Workers { kinds: GROUPS, threads: THREADS, bytes: 4 };
+            Dealt::to(groups, steps).verify(&results, self.grid.threads_in_all(), workers, |group, steps| {
+                let sums = self.format.sums(group, steps);
+                (0..THREADS).map(|thread| self.format.result(&sums, thread).into()).collect()
+            })?;
         }
         Ok(())
     }
 
     fn limit(&self, _: usize) -> Option<CycleLimit> {
-        let Format { input, accumulate, .. } = *self.format;
-        let known = !self.gpu.found.is_software();
-        known.then(|| rates::matrix(self.gpu.found.capability, input, accumulate)).flatten()
+        rates::matrix(&self.gpu.found, (self.format.input, self.format.accumulate))
     }
 }
 

@@ -10,6 +10,7 @@ mod rows;
 mod xml;
 
 use super::{Importer, Observation, observation};
+use crate::facts::DeviceKind;
 use crate::observe::caveat::Caveat;
 use crate::observe::document::Tool;
 use crate::observe::error::ReadError;
@@ -20,6 +21,7 @@ use form::Form;
 pub(super) const IMPORTER: Importer = Importer {
     name: "clpeak",
     gives: "peaks of arithmetic, bandwidths and latencies of a device",
+    hardware: true,
     sniff: |input| Form::of(input).is_some(),
     read,
 };
@@ -62,6 +64,7 @@ fn read(input: &Input<'_>) -> Result<Vec<Observation>, ReadError> {
 fn of_run(input: &Input<'_>, version: Option<String>, run: Run) -> Observation {
     let mut observation = observation(Tool::Clpeak, version, &input.file);
     observation.subject.device = run.device.filter(|device| !device.is_empty());
+    observation.subject.device_kind = run.backend.as_deref().and_then(kind);
     let backend = run.backend.map_or_else(String::new, |backend| format!("{backend}, "));
     let mut without = 0;
     for reading in run.readings {
@@ -76,4 +79,13 @@ fn of_run(input: &Input<'_>, version: Option<String>, run: Run) -> Observation {
         observation.note(Caveat::NoCounterpart { readings: without });
     }
     observation
+}
+
+/// What kind of device an interface reaches, where it reaches one kind alone: OpenCL and Vulkan also run on processors.
+fn kind(backend: &str) -> Option<DeviceKind> {
+    match backend {
+        "CPU" => Some(DeviceKind::Cpu),
+        "CUDA" | "ROCm" | "Metal" => Some(DeviceKind::Gpu),
+        _ => None,
+    }
 }
