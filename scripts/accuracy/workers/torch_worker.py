@@ -42,6 +42,36 @@ def build(config: dict[str, Any], dtype: torch.dtype, device: str) -> Any:
     return model.to(device).eval()
 
 
+class OneLayer:
+    """A layer's part of a cache."""
+
+    def __init__(self, layer: Any) -> None:
+        self.layer = layer
+
+    def update(self, keys: torch.Tensor, values: torch.Tensor, *_: object) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.layer.update(keys, values)
+
+
+class Alike(torch.nn.Module):
+    """A layer that knows neither its number nor the other layers' caches, so that it is compiled as every other one."""
+
+    def __init__(self, layer: torch.nn.Module, number: int) -> None:
+        super().__init__()
+        layer.self_attn.layer_idx = 0
+        layer.compile(dynamic=False)
+        self.layer, self.number = layer, number
+
+    def forward(self, hidden: torch.Tensor, *rest: Any, past_key_values: Any, **named: Any) -> Any:
+        return self.layer(hidden, *rest, past_key_values=OneLayer(past_key_values.layers[self.number]), **named)
+
+
+def compile_layers(model: Any) -> None:
+    """Compiles one layer for all, once for each load. More than a few loads are no reason to give up on compiling."""
+    torch._dynamo.reset()
+    torch._dynamo.config.recompile_limit = torch._dynamo.config.accumulated_recompile_limit = 1000
+    model.layers = torch.nn.ModuleList(Alike(layer, number) for number, layer in enumerate(model.layers))
+
+
 class Runner:
     """A model that answers, in one of the ways of running."""
 
@@ -50,9 +80,7 @@ class Runner:
         self.model = build(job["config"], DTYPES[job["format"]], self.device)
         self.vocabulary = job["config"]["vocab_size"]
         if self.mode == "compiled":
-            # The layers are alike: one is compiled for all.
-            for layer in self.model.model.layers:
-                layer.compile(dynamic=False)
+            compile_layers(self.model.model)
 
     def cache(self, batch: int, tokens: int) -> Any:
         """An empty cache."""
