@@ -35,6 +35,7 @@ ATTENTION = Shape("attention", layers=4, hidden=512, inner=64, heads=8, kv_heads
 BATCHES = (1, 4, 16)
 PROMPTS = (256, 1024)
 MOST_OPERATIONS = 6e11  # of the largest step
+HIDDEN = 1.05  # times its own time, a step has to take for the rest to be seen
 SECONDS = 0.3
 
 GEMM = {"bf16": "gemm.bf16.f32", "f16": "gemm.f16.f32", "f32": "gemm.f32", "q8_0": "gemm.q8_0.int32", "q4_0": "gemm.q4_0.int32"}
@@ -91,7 +92,8 @@ def profile(alike: Sequence[Run], threads: int, device: str) -> dict[str, Any]:
     plan |= {HEAD: decode, small: decode, ATTENTION: [*long, *short, *cached]}
     version, times = run_all(run, plan, threads)
     step, layer = own_time(times[NARROW][shortest][1], times[DEEPER][shortest][1])
-    products = [point for shape in layers for point in of_layers(shape, times[shape], step, layer)]
+    overlapped = run.engine.device == "cuda" and run.engine.mode == "eager"
+    products = [point for shape in layers for point in of_layers(shape, times[shape], step + shape.layers * layer, overlapped)]
     products += of_head(HEAD, times[HEAD], times[small])
     kv = run.engine.cache(run.format)
     ceilings = [(GEMM[run.format], products), (f"attention.decode.{kv}", of_cache(times[ATTENTION], cached, BYTES[kv]))]
@@ -104,7 +106,7 @@ def profile(alike: Sequence[Run], threads: int, device: str) -> dict[str, Any]:
         "settings": {"mode": run.engine.mode, "threads": str(threads), "weights": run.format, "kv": kv},
         "device": device,
         "calibrated_on": [described(shape) for shape in plan],
-        "host": "overlapped" if run.engine.device == "cuda" and run.engine.mode == "eager" else "added",
+        "host": "overlapped" if overlapped else "added",
         "step": step,
         "layer": layer,
         "passes_within": True,
@@ -148,15 +150,15 @@ def matrices(shape: Shape) -> list[tuple[int, int]]:
     return [(heads + 2 * keys, shape.hidden), (shape.hidden, heads), (2 * shape.inner, shape.hidden), (shape.hidden, shape.inner)]
 
 
-def of_layers(shape: Shape, times: Times, step: float, layer: float) -> list[dict[str, Any]]:
-    """The rate of a layer's products together, with the passes around them, at each of their shapes."""
+def of_layers(shape: Shape, times: Times, own: float, overlapped: bool) -> list[dict[str, Any]]:
+    """The rate of a layer's products together, with the passes around them, at each of their shapes; none where the engine's own time hides it."""
     later = {load.batch: tpot for load, (_, tpot) in times.items() if load.generate > 1}
     first = {load.batch * load.prompt: ttft for load, (ttft, _) in times.items()}
     points = []
     for tokens, taken in (first | later).items():
         work = 2.0 * tokens * shape.layers * sum(n * k for n, k in matrices(shape))
-        left = taken - step - shape.layers * layer
-        if left > 0:
+        left = taken if overlapped else taken - own
+        if left > 0 and taken > HIDDEN * own:
             points += [product(tokens, n, k, work / left) for n, k in matrices(shape)]
     return points
 

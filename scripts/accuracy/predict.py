@@ -44,6 +44,14 @@ class Rooflab:
             raise ValueError((done.stderr.strip().splitlines() or ["nothing said"])[0])
         return json.loads(done.stdout)
 
+    def datasheet(self) -> str:
+        """The datasheet that ships for the profile's device; nothing where none does."""
+        try:
+            answer = self.json("estimate", "-m", "qwen2.5-0.5b", "-f", self.profile, "--against", "datasheet")
+            return str(answer["against"]["hardware"]["profile"])
+        except (ValueError, KeyError):
+            return ""
+
     def estimate(self, run: Run, model: str, load: Load, profile: str = "", engine: str = "") -> Times:
         """The times of a load by a profile, with or without an engine's."""
         with_engine = ["--engine", engine] if engine else []

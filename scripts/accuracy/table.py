@@ -66,7 +66,7 @@ def markdown(cases: Sequence[Case], missing: Sequence[str], facts: Mapping[str, 
     engines = list(dict.fromkeys(case.run.engine.name for case in cases))
     who = ", ".join(facts["engines"].values()) or "no engine"
     intro = [
-        f"{facts['device']}, {facts['threads']} threads; profile `{facts['profile']}`; {who}.",
+        f"{facts['device']}, {facts['threads']} threads; profile `{facts['profile']}`; datasheet {facts['datasheet'] or 'unknown'}; {who}.",
         f"{facts['rounds']} rounds in {facts['minutes']} minutes; each time the median of the undisturbed repetitions, ± the median of their distances from it.",
     ]
     parts = [*intro, "", *summary(cases, engines), ""]

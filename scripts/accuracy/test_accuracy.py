@@ -57,10 +57,12 @@ class Calibration(unittest.TestCase):
         work = 2.0 * shape.layers * sum(n * k for n, k in calibrate.matrices(shape))
         took = lambda tokens: STEP + shape.layers * LAYER + tokens * work / RATE
         times = {Load(4, 16): (took(64), took(4)), Load(48, 16, 1): (took(768), float("nan"))}
-        points = calibrate.of_layers(shape, times, step, layer)
+        points = calibrate.of_layers(shape, times, step + shape.layers * layer, False)
         self.assertEqual(sorted({point["shape"]["m"] for point in points}), [4, 64, 768])
         for point in points:
             self.assertAlmostEqual(point["value"] / RATE, 1.0)
+        hidden = calibrate.of_layers(shape, times, took(4), True)
+        self.assertEqual({point["shape"]["m"] for point in hidden}, {64, 768})
 
     def test_attention_is_what_longer_sequences_add(self) -> None:
         element, bandwidth = 2, 1e10
@@ -85,7 +87,7 @@ class Tables(unittest.TestCase):
         self.assertAlmostEqual(errors.bias, (-0.2 + 1 / 19) / 2)
         self.assertAlmostEqual(errors.beaten, 1 / 19)
         self.assertIsNone(table.of_engine(cases, RUN.engine.name, table.ENGINE, "tpot"))
-        facts = {"device": "d", "threads": 2, "profile": "p", "rounds": 2, "minutes": 1, "engines": {}}
+        facts = {"device": "d", "threads": 2, "profile": "p", "datasheet": "", "rounds": 2, "minutes": 1, "engines": {}}
         text = table.markdown(cases, ["an engine: it is not there"], facts)
         self.assertIn("| PyTorch, eager | smollm2-135m | bf16 | 4 | 128 | 136 | 19.0 ms | 0.0% | – | 20.0 ms +5.3% | – |", text)
         self.assertIn("- an engine: it is not there", text)
