@@ -7,8 +7,8 @@
 // A block takes some queries of one head, 16 of them a warp, and goes through blocks of keys and values, copied to shared
 // memory asynchronously, one ahead. A warp has its queries and results in registers as fragments; scores become the left
 // factor of the product with the values without leaving them. Softmax goes along with running maximum and sum, in powers
-// of two. Blocks with the most keys begin first. Keys after the last query of a warp are not multiplied with, but for the
-// rest of the block on the diagonal, which is thrown away: (KEYS + 16) / 2 pairs of each query beside the stated ones.
+// of two. Blocks with the most keys begin first. Blocks of keys after a warp's queries are not multiplied with; the rest of the
+// one on the diagonal is thrown away: (KEYS - 1) / 2 pairs for each query beside the stated ones.
 //
 // build: compute_80, PTX 7.4
 

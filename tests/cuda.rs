@@ -148,8 +148,15 @@ fn products_of_any_shape_are_right() {
 
 #[test]
 fn kernels_do_not_depend_on_who_runs_first() {
-    let patterns =
-        ["memory.dram.read", "gemv.bf16", "gemv.int4*", "rowwise.softmax.f32", "attention.decode.int8", "overhead.*"];
+    let patterns = [
+        "memory.dram.read",
+        "gemv.bf16",
+        "gemv.int4*",
+        "rowwise.softmax.f32",
+        "attention.decode.int8",
+        "attention.prefill.*",
+        "overhead.*",
+    ];
     for seed in ["1", "2"] {
         let rows = check(&patterns, &[("STAND_IN_SCHEDULE", seed), ("STAND_IN_RACES", "1")]);
         assert!(right(&rows) > 20, "only {} kernels were verified", right(&rows));
@@ -231,6 +238,27 @@ fn products_do_the_work_that_is_stated() {
     for (row, launch) in rows.iter().zip(&counted) {
         assert_eq!(launch["operations"]["matrix"], row["work"]["ops"], "{row}: {launch}");
         assert_eq!(launch["distinct_loaded"], row["work"]["bytes_read"], "{row}: {launch}");
+        assert_eq!(launch["bank_conflicts"], 0, "{row}: {launch}");
+    }
+}
+
+#[test]
+fn attention_of_prompts_does_the_work_that_is_stated() {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let rows = check(&["attention.prefill.bf16"], &[("STAND_IN_LAUNCHES", log.path().to_str().unwrap())]);
+    let counted = launches(log.path(), "prefill_bf16");
+    // Verified with queries of zeros, and with others.
+    assert!(!rows.is_empty() && counted.len() == 2 * rows.len(), "{rows:?}");
+    for (row, launch) in rows.iter().zip(counted.chunks(2).map(|pair| &pair[1])) {
+        let (stated, read) = (row["work"]["ops"].as_f64().unwrap(), row["work"]["bytes_read"].as_f64().unwrap());
+        // 8 · 128 operations for a pair of each of four heads, over six rows of 256 bytes for each token.
+        let context = (1.5 * stated / read - 1.0).round();
+        assert_eq!(context % 64.0, 0.0, "{row}");
+        // Half of the block of 64 keys on the diagonal is multiplied for nothing.
+        let multiplied = stated * (context + 64.0) / (context + 1.0);
+        assert_eq!(launch["operations"]["matrix"].as_f64(), Some(multiplied), "{row}: {launch}");
+        assert_eq!(launch["distinct_loaded"], row["work"]["bytes_read"], "{row}: {launch}");
+        assert_eq!(launch["distinct_stored"], row["work"]["bytes_written"], "{row}: {launch}");
         assert_eq!(launch["bank_conflicts"], 0, "{row}: {launch}");
     }
 }

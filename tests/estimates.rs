@@ -277,6 +277,58 @@ fn documents_keep_to_their_schema() {
     }
 }
 
+/// An engine profile of an RTX 4090, whose products reach 40 TFLOP/s.
+fn engine(home: &Home) -> String {
+    let products = |m: u64| serde_json::json!({ "shape": { "m": m, "n": 4096, "k": 4096 }, "value": 40e12 });
+    let document = serde_json::json!({
+        "schema": "rooflab.engine/1", "created": "2026-11-22T00:00:00Z", "name": "some engine", "version": "1.0",
+        "device": "NVIDIA GeForce RTX 4090", "step": 0.002, "layer": 0.0001,
+        "ceilings": [{ "resource": "gemm.bf16.f32", "points": [products(1), products(1024)] }],
+    });
+    fs::write(home.path().join("engine.json"), document.to_string()).unwrap();
+    format!("{SMALL} --engine engine.json")
+}
+
+#[test]
+fn an_engine_profile_is_in_the_estimate_and_named() {
+    let home = Home::new();
+    let line = engine(&home);
+    let (code, text, err) = rooflab(&home, &line);
+    assert_eq!((code, err.as_str()), (0, ""), "{text}");
+    for said in [" · under some engine 1.0", "framework", "some engine 1.0 itself takes 2.00 ms for a step"] {
+        assert!(text.contains(said), "no `{said}` in\n{text}");
+    }
+    let (_, written, _) = rooflab(&home, &format!("{line} --json"));
+    let with: Value = serde_json::from_str(&written).unwrap();
+    let schema = json("generate schema estimate");
+    assert_eq!(faults(&schema, &schema, &with, ""), [""; 0]);
+    let without = json(&format!("{SMALL} --json"));
+    let time = |document: &Value, phase: &str, of: &str| document["estimate"][phase][of].clone();
+    assert!(time(&with, "prefill", "time").as_f64() > time(&without, "prefill", "time").as_f64());
+    assert_eq!(time(&with, "decode", "floor"), time(&without, "decode", "floor"));
+    let diagnosis = "diagnose -m mistral-7b -f rtx-4090 --engine engine.json --batch 1 --prompt 1024 --generate 256 --tpot 25ms --ttft 600ms";
+    let (code, text, err) = rooflab(&home, diagnosis);
+    assert_eq!((code, err.as_str()), (0, ""), "{text}");
+    assert!(text.contains(" · under some engine 1.0") && text.contains("the engine's own operators"), "{text}");
+}
+
+#[test]
+fn an_engine_profile_of_another_device_is_refused() {
+    let home = Home::new();
+    let line = engine(&home).replace("rtx-4090", "h100-sxm");
+    fails_in(
+        &home,
+        &line,
+        &["`engine.json` was measured on `NVIDIA GeForce RTX 4090`", "hint: an engine profile holds for the device"],
+    );
+    fs::write(home.path().join("engine.json"), "{}").unwrap();
+    fails_in(
+        &home,
+        &line,
+        &["cannot use `engine.json` as an engine profile", "hint: `rooflab generate schema engine`"],
+    );
+}
+
 #[test]
 fn names_that_are_none() {
     fails(

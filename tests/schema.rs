@@ -21,6 +21,7 @@ fn is_current(document: &str, generated: &Schema) {
 #[test]
 fn the_committed_schemas_are_current() {
     is_current("profile", &rooflab::profile::schema());
+    is_current("engine", &rooflab::profile::engine_schema());
     is_current("estimate", &rooflab::estimate::schema());
     is_current("diagnosis", &rooflab::diagnose::schema());
     is_current("product", &rooflab::diagnose::product_schema());

@@ -354,6 +354,8 @@ pub(crate) enum Generate {
 pub(crate) enum Document {
     /// What `rooflab probe` writes.
     Profile,
+    /// What an engine costs on a device, for `--engine`.
+    Engine,
     /// What `rooflab estimate --json` writes.
     Estimate,
     /// What `rooflab diagnose --json` writes of a run.

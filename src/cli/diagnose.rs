@@ -25,6 +25,7 @@ use rooflab::profile::{Profile, Store, datasheet_of};
 use super::Answer;
 use super::args::diagnose as args;
 use super::context::Context;
+use super::engine::load as load_engine;
 use super::error::CliError;
 use super::estimate::{has_tokens_of, link};
 use super::lookup::load_and_note;
@@ -216,8 +217,10 @@ fn of_run(
     let draft = arguments.draft.as_deref().map(|name| load_model(context, name, arguments.download)).transpose()?;
     draft.as_ref().map_or(Ok(()), |draft| has_tokens_of(draft, &model))?;
     let draft = draft.map(|model| weights_of(&model, None).map(|(_, precision)| (model, precision))).transpose()?;
+    let engine = load_engine(arguments.engine.as_deref(), &profile)?;
     let inputs = Inputs {
         run,
+        engine: engine.as_ref(),
         subject,
         formats: (&weights_name, &kv_name),
         profile: &profile,

@@ -12,7 +12,7 @@ use rooflab::estimate::{
     self, Answer as Estimated, Document, Estimator, Hardware, ModelFacts, Row, SCHEMA, Scenario, ScenarioFacts,
     combinations,
 };
-use rooflab::profile::{Profile, datasheet_of};
+use rooflab::profile::{CalibratedEngine, Profile, datasheet_of};
 use rooflab::report::{self, By};
 use rooflab::units::{Bytes, Seconds};
 use serde::Serialize;
@@ -21,6 +21,7 @@ use super::Answer;
 use super::args::estimate::{self as args, Format};
 use super::args::plot::Profiles;
 use super::context::Context;
+use super::engine::load as load_engine;
 use super::error::CliError;
 use super::lookup::{load_and_note, or_this_machine};
 use request::Draft;
@@ -30,7 +31,8 @@ pub(crate) fn run(context: &mut Context, arguments: &args::Estimate) -> Result<A
     let request = Request::read(context, arguments)?;
     let profile = request.sized(load_profile(context, arguments.profile.as_deref())?)?;
     let sheet = datasheet_of(&profile.device);
-    let costing = Costing::new(&profile, sheet, request.options);
+    let engine = load_engine(arguments.engine.as_deref(), &profile)?;
+    let costing = on_engine(Costing::new(&profile, sheet, request.options), engine.as_ref());
     let estimator = request.estimator(&costing, &profile);
     let format = if context.json { Format::Json } else { arguments.format };
     let output = arguments.output.as_deref();
@@ -46,7 +48,7 @@ pub(crate) fn run(context: &mut Context, arguments: &args::Estimate) -> Result<A
         None => None,
         Some(name) => Some(other_answer(context, &request, name, &profile)?),
     };
-    let document = Document { against, ..document(context, &request, &profile)? };
+    let document = Document { against, ..document_with(context, &request, &profile, engine.as_ref())? };
     match format {
         Format::Json => context.write_json_in(output, &document)?,
         Format::Csv => {
@@ -67,9 +69,20 @@ pub(crate) fn run(context: &mut Context, arguments: &args::Estimate) -> Result<A
 
 /// What a request comes to on a device, with the memory that it is said to have.
 pub(super) fn document(context: &Context, request: &Request, profile: &Profile) -> Result<Document, CliError> {
+    document_with(context, request, profile, None)
+}
+
+/// The same under an engine, where there is one.
+fn document_with(
+    context: &Context,
+    request: &Request,
+    profile: &Profile,
+    engine: Option<&CalibratedEngine>,
+) -> Result<Document, CliError> {
     let profile = &request.sized(profile.clone())?;
-    let costing = Costing::new(profile, datasheet_of(&profile.device), request.options);
-    let estimate = answer(request, &request.estimator(&costing, profile), &costing, profile)?;
+    let costing = on_engine(Costing::new(profile, datasheet_of(&profile.device), request.options), engine);
+    let mut estimate = answer(request, &request.estimator(&costing, profile), &costing, profile)?;
+    estimate.hardware.engine = engine.map(ToString::to_string);
     Ok(Document {
         schema: SCHEMA,
         rooflab: context.source(),
@@ -79,6 +92,13 @@ pub(super) fn document(context: &Context, request: &Request, profile: &Profile) 
         estimate,
         against: None,
     })
+}
+
+fn on_engine<'a>(costing: Costing<'a>, engine: Option<&'a CalibratedEngine>) -> Costing<'a> {
+    match engine {
+        Some(engine) => costing.with_engine(engine),
+        None => costing,
+    }
 }
 
 /// The profile that was asked for, or this machine's.

@@ -12,6 +12,7 @@ pub(crate) fn run(context: &mut Context, what: &args::Generate) -> Result<Answer
     match what {
         args::Generate::Schema { document } => context.write_json(&match document {
             args::Document::Profile => rooflab::profile::schema(),
+            args::Document::Engine => rooflab::profile::engine_schema(),
             args::Document::Estimate => rooflab::estimate::schema(),
             args::Document::Diagnosis => rooflab::diagnose::schema(),
             args::Document::Product => rooflab::diagnose::product_schema(),

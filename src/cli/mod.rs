@@ -4,6 +4,7 @@ mod args;
 mod context;
 mod devices;
 mod diagnose;
+mod engine;
 mod error;
 mod estimate;
 mod explain;

@@ -19,7 +19,7 @@ use crate::estimate::{
 };
 use crate::graph::{Graph, Layout, Sequences, Step};
 use crate::observe::{Observation, Quantity};
-use crate::profile::{Profile, Source};
+use crate::profile::{CalibratedEngine, Profile, Source};
 use crate::units::{Bytes, BytesPerSecond, Seconds};
 
 /// What a diagnosis is made of.
@@ -33,7 +33,9 @@ pub struct Inputs<'a> {
     pub formats: (&'a str, &'a str),
     /// The device.
     pub profile: &'a Profile,
-    /// Its datasheet, where it is known.
+    /// The engine that ran, where it was measured on the device.
+    pub engine: Option<&'a CalibratedEngine>,
+    /// The device's datasheet, where it is known.
     pub datasheet: Option<&'a Profile>,
     /// What the run was given to do, and on how many devices.
     pub scenario: Scenario,
@@ -106,9 +108,11 @@ pub fn diagnose(inputs: &Inputs<'_>, rooflab: Source, created: Timestamp) -> Res
     let full = Costing::new(inputs.profile, inputs.datasheet, options);
     let unlaunched = Costing::new(inputs.profile, inputs.datasheet, at_once);
     let measured = Costing::new(&own, None, options);
+    let engined = inputs.engine.map(|engine| full.clone().with_engine(engine));
     let has_figures = !inputs.profile.datasheet.is_empty() || inputs.datasheet.is_some();
     let ladder = Ladder {
         full: &full,
+        engine: engined.as_ref(),
         unlaunched: &unlaunched,
         measured: match (own.ceilings.is_empty(), has_figures) {
             (true, _) => Err("nothing was measured on this device: the profile holds the maker's figures alone"),
@@ -121,7 +125,8 @@ pub fn diagnose(inputs: &Inputs<'_>, rooflab: Source, created: Timestamp) -> Res
             .then_some("nothing is known of the link between the devices: give it with `--link`"),
         no_host_link: unreachable,
     };
-    let case = Case::new(inputs, &full, options, &ladder)?;
+    let costing = engined.as_ref().unwrap_or(&full);
+    let case = Case::new(inputs, costing, options, &ladder)?;
     let (mut findings, mut checked) = (Vec::new(), Vec::new());
     for rule in RULES {
         match (rule.check)(&case) {
@@ -138,7 +143,7 @@ pub fn diagnose(inputs: &Inputs<'_>, rooflab: Source, created: Timestamp) -> Res
     let mut assumptions: Vec<String> = Vec::new();
     for phase in &case.phases {
         let Ok(cost) = case.placed.cost(&phase.step()) else { continue };
-        for assumption in cost.stages.iter().flat_map(|stage| full.assumptions(stage)) {
+        for assumption in cost.stages.iter().flat_map(|stage| costing.assumptions(stage)) {
             let text = assumption.to_string();
             if !assumptions.contains(&text) {
                 assumptions.push(text);
@@ -152,7 +157,10 @@ pub fn diagnose(inputs: &Inputs<'_>, rooflab: Source, created: Timestamp) -> Res
         sources: inputs.run.sources.clone(),
         model: ModelFacts::new(inputs.subject.model, weights, kv),
         scenario: ScenarioFacts::from(&inputs.scenario),
-        hardware: Hardware::new(inputs.profile, case.engine.devices()),
+        hardware: Hardware {
+            engine: inputs.engine.map(ToString::to_string),
+            ..Hardware::new(inputs.profile, case.engine.devices())
+        },
         datasheet: inputs.datasheet.map(|sheet| sheet.name.clone()),
         phases: case.phases,
         findings,

@@ -144,6 +144,7 @@ impl Run {
         let of_draft = draft.as_ref().map(|draft| Precision::uniform(draft, WeightFormat::plain(DType::Bf16)));
         let draft = draft.as_ref().zip(of_draft.as_ref());
         let inputs = Inputs {
+            engine: None,
             run: &run,
             subject,
             formats: ("bf16", "bf16"),

@@ -35,6 +35,8 @@ pub enum Cause {
     Pipeline,
     /// Weights, keys and values that come from outside of the device's memory, as far as the step waits for them.
     Offload,
+    /// An engine's own operators in place of the device's, and its own time beside them.
+    Engine,
     /// The draft's own steps, in speculative decoding.
     Draft,
     /// Tokens that wait for the prompts of other requests.
@@ -47,7 +49,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause, in the order of the waterfall.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Product,
         Self::Weights,
         Self::Kv,
@@ -58,6 +60,7 @@ impl Cause {
         Self::Communication,
         Self::Pipeline,
         Self::Offload,
+        Self::Engine,
         Self::Draft,
         Self::Interference,
         Self::Queueing,
@@ -78,6 +81,7 @@ impl Cause {
             Self::Communication => "communication",
             Self::Pipeline => "pipeline",
             Self::Offload => "offload",
+            Self::Engine => "engine",
             Self::Draft => "draft",
             Self::Interference => "interference",
             Self::Queueing => "queueing",
@@ -99,6 +103,7 @@ impl Cause {
             Self::Communication => "exchanges between devices",
             Self::Pipeline => "stages that wait for one another",
             Self::Offload => "weights and caches from outside of the device's memory",
+            Self::Engine => "the engine's own operators, as they were measured through it, and its own time",
             Self::Draft => "steps of the draft",
             Self::Interference => "tokens that wait for the prompts of others",
             Self::Queueing => "requests that wait for others, prompts in chunks",
@@ -138,6 +143,8 @@ pub(super) struct Ladder<'a> {
     pub(super) unlaunched: &'a Costing<'a>,
     /// What was measured alone; or why there is no such thing.
     pub(super) measured: Result<&'a Costing<'a>, &'a str>,
+    /// The same device under an engine, where one was measured.
+    pub(super) engine: Option<&'a Costing<'a>>,
     /// Why nothing is known of exchanges, where that is so.
     pub(super) no_link: Option<&'a str>,
     /// Why nothing is known of the link to the host, where that is so.
@@ -171,6 +178,9 @@ impl Ladder<'_> {
         if !staged.offload.is_none() {
             let known = || staged.cost(self.full).map(|cost| cost.time).map_err(|error| error.to_string());
             levels.push((Cause::Offload, self.no_host_link.clone().map_or_else(known, Err)));
+        }
+        if let Some(engine) = self.engine {
+            levels.push((Cause::Engine, staged.cost(engine).map(|cost| cost.time).map_err(|error| error.to_string())));
         }
         levels
     }

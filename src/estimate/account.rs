@@ -151,7 +151,7 @@ fn entries(cost: &StagedCost) -> Vec<Entry> {
     entries
 }
 
-/// The operators of a stage, and what the stage waits for from outside.
+/// The operators of a stage, what the stage waits for from outside, and the engine's own time.
 fn of_stage(stage: &StepCost) -> impl Iterator<Item = Entry> {
     let operators = stage.operators.iter().map(|operator| {
         let OperatorCost { part, count, bound, knowledge, .. } = *operator;
@@ -163,7 +163,12 @@ fn of_stage(stage: &StepCost) -> impl Iterator<Item = Entry> {
         let (flops, bytes) = (Flops(0.0), Bytes(0.0));
         Entry { part: Part::Transfer, count: 1, time: transfer.exposed, share: 0.0, bound, knowledge, flops, bytes }
     });
-    operators.chain(transfer)
+    let of_engine = stage.overhead.filter(|known| *known == Knowledge::Engine && stage.exposed.get() > 0.0);
+    let framework = of_engine.into_iter().map(|knowledge| {
+        let (flops, bytes, bound) = (Flops(0.0), Bytes(0.0), Bound::Overhead);
+        Entry { part: Part::Framework, count: 1, time: stage.exposed, share: 0.0, bound, knowledge, flops, bytes }
+    });
+    operators.chain(transfer).chain(framework)
 }
 
 /// Shares of all stages together; the time in which parts wait for one another belongs to one of them, or is shared out.

@@ -157,6 +157,9 @@ pub struct Hardware {
     pub memory: Bytes,
     /// Devices that take part.
     pub devices: u64,
+    /// The engine whose operators and whose own time are in the estimate, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<String>,
 }
 
 /// What requests see.
@@ -207,6 +210,7 @@ impl Hardware {
             created: profile.header.created,
             memory: Bytes(profile.device.memory as f64),
             devices,
+            engine: None,
         }
     }
 }

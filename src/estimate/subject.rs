@@ -116,7 +116,7 @@ impl Staged {
     /// The same with some operators left out or changed.
     #[must_use]
     pub fn with(&self, keep: impl Fn(&Operator) -> Option<Operator>) -> Self {
-        let kept = |graph: &Graph| Graph { operators: graph.operators.iter().filter_map(&keep).collect() };
+        let kept = |graph: &Graph| Graph { operators: graph.operators.iter().filter_map(&keep).collect(), ..*graph };
         Self { graphs: self.graphs.iter().map(kept).collect(), ..*self }
     }
 

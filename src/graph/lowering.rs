@@ -108,7 +108,7 @@ impl Lowering {
 
 /// The plan of the layers of a stage, as narrow as its devices have them.
 fn plan(model: &Model, blocks: &[Block], device: Device<'_>, layers: Range<usize>) -> Plan {
-    let mut plan = Plan::default();
+    let mut plan = Plan::of_layers(layers.len() as u64);
     if layers.start == 0 {
         ends::first(model, device, &mut plan);
     }

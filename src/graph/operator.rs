@@ -16,6 +16,8 @@ use crate::units::{Bytes, Flops};
 pub struct Graph {
     /// The operators, in the order of the first layer that has them. Equal ones of several layers are one, with a count.
     pub operators: Vec<Operator>,
+    /// Layers that the step goes through.
+    pub layers: u64,
 }
 
 /// Equal operators of a step.
@@ -69,6 +71,8 @@ pub enum Part {
     Sampling,
     /// Devices exchange data.
     Communication,
+    /// The engine's own time, in which no operator runs. No operator of a graph: a step has it where it is known.
+    Framework,
     /// Weights or cached keys and values come from outside of the device's memory. No operator of a graph: a step has it where some of them lie there.
     Transfer,
 }
@@ -213,6 +217,7 @@ impl Part {
             Self::Residual => "residual",
             Self::Sampling => "sampling",
             Self::Communication => "communication",
+            Self::Framework => "framework",
             Self::Transfer => "transfer",
         }
     }

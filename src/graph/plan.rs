@@ -62,11 +62,18 @@ pub struct Cache {
 pub(super) struct Plan {
     operators: Vec<Planned>,
     choices: Vec<Choice>,
+    /// Layers that it is of.
+    layers: u64,
     /// Bytes of tables, of which steps copy rows.
     pub(super) tables: Bytes,
 }
 
 impl Plan {
+    /// The plan of some layers, with nothing in it yet.
+    pub(super) fn of_layers(layers: u64) -> Self {
+        Self { layers, ..Self::default() }
+    }
+
     /// Bytes of everything that steps read or copy from.
     pub(super) fn weights(&self) -> Bytes {
         let of = |work: &Work| match work {
@@ -113,6 +120,7 @@ impl Plan {
     pub(super) fn fill(&self, step: &Step, routed: u64, graph: &mut Graph) {
         let loads: Vec<Load> = self.choices.iter().map(|choice| choice.load(routed)).collect();
         let (tokens, logits) = (step.tokens(), step.logits());
+        graph.layers = self.layers;
         for planned in &self.operators {
             let mut emit = |operator: Operator| graph.operators.push(Operator { count: planned.count, ..operator });
             match &planned.work {

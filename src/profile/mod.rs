@@ -6,6 +6,7 @@ mod check;
 mod datasheet;
 mod diff;
 mod document;
+mod engine;
 mod export;
 mod fleet;
 mod imported;
@@ -23,6 +24,9 @@ pub use diff::{Change, Comparison, NEGLIGIBLE, Verdict, diff};
 pub use document::{
     Ceiling, Claim, Effort, Header, Instrument, Limit, Match, Outcome, Profile, Range, SCHEMA, SCHEMA_MAJOR,
     SCHEMA_NAME, Source, schema,
+};
+pub use engine::{
+    CalibratedEngine, ENGINE_SCHEMA, Engine, EngineCeiling, EngineError, EnginePoint, HostTime, engine_schema,
 };
 pub use export::{EXPORTERS, Export, ExportError, Exporter, exporter};
 pub use fleet::{Common, Fleet, LEAST as LEAST_OF_FLEET, Missing, Outlier, fleet};

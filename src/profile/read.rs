@@ -145,7 +145,7 @@ fn check_header(value: &Value) -> Result<(), ReadError> {
 }
 
 /// Removes entries whose resource is of a later rooflab, and names them.
-fn leave_out_unknown(value: &mut Value, list: &str) -> Vec<String> {
+pub(super) fn leave_out_unknown(value: &mut Value, list: &str) -> Vec<String> {
     let mut unknown = Vec::new();
     if let Some(entries) = value.get_mut(list).and_then(Value::as_array_mut) {
         entries.retain(|entry| match entry.get("resource").and_then(Value::as_str) {
@@ -164,7 +164,7 @@ fn leave_out_unknown(value: &mut Value, list: &str) -> Vec<String> {
 const SHORT: usize = 160;
 
 /// Text from a document, fit to be shown: short, and without control characters that could play with the terminal.
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     let mut short: String = text.chars().take(SHORT).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if text.chars().nth(SHORT).is_some() {
         short.push('…');

@@ -58,7 +58,8 @@ fn device(document: &Diagnosis) -> String {
         "the maker's figures"
     };
     let sheet = document.datasheet.as_ref().map(|name| format!(" · datasheet {name}")).unwrap_or_default();
-    format!("{count}{} · profile {} ({known}){sheet}", hardware.device, hardware.profile)
+    let engine = hardware.engine.as_ref().map(|engine| format!(" · under {engine}")).unwrap_or_default();
+    format!("{count}{} · profile {} ({known}){sheet}{engine}", hardware.device, hardware.profile)
 }
 
 /// The unit in which all times of a phase are written, and how many of it a second is.

@@ -101,7 +101,7 @@ fn step_row(step: &Planned, measured: &Measured, costing: &Costing<'_>) -> StepR
     let operators = outcomes().map(|(entry, outcome)| operator_row(entry, outcome)).collect();
     let run = || outcomes().filter(|(_, outcome)| matches!(outcome, Outcome::Timed(_))).map(|(entry, _)| entry);
     // A backend may have no kernel for what was planned: then it is in neither time.
-    let graph = Graph { operators: run().map(|entry| entry.operator).collect() };
+    let graph = Graph { operators: run().map(|entry| entry.operator).collect(), layers: step.layers.0 };
     let whole = match (&measured.whole, costing.graph(&graph)) {
         (Outcome::Timed(timed), Ok(cost)) => StepOutcome::Compared(Whole {
             compared: compared(cost.time, timed, 1),

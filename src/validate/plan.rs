@@ -265,7 +265,8 @@ impl<'a> Planner<'a> {
         let kernels: Vec<Result<Kernel, String>> = graph.operators.iter().map(kernel).collect();
         // Both sides are of what is run: what is left out streams nothing.
         let run = |(operator, kernel): (&Operator, &Result<Kernel, String>)| kernel.is_ok().then_some(*operator);
-        let run = Graph { operators: graph.operators.iter().zip(&kernels).filter_map(run).collect() };
+        let run =
+            Graph { operators: graph.operators.iter().zip(&kernels).filter_map(run).collect(), layers: graph.layers };
         let streamed = run.total(|operator| operator.weights + operator.kv);
         let entries = graph.operators.iter().zip(kernels);
         let entries: Vec<Entry> = entries

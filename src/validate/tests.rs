@@ -426,7 +426,7 @@ fn planned(load: Load, memory: Option<u64>) -> Planned {
     let planned = plan(&Exact::new(None), &costing, &request).unwrap().steps.remove(0);
     // Whatever was refused, the prediction is of what is left.
     let run = planned.entries.iter().filter(|entry| entry.run.is_ok()).map(|entry| entry.operator);
-    let graph = crate::graph::Graph { operators: run.collect() };
+    let graph = crate::graph::Graph { operators: run.collect(), layers: 2 };
     assert_eq!(planned.predicted, costing.graph(&graph).unwrap().time);
     planned
 }

@@ -208,7 +208,7 @@ fn experts_cost_the_matrices_that_are_read() {
 fn exchanges_need_a_link() {
     let device = LAWS.measured(DeviceKind::Gpu);
     let exchange = Collective::AllReduce { devices: 4, bytes: Bytes(163_840.0) };
-    let graph = Graph { operators: vec![operator(Part::Communication, Kind::Exchange(exchange), 0)] };
+    let graph = Graph { operators: vec![operator(Part::Communication, Kind::Exchange(exchange), 0)], layers: 0 };
     let error = costing(&device).graph(&graph).unwrap_err();
     assert_eq!(error, CostError::NoLink);
     assert!(error.to_string().contains("`--link`"));
@@ -235,8 +235,9 @@ fn the_other_16_bit_format_stands_in_and_says_so() {
     let device = LAWS.measured(DeviceKind::Gpu);
     let other = WeightFormat::plain(DType::Bf16);
     let costing = costing(&device);
-    let graph = Graph { operators: vec![product(64, 4096, 4096, other)] };
-    let (cost, own) = (costing.graph(&graph).unwrap(), Graph { operators: vec![product(64, 4096, 4096, HALF)] });
+    let graph = Graph { operators: vec![product(64, 4096, 4096, other)], layers: 1 };
+    let (cost, own) =
+        (costing.graph(&graph).unwrap(), Graph { operators: vec![product(64, 4096, 4096, HALF)], layers: 1 });
     assert_eq!(cost.operators[0].knowledge, Knowledge::Substituted);
     assert_eq!(cost.time, costing.graph(&own).unwrap().time);
     let assumptions = costing.assumptions(&cost);

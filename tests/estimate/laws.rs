@@ -121,7 +121,7 @@ proptest! {
             let (flops, weights, kv) = (Flops(flops), Bytes(weights), Bytes(kv));
             let part = Part::Matrix(Role::Up);
             let operator = Operator { part, count, kind, flops, weights, kv, activations: kv };
-            if let Ok(cost) = costing.graph(&Graph { operators: vec![operator] }) {
+            if let Ok(cost) = costing.graph(&Graph { operators: vec![operator], layers: 1 }) {
                 prop_assert!(cost.time.get().is_finite() && cost.time.get() >= 0.0, "{cost:?}");
             }
         }

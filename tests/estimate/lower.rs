@@ -103,7 +103,7 @@ impl Sizes {
         operators.push(Operator { activations: passed, count: 2 * layers, ..operator(Part::Norm, norm, 0) });
         operators.push(Operator { count: layers, ..attention });
         operators.push(product(Role::Head, logits, self.vocab, self.hidden));
-        Graph { operators }
+        Graph { operators, layers }
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod costs;
 mod device;
+mod engines;
 mod floors;
 mod laws;
 mod lower;

@@ -121,7 +121,10 @@ fn without_a_link_the_error_says_why() {
 fn a_measured_link_is_asked_at_the_bytes_of_the_step() {
     let graph = |bytes: f64| {
         let kind = Kind::Product { m: 1, n: 1, k: 1, weights: HALF };
-        Graph { operators: vec![Operator { weights: Bytes(bytes), ..operator(Part::Matrix(Role::Up), kind, 0) }] }
+        Graph {
+            operators: vec![Operator { weights: Bytes(bytes), ..operator(Part::Matrix(Role::Up), kind, 0) }],
+            layers: 1,
+        }
     };
     let link = curve([(1e6, 5e9), (1e8, 20e9)]);
     let device = profile(DeviceKind::Gpu, vec![("link.host.h2d", link)], Vec::new());

@@ -56,6 +56,10 @@ pub(crate) struct Run {
     #[arg(short = 'f', long, value_name = "PROFILE")]
     pub(crate) profile: Option<String>,
 
+    /// The profile of the engine that ran, so that its own operators and its own time are told from what nothing explains.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) engine: Option<PathBuf>,
+
     /// What the device calls itself, where the files do not say.
     #[arg(long, value_name = "NAME")]
     pub(crate) device: Option<String>,

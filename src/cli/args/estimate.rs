@@ -31,6 +31,11 @@ pub(crate) struct Estimate {
     #[arg(long, value_name = "PROFILE")]
     pub(crate) against: Option<String>,
 
+    /// An engine profile: the operators and the own time of an engine, as they were measured through it on this device. Without it, the estimate is of what the device can
+    /// do, which no engine beats.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) engine: Option<PathBuf>,
+
     #[command(flatten)]
     pub(crate) scene: Scene,
 

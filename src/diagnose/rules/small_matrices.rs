@@ -43,7 +43,7 @@ fn small(case: &Case<'_>, phase: &Phase) -> Option<Found> {
         .fold(crate::units::Bytes(0.0), |most, bytes| if bytes > most { bytes } else { most });
     // By how much each product is slower than its weights at the bandwidth of all that is streamed, or its operations at peak.
     let excess = |operator: &&Operator| {
-        let alone = crate::graph::Graph { operators: vec![**operator] };
+        let alone = crate::graph::Graph { operators: vec![**operator], layers: 0 };
         let (cost, floor) = (costing.operator(operator, streamed).ok()?, costing.floor(&alone).ok()?);
         Some((cost.time - Seconds(floor.time().get() / operator.count.max(1) as f64)).get() * operator.count as f64)
     };

@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::error::Lack;
 use super::knowledge::{Bound, Knowledge, Need, Source};
-use crate::profile::{Answer, Ceilings, Demand, How, Place};
+use crate::profile::{Answer, CalibratedEngine, Ceilings, Demand, How, Known, Place};
 use crate::resource::{Access, MemoryLevel, Resource, Scope, StreamOp};
 use crate::units::{Bytes, Seconds};
 
@@ -52,16 +52,32 @@ enum Spot {
     Shape(u64, u64, u64),
 }
 
-/// A profile that is asked, with what it answered.
+/// A profile that is asked, and an engine's before it, with what they answered.
 #[derive(Clone, Debug)]
 pub(super) struct Asked<'a> {
     ceilings: Ceilings<'a>,
+    engine: Option<&'a CalibratedEngine>,
     answers: RefCell<FxHashMap<(Resource, Spot), Option<Rate>>>,
 }
 
 impl<'a> Asked<'a> {
     pub(super) fn new(ceilings: Ceilings<'a>) -> Self {
-        Self { ceilings, answers: RefCell::default() }
+        Self { ceilings, engine: None, answers: RefCell::default() }
+    }
+
+    /// The same with an engine, whose operators count before the device's.
+    pub(super) fn with_engine(self, engine: &'a CalibratedEngine) -> Self {
+        Self { engine: Some(engine), answers: RefCell::default(), ..self }
+    }
+
+    /// Whether an engine's products have the passes around them in them.
+    pub(super) fn passes_within(&self) -> bool {
+        self.engine.is_some_and(|engine| engine.document().passes_within)
+    }
+
+    /// What an engine's own points say.
+    pub(super) fn of_engine(&self, resource: Resource, at: Place) -> Option<Known> {
+        Ceilings::new(self.engine?.ceilings()).own(&Demand { resource, scope: Scope::Device, at })
     }
 
     /// The whole answer, with its error, its flags and its reasons.
@@ -89,9 +105,12 @@ impl<'a> Asked<'a> {
         rate.ok_or_else(|| Lack { resource, why: self.why_missing(resource, at) })
     }
 
-    /// Puts a question to the profile. Beyond the largest working set that was measured, a curve is asked for its far end: that is main memory, whose
+    /// Puts a question to the engine, and to the profile where that has no answer. Beyond the largest working set that was measured, a curve is asked for its far end: that is main memory, whose
     /// bandwidth does not depend on how much lies in it, and not a guess about sizes unseen.
     fn put(&self, resource: Resource, at: Place) -> Option<Rate> {
+        if let Some(known) = self.of_engine(resource, at) {
+            return Some(Rate { value: known.value, knowledge: Knowledge::Engine, resource, at, stands_for: None });
+        }
         let answer = self.answer(resource, at);
         let known = answer.known()?;
         if let (Place::Bytes(wanted), How::Extrapolated { from: Place::Bytes(end) }) = (at, &known.how)

@@ -85,6 +85,7 @@ impl Costing<'_> {
             Assumption { stand_in, resources, why, time, share }.join(&mut assumptions);
         }
         assumptions.sort_by(|a, b| b.time.get().total_cmp(&a.time.get()));
+        assumptions.extend(self.engine_assumption(step));
         if step.overhead.is_none() {
             let resources = vec![Resource::Overhead { of: Overhead::Launch }];
             let why = "not known; starting kernels is taken to cost nothing".to_owned();
@@ -105,6 +106,9 @@ impl Costing<'_> {
                 return (None, None, why.to_owned());
             }
         };
+        if need.knowledge == Knowledge::Engine {
+            return (None, Some(resource), self.why_of_engine(resource, at));
+        }
         let (stand_in, why) = match self.asked.answer(resource, at) {
             Answer::Missing { why } => (None, why),
             Answer::Known(known) => match known.how {

@@ -19,6 +19,8 @@ pub enum Knowledge {
     Interpolated,
     /// By the formula through measured products.
     Fitted,
+    /// Measured through an engine: what that reaches, not what the device can do.
+    Engine,
     /// Beyond what was measured.
     Extrapolated,
     /// Another tool measured it, or what stands for it; rooflab did not.
@@ -33,10 +35,11 @@ pub enum Knowledge {
 
 impl Knowledge {
     /// Every kind, the best first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Measured,
         Self::Interpolated,
         Self::Fitted,
+        Self::Engine,
         Self::Extrapolated,
         Self::Imported,
         Self::Substituted,
@@ -51,6 +54,7 @@ impl Knowledge {
             Self::Measured => "measured",
             Self::Interpolated => "interpolated",
             Self::Fitted => "fitted",
+            Self::Engine => "engine",
             Self::Extrapolated => "extrapolated",
             Self::Imported => "imported",
             Self::Substituted => "substituted",

@@ -2,6 +2,7 @@
 
 mod asked;
 mod assumption;
+mod engine;
 mod error;
 mod floor;
 mod host;
@@ -29,7 +30,7 @@ use peers::Peers;
 use super::link::Link;
 use crate::facts::DeviceKind;
 use crate::graph::{Graph, Operator};
-use crate::profile::{Ceilings, Place, Profile};
+use crate::profile::{CalibratedEngine, Ceilings, Place, Profile};
 use crate::resource::{Overhead, Resource};
 use crate::units::{Bytes, Seconds};
 
@@ -62,6 +63,7 @@ pub struct Costing<'a> {
     overlap: Overlap,
     peers: Option<Peers>,
     host: Host,
+    engine: Option<&'a CalibratedEngine>,
 }
 
 impl<'a> Costing<'a> {
@@ -85,7 +87,7 @@ impl<'a> Costing<'a> {
             None => Host::Measured,
         };
         let peers = Peers::of(options.link, profile);
-        Self { profile: &profile.name, asked, light, overlap: Overlap { launching, launch }, peers, host }
+        Self { profile: &profile.name, asked, light, overlap: Overlap { launching, launch }, peers, host, engine: None }
     }
 
     /// The cost of an operator in a step that streams some bytes of weights and caches before it comes back to the same ones.
@@ -126,9 +128,9 @@ impl<'a> Costing<'a> {
         }
         let device = operators.iter().map(OperatorCost::total).sum();
         let kernels = operators.iter().map(|operator| operator.count as f64).sum();
-        let exposed = self.overlap.exposed(device, kernels);
+        let exposed = self.own_time(graph.layers, device).unwrap_or_else(|| self.overlap.exposed(device, kernels));
         let floor = self.floor(graph).ok();
-        let overhead = self.overlap.knowledge();
+        let overhead = self.engine.map_or_else(|| self.overlap.knowledge(), |_| Some(Knowledge::Engine));
         Ok(StepCost { time: device + exposed, operators, exposed, overhead, transfer: None, floor })
     }
 

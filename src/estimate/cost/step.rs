@@ -38,7 +38,7 @@ pub struct StepCost {
     pub time: Seconds,
     /// Its operators, in the order of the graph.
     pub operators: Vec<OperatorCost>,
-    /// Time beyond that of the operators, in which the device waits for the host to start kernels.
+    /// Time beyond that of the operators, in which the device waits for the host to start kernels, or for the engine.
     pub exposed: Seconds,
     /// How the overhead of starting kernels is known; none where it is not, and counted as nothing.
     pub overhead: Option<Knowledge>,

@@ -83,6 +83,12 @@ impl<'a> Ceilings<'a> {
             .map_or(Answer::Missing { why: absent }, Answer::Known)
     }
 
+    /// What the profile's own points say of a resource at a place: no substitute, no maker's figure, nothing of another tool.
+    #[must_use]
+    pub fn own(&self, demand: &Demand) -> Option<Known> {
+        if demand.problem().is_some() { None } else { self.measured(demand) }
+    }
+
     /// What the profile's own points say of a resource, without any substitute.
     fn measured(&self, demand: &Demand) -> Option<Known> {
         let unit = demand.resource.unit();

@@ -122,6 +122,7 @@ const fn layer(part: Part) -> &'static str {
         Part::Norm | Part::Quantization | Part::Residual => "norms and residuals",
         Part::Communication => "communication",
         Part::Transfer => "transfer",
+        Part::Framework => "framework",
     }
 }
 

@@ -93,12 +93,13 @@ pub(super) fn load_line(scenario: &ScenarioFacts) -> String {
 }
 
 fn hardware_line(hardware: &Hardware) -> String {
-    let Hardware { profile, device, measured, created, memory, devices } = hardware;
+    let Hardware { profile, device, measured, created, memory, devices, engine } = hardware;
     let count = if *devices > 1 { format!("{devices} × ") } else { String::new() };
     let known = if *measured {
         format!("measured {}", created.strftime("%Y-%m-%d"))
     } else {
         "the maker's figures, nothing measured".to_owned()
     };
-    format!("{count}{device} · {} · {profile}: {known}", human(memory.get(), Unit::Byte))
+    let engine = engine.as_ref().map(|engine| format!(" · under {engine}")).unwrap_or_default();
+    format!("{count}{device} · {} · {profile}: {known}{engine}", human(memory.get(), Unit::Byte))
 }

@@ -9,7 +9,7 @@ use crate::profile::Place;
 use crate::resource::{ComputeUnit, Resource, RowwiseOp, StreamOp};
 use crate::units::Bytes;
 
-/// A pass over activations. What it reads was just written, so that the working set is its own; rows of a table are anywhere in the table, which is larger
+/// A pass over activations; nothing, where an engine's products have it in them. What it reads was just written, so that the working set is its own; rows of a table are anywhere in the table, which is larger
 /// than any cache.
 pub(super) fn rowwise(
     asked: &Asked<'_>,
@@ -19,7 +19,7 @@ pub(super) fn rowwise(
     needs: &mut Vec<Need>,
 ) -> Result<(), Lack> {
     let bytes = operator.bytes().get();
-    if bytes > 0.0 {
+    if bytes > 0.0 && !asked.passes_within() {
         let at = if op == RowwiseOp::Gather { Place::Anywhere } else { Place::Bytes(bytes) };
         let of = if operator.kv > operator.activations { Bound::Kv } else { Bound::Activations };
         needs.push(asked.rate(Resource::Rowwise { op, dtype }, at)?.need(of, bytes));

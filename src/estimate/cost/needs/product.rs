@@ -29,7 +29,7 @@ pub(super) struct Sizes {
 /// from memory, as a step does. A single token is also a matrix–vector product, which counts unless the product is better known, or measured at this very shape. Where the formats differ, and
 /// where only a peak is known, the arithmetic at the rate of many tokens and the traffic of the weights as they are stored are taken apart.
 ///
-/// Neither beats pure loads of the weights.
+/// Neither beats pure loads of the weights. What an engine was measured at, in the format that the matrix is stored in, is that very product.
 pub(super) fn one(
     asked: &Asked<'_>,
     operator: &Operator,
@@ -39,13 +39,13 @@ pub(super) fn one(
     needs: &mut Vec<Need>,
 ) -> Result<(), Lack> {
     let Sizes { m, n, k } = sizes;
-    let whole = if is_plain(weights) { products(asked, weights.activations, sizes).ok() } else { None };
-    let whole = whole.filter(|rate| rate.knowledge.is_own());
+    let plain = || if is_plain(weights) { products(asked, weights.activations, sizes).ok() } else { None };
+    let whole = stored(asked, weights, sizes).or_else(plain).filter(|rate| rate.knowledge.is_own());
     let bytes = operator.weights.get();
     roof(asked, operator, streamed, needs)?;
     if m == 1 && bytes > 0.0 {
         let vector = vector_rate(asked, weights, operator.weights, streamed)?;
-        let better = |rate: Rate| rate.knowledge == Knowledge::Measured || rate.knowledge < vector.knowledge;
+        let better = |rate: Rate| is_certain(rate) || rate.knowledge < vector.knowledge;
         if vector.knowledge.is_own() && !whole.is_some_and(better) {
             // Its arithmetic is in the measured rate.
             needs.push(vector.need(Bound::Weights, bytes));
@@ -53,7 +53,7 @@ pub(super) fn one(
         }
     }
     if let Some(rate) = whole.filter(|_| operator.flops.get() > 0.0) {
-        let arithmetic = operator.flops.get() / products_at(asked, weights.activations, Place::Anywhere)?.value;
+        let arithmetic = operator.flops.get() / asked.rate(rate.resource, Place::Anywhere)?.value;
         let of = if needs.iter().any(|need| need.time.get() > arithmetic) { Bound::Weights } else { Bound::Compute };
         needs.push(rate.need(of, operator.flops.get()));
         return Ok(());
@@ -116,6 +116,21 @@ fn vector_rate(asked: &Asked<'_>, weights: &WeightFormat, matrix: Bytes, streame
     let far = if streamed > matrix { asked.rate(resource, Place::Bytes(streamed.get()))? } else { own };
     let stands_for = stands_in.then(|| of(weights.element));
     Ok(Rate { stands_for, ..far.slower(own) })
+}
+
+/// Whether nothing is better known than a rate of products: it was measured at this very shape, or an engine's own, which no ceiling of the device stands for.
+fn is_certain(rate: Rate) -> bool {
+    matches!(rate.knowledge, Knowledge::Measured | Knowledge::Engine)
+}
+
+/// The rate at which an engine multiplies with a matrix as it is stored, whatever its activations, where that was measured.
+fn stored(asked: &Asked<'_>, weights: &WeightFormat, Sizes { m, n, k }: Sizes) -> Option<Rate> {
+    if weights.scales.is_some() || weights.sparsity.is_some() {
+        return None;
+    }
+    let resource = Resource::Gemm { input: weights.element, accumulate: summed_in(weights.element) };
+    let at = Place::Shape(Shape { m, n, k });
+    asked.of_engine(resource, at).and_then(|_| asked.rate(resource, at).ok())
 }
 
 /// The rate of products of a shape.
