@@ -62,7 +62,7 @@ pub struct Cache {
 pub(super) struct Plan {
     operators: Vec<Planned>,
     choices: Vec<Choice>,
-    /// Layers that it is of.
+    /// Layers that a step with tokens goes through.
     layers: u64,
     /// Bytes of tables, of which steps copy rows.
     pub(super) tables: Bytes,
@@ -120,7 +120,7 @@ impl Plan {
     pub(super) fn fill(&self, step: &Step, routed: u64, graph: &mut Graph) {
         let loads: Vec<Load> = self.choices.iter().map(|choice| choice.load(routed)).collect();
         let (tokens, logits) = (step.tokens(), step.logits());
-        graph.layers = self.layers;
+        graph.layers = if tokens > 0 { self.layers } else { 0 };
         for planned in &self.operators {
             let mut emit = |operator: Operator| graph.operators.push(Operator { count: planned.count, ..operator });
             match &planned.work {
