@@ -100,7 +100,7 @@ impl CalibratedEngine {
         &self.engine
     }
 
-    /// Its ceilings, in the form that [`super::Ceilings`] asks. They are no ceilings of the device.
+    /// Its ceilings, in the form that [`Ceilings`](crate::profile::Ceilings) asks. They are no ceilings of the device.
     #[must_use]
     pub(crate) const fn ceilings(&self) -> &Profile {
         &self.ceilings
