@@ -200,6 +200,7 @@ const OF_RUNS: [&str; 31] = [
     "device",
     "weights",
     "kv",
+    "engine",
     "batch",
     "concurrency",
     "prompt",

@@ -64,7 +64,8 @@ pub(super) fn run(context: &mut Context, arguments: &args::Import) -> Result<Ans
     } else {
         context.show(&report::profile(&profile))?;
         let where_to = saved.map_or_else(String::new, |path| format!("saved {} · ", path.display()));
-        let line = format!("{where_to}{count} values of other tools; rooflab measured none of them");
+        let values = if count == 1 { "value" } else { "values" };
+        let line = format!("{where_to}{count} {values} of other tools; rooflab measured none of them");
         context.show(&[Block::line(line, Tone::Dim)])?;
     }
     Ok(Answer::Yes)
