@@ -194,7 +194,7 @@ pub(crate) struct Run {
 }
 
 /// What says something of a run, and nothing of a product.
-const OF_RUNS: [&str; 31] = [
+const OF_RUNS: [&str; 32] = [
     "files",
     "model",
     "device",
