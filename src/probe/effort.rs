@@ -22,8 +22,9 @@ pub struct Settings {
     pub rounds: usize,
 }
 
-/// What is left of budgets when a run is late.
+/// What is left of budgets when a run is late: this share of them, and at most so many times what a point takes when nothing disturbs it.
 const HURRY: f64 = 0.25;
+const HURRIED: f64 = 2.0;
 
 impl Settings {
     /// The settings of an effort.
@@ -68,7 +69,8 @@ impl Settings {
     /// hold still in it either.
     #[must_use]
     pub fn hurried(self) -> Self {
-        Self { budget: self.budget * HURRY, warm_up: self.warm_up * HURRY, ..self }
+        let budget = Seconds((self.budget * HURRY).get().min((self.typical(1) * HURRIED).get()));
+        Self { budget, warm_up: self.warm_up * HURRY, ..self }
     }
 
     /// Time a point takes on a quiet machine, with some variants to choose from.

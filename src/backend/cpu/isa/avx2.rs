@@ -9,6 +9,7 @@ pub(in crate::backend::cpu) struct Avx2(__m256);
 
 impl Vector for Avx2 {
     const WIDTH: usize = 8;
+    const REGISTERS: usize = 16;
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
@@ -138,6 +139,16 @@ impl Vector for Avx2 {
         unsafe {
             let halves = _mm_loadu_si128(from.cast());
             Self(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(halves))))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn from_bf16_pairs(from: *const u16) -> [Self; 2] {
+        // SAFETY: the caller's.
+        unsafe {
+            let pairs = _mm256_loadu_si256(from.cast());
+            let odd = _mm256_and_si256(pairs, _mm256_set1_epi32(0xffff_0000_u32 as i32));
+            [Self(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(pairs))), Self(_mm256_castsi256_ps(odd))]
         }
     }
 

@@ -9,6 +9,7 @@ pub(in crate::backend::cpu) struct Avx512(__m512);
 
 impl Vector for Avx512 {
     const WIDTH: usize = 16;
+    const REGISTERS: usize = 32;
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
@@ -135,6 +136,16 @@ impl Vector for Avx512 {
         unsafe {
             let halves = _mm256_loadu_si256(from.cast());
             Self(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves))))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn from_bf16_pairs(from: *const u16) -> [Self; 2] {
+        // SAFETY: the caller's.
+        unsafe {
+            let pairs = _mm512_loadu_si512(from.cast());
+            let odd = _mm512_and_si512(pairs, _mm512_set1_epi32(0xffff_0000_u32 as i32));
+            [Self(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(pairs))), Self(_mm512_castsi512_ps(odd))]
         }
     }
 

@@ -14,6 +14,8 @@ pub(super) mod portable;
 pub(super) trait Vector: Copy {
     /// Elements per vector. Divides 64.
     const WIDTH: usize;
+    /// Vectors that the instruction set has room for.
+    const REGISTERS: usize;
 
     /// # Safety
     /// The instruction set is available; `WIDTH` elements can be read at `from`, which is aligned to the vector.
@@ -99,6 +101,25 @@ pub(super) trait Vector: Copy {
         sums
     }
 
+    /// The sums of the elements of some vectors.
+    ///
+    /// # Safety
+    /// The instruction set is available.
+    #[inline(always)]
+    unsafe fn sums<const N: usize>(vectors: [Self; N], to: &mut [f32]) {
+        let (fours, rest) = vectors.as_chunks::<4>();
+        let (to_fours, to_rest) = to.as_chunks_mut::<4>();
+        // SAFETY: the caller's.
+        unsafe {
+            for (four, to) in fours.iter().zip(to_fours) {
+                *to = Self::four_sums(*four);
+            }
+            for (vector, to) in rest.iter().zip(to_rest) {
+                *to = vector.sum();
+            }
+        }
+    }
+
     /// The largest element.
     ///
     /// # Safety
@@ -114,6 +135,12 @@ pub(super) trait Vector: Copy {
     /// # Safety
     /// The instruction set is available; `WIDTH` bfloat16 can be read at `from`.
     unsafe fn from_bf16(from: *const u16) -> Self;
+
+    /// Of `2 · WIDTH` bfloat16 those at even places, and those at odd ones.
+    ///
+    /// # Safety
+    /// The instruction set is available; `2 · WIDTH` bfloat16 can be read at `from`.
+    unsafe fn from_bf16_pairs(from: *const u16) -> [Self; 2];
 
     /// # Safety
     /// The instruction set is available; `WIDTH` binary16 can be read at `from`.

@@ -9,6 +9,7 @@ pub(in crate::backend::cpu) struct Neon(float32x4_t);
 
 impl Vector for Neon {
     const WIDTH: usize = 4;
+    const REGISTERS: usize = 32;
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
@@ -124,6 +125,16 @@ impl Vector for Neon {
     unsafe fn from_bf16(from: *const u16) -> Self {
         // SAFETY: the caller's.
         Self(unsafe { vreinterpretq_f32_u32(vshll_n_u16::<16>(vld1_u16(from))) })
+    }
+
+    #[inline(always)]
+    unsafe fn from_bf16_pairs(from: *const u16) -> [Self; 2] {
+        // SAFETY: the caller's.
+        unsafe {
+            let pairs = vreinterpretq_u32_u16(vld1q_u16(from));
+            let odd = vandq_u32(pairs, vdupq_n_u32(0xffff_0000));
+            [Self(vreinterpretq_f32_u32(vshlq_n_u32::<16>(pairs))), Self(vreinterpretq_f32_u32(odd))]
+        }
     }
 
     /// FCVTL, which every 64-bit Arm has.

@@ -9,6 +9,7 @@ pub(in crate::backend::cpu) struct Portable([f32; 4]);
 
 impl Vector for Portable {
     const WIDTH: usize = 4;
+    const REGISTERS: usize = 16;
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
@@ -104,6 +105,14 @@ impl Vector for Portable {
         // SAFETY: the caller's.
         let halves = unsafe { from.cast::<[u16; 4]>().read_unaligned() };
         Self(halves.map(|half| f32::from_bits(u32::from(half) << 16)))
+    }
+
+    #[inline(always)]
+    unsafe fn from_bf16_pairs(from: *const u16) -> [Self; 2] {
+        // SAFETY: the caller's.
+        let halves = unsafe { from.cast::<[u16; 8]>().read_unaligned() };
+        let at = |place: usize| f32::from_bits(u32::from(halves[place]) << 16);
+        [Self(std::array::from_fn(|i| at(2 * i))), Self(std::array::from_fn(|i| at(2 * i + 1)))]
     }
 
     #[inline(always)]

@@ -23,6 +23,8 @@ pub(super) trait Dot {
     const CHUNK: usize;
     /// Bytes of weights that a step reads in order.
     const BYTES: usize;
+    /// Vectors that the instruction set has room for.
+    const REGISTERS: usize;
 
     /// # Safety
     /// The instruction set is available.

@@ -13,10 +13,26 @@ pub(in super::super) trait Widen {
     /// # Safety
     /// The vector's instruction set is available, and `WIDTH` elements can be read.
     unsafe fn load<V: Vector>(from: *const u8) -> V;
+
+    /// Two vectors of as many elements as they hold, in the order that is cheapest: element [`Widen::element`] of them stands at each place.
+    ///
+    /// # Safety
+    /// The vector's instruction set is available, and `2 · WIDTH` elements can be read.
+    #[inline(always)]
+    unsafe fn load_two<V: Vector>(from: *const u8) -> [V; 2] {
+        // SAFETY: the caller's.
+        unsafe { [Self::load(from), Self::load(from.add(V::WIDTH * Self::BYTES))] }
+    }
+
+    /// The element that stands at a place of a row that [`Widen::load_two`] loads.
+    #[inline(always)]
+    fn element<V: Vector>(place: usize) -> usize {
+        place
+    }
 }
 
 macro_rules! widen {
-    ($(#[$doc:meta])* $name:ident, $bytes:literal, |$from:ident| $load:expr) => {
+    ($(#[$doc:meta])* $name:ident, $bytes:literal, |$from:ident| $load:expr $(, { $($two:tt)* })?) => {
         $(#[$doc])*
         pub(in super::super) struct $name;
 
@@ -28,12 +44,27 @@ macro_rules! widen {
                 // SAFETY: the caller's.
                 unsafe { $load }
             }
+
+            $($($two)*)?
         }
     };
 }
 
 widen!(/** `f32` as it is. */ F32, 4, |from| V::load_unaligned(from.cast()));
-widen!(/** bfloat16. */ Bf16, 2, |from| V::from_bf16(from.cast()));
+widen!(/** bfloat16. */ Bf16, 2, |from| V::from_bf16(from.cast()), {
+    /// Those at even places, then those at odd ones: an instruction for each vector, not two.
+    #[inline(always)]
+    unsafe fn load_two<V: Vector>(from: *const u8) -> [V; 2] {
+        // SAFETY: the caller's.
+        unsafe { V::from_bf16_pairs(from.cast()) }
+    }
+
+    #[inline(always)]
+    fn element<V: Vector>(place: usize) -> usize {
+        let (pair, within) = (place / (2 * V::WIDTH), place % (2 * V::WIDTH));
+        2 * (pair * V::WIDTH + within % V::WIDTH) + within / V::WIDTH
+    }
+});
 widen!(/** IEEE half. */ F16, 2, |from| V::from_f16(from.cast()));
 widen!(/** Bytes. */ Int8, 1, |from| V::from_int8(from.cast()));
 
@@ -46,6 +77,7 @@ impl<V: Vector, W: Widen, A: Widen, const VECTORS: usize> Dot for Wide<V, W, A, 
 
     const CHUNK: usize = VECTORS * V::WIDTH;
     const BYTES: usize = Self::CHUNK * W::BYTES;
+    const REGISTERS: usize = V::REGISTERS;
 
     #[inline(always)]
     unsafe fn zero() -> [V; VECTORS] {
@@ -122,6 +154,7 @@ impl<V: Vector, A: Widen> Dot for Int4<V, A> {
 
     const CHUNK: usize = GROUP;
     const BYTES: usize = GROUP / 2;
+    const REGISTERS: usize = V::REGISTERS;
 
     #[inline(always)]
     unsafe fn zero() -> V {

@@ -24,6 +24,7 @@ impl<const VECTORS: usize> Dot for Bf16Dot<VECTORS> {
 
     const CHUNK: usize = 32 * VECTORS;
     const BYTES: usize = 64 * VECTORS;
+    const REGISTERS: usize = 32;
 
     #[inline(always)]
     unsafe fn zero() -> [__m512; VECTORS] {
@@ -91,6 +92,7 @@ impl Dot for Int4Dot {
 
     const CHUNK: usize = GROUP;
     const BYTES: usize = GROUP / 2;
+    const REGISTERS: usize = 32;
 
     #[inline(always)]
     unsafe fn zero() -> __m512 {
@@ -145,6 +147,7 @@ impl Dot for Int8Dot {
 
     const CHUNK: usize = 64;
     const BYTES: usize = 64;
+    const REGISTERS: usize = 32;
 
     #[inline(always)]
     unsafe fn zero() -> __m512i {

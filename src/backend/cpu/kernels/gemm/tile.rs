@@ -10,6 +10,8 @@ use super::step::Step;
 const AT_ONCE: usize = 4;
 /// Words ahead that weights are asked for: the hardware follows the activations' narrow panel, but falls behind on this one.
 const AHEAD: usize = 16;
+/// Groups of words after which the next row of C is asked for.
+const ROW_EVERY: usize = 4;
 /// Bytes that are asked for at a time.
 const LINE: usize = 64;
 
@@ -43,16 +45,14 @@ pub(in super::super) unsafe fn tile<S: Step, const ROWS: usize, const VECTORS: u
                 *sums = [S::splat_sum(start.add(row).read()); VECTORS];
             }
         }
-        if accumulate {
-            // The sums so far come from far away, and are wanted only when the tile is done.
-            for row in 0..ROWS {
-                for vector in 0..VECTORS {
-                    prefetch(c.add(row * stride + vector * S::WIDTH));
+        let (mut a, mut b, mut next) = (activations, weights, next);
+        for group in 0..words / AT_ONCE {
+            if group.is_multiple_of(ROW_EVERY) && group / ROW_EVERY < ROWS {
+                // What the tile of C holds, or is stored over, comes from far away: a row at a time, so that the panels need not wait for it.
+                for byte in (0..VECTORS * S::WIDTH * size_of::<S::Sum>()).step_by(LINE) {
+                    prefetch(c.wrapping_add(group / ROW_EVERY * stride).cast::<u8>().wrapping_add(byte));
                 }
             }
-        }
-        let (mut a, mut b, mut next) = (activations, weights, next);
-        for _ in 0..words / AT_ONCE {
             for word in 0..AT_ONCE {
                 let (a, b) = (a.add(word * ROWS), b.add(word * COLUMNS));
                 let mut columns = [S::load(b); VECTORS];
