@@ -25,6 +25,8 @@ use crate::workload::cache_bytes;
 
 /// Positions whose scores are kept at a time; contexts come in multiples of it.
 const BLOCK: usize = 64;
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
 /// One head's cache with its queries.
 #[derive(Clone, Copy)]
@@ -111,12 +113,15 @@ unsafe fn score<
     unsafe {
         for position in (0..BLOCK).step_by(POSITIONS) {
             let key = cache.keys.add((first + position) * row);
-            ask_ahead::<FAR, NEAR>(key, POSITIONS * row);
             let mut products = [[V::splat(0.0); POSITIONS]; GROUP];
             for at in (0..DIM).step_by(2 * V::WIDTH) {
                 let mut keys = [[V::splat(0.0); 2]; POSITIONS];
                 for (index, keys) in keys.iter_mut().enumerate() {
-                    *keys = F::load_two(key.add(index * row + at * F::BYTES));
+                    let from = key.add(index * row + at * F::BYTES);
+                    if (at * F::BYTES).is_multiple_of(LINE) {
+                        ask_ahead::<FAR, NEAR>(from, LINE);
+                    }
+                    *keys = F::load_two(from);
                 }
                 for (queries, products) in queries.0.iter().zip(&mut products) {
                     for half in 0..2 {
@@ -238,7 +243,7 @@ unsafe fn weigh<V: Vector, F: Widen, const FAR: usize, const NEAR: usize, const 
 #[inline(always)]
 fn ask_ahead<const FAR: usize, const NEAR: usize>(from: *const u8, bytes: usize) {
     if FAR > 0 {
-        for line in (0..bytes).step_by(64) {
+        for line in (0..bytes).step_by(LINE) {
             prefetch_second(from.wrapping_add(FAR + line));
             prefetch(from.wrapping_add(NEAR + line));
         }
