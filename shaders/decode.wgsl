@@ -28,7 +28,8 @@ const PIECES = {{PIECES}}u;         // vectors of four elements in one of those
 @group(0) @binding(6) var<storage, read_write> results: array<vec2f>;
 
 var<workgroup> query: array<vec4f, GROUP * DIM / 4u>;
-var<workgroup> scores: array<array<f32, LANES>, GROUP>;
+var<workgroup> scores: array<f32, GROUP * LANES>;
+var<workgroup> tops: array<f32, LANES>;
 
 // Scales of keys lie before those of values, for all tokens of all heads; other formats have none.
 fn key_scale(token: u32) -> f32 { return {{KEY_SCALE}}; }
@@ -41,12 +42,12 @@ fn k_attend(@builtin(workgroup_id) at_group: vec3u, @builtin(num_workgroups) gro
     if (head * sizes.context >= sizes.tokens) { return; }
     let first = head * sizes.context + (job % sizes.stretches) * sizes.stretch;
     for (var at = lane; at < GROUP * DIM / 4u; at += LANES) { query[at] = queries[at]; }
+    workgroupBarrier();
     //@repeat {{GROUP}} g
     var largest$g = -3.0e38;
     var sum$g = 0.0;
     var result$g = vec2f();
     //@end
-    workgroupBarrier();
     for (var block = 0u; block < sizes.stretch; block += LANES) {
         let token = first + block + lane;
         //@repeat {{GROUP}} g
@@ -62,34 +63,38 @@ fn k_attend(@builtin(workgroup_id) at_group: vec3u, @builtin(num_workgroups) gro
             //@end
         }
         let scale = key_scale(token);
+        workgroupBarrier();
         //@repeat {{GROUP}} g
-        scores[$g][lane] = score$g * scale;
+        score$g *= scale;
+        scores[$gu * LANES + lane] = score$g;
         //@end
+        workgroupBarrier();
+        // An invocation has the largest of a part of a query's scores, and then of all parts.
+        var part = scores[lane * GROUP];
+        //@repeat {{GROUP}} g
+        part = max(part, scores[lane * GROUP + $gu]);
+        //@end
+        tops[lane] = part;
         workgroupBarrier();
         //@repeat {{GROUP}} g
         var top$g = largest$g;
-        //@end
-        for (var at = 0u; at < LANES; at++) {
-            //@repeat {{GROUP}} g
-            top$g = max(top$g, scores[$g][at]);
-            //@end
-        }
-        //@repeat {{GROUP}} g
+        for (var at = 0u; at < LANES / GROUP; at++) { top$g = max(top$g, tops[$gu * (LANES / GROUP) + at]); }
         let less$g = exp(largest$g - top$g);
         largest$g = top$g;
         sum$g *= less$g;
         result$g *= less$g;
+        scores[$gu * LANES + lane] = exp(score$g - top$g);
         //@end
+        workgroupBarrier();
         for (var at = 0u; at < LANES; at++) {
             let source = first + block + at;
             let v = {{VALUE}} * value_scale(source);
             //@repeat {{GROUP}} g
-            let share$g = exp(scores[$g][at] - top$g);
+            let share$g = scores[$gu * LANES + at];
             sum$g += share$g;
             result$g += share$g * v;
             //@end
         }
-        workgroupBarrier();
     }
     //@repeat {{GROUP}} g
     partial[(job * GROUP + $gu) * LANES + lane] = result$g;

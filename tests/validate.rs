@@ -7,7 +7,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::{Home, stable};
+use common::{Home, stable, tiny_model};
 use serde_json::Value;
 
 /// A home in which the simulated device was probed.
@@ -15,20 +15,6 @@ fn probed() -> Home {
     let home = Home::new();
     assert_eq!(home.run(&["probe", "-d", "mock", "--effort", "quick"]).0, 0);
     home
-}
-
-/// A model of two layers whose heads are those of the kernels.
-fn tiny(home: &Home) -> String {
-    let config = serde_json::json!({
-        "model_type": "llama", "architectures": ["LlamaForCausalLM"], "torch_dtype": "bfloat16", "hidden_act": "silu",
-        "hidden_size": 512, "intermediate_size": 1024, "num_hidden_layers": 2, "num_attention_heads": 4,
-        "num_key_value_heads": 1, "head_dim": 128, "vocab_size": 4096, "max_position_embeddings": 4096,
-        "tie_word_embeddings": true, "rms_norm_eps": 1e-5,
-    });
-    let folder = home.path().join("tiny");
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("config.json"), config.to_string()).unwrap();
-    folder.to_str().unwrap().to_owned()
 }
 
 fn json(text: &str) -> Value {
@@ -151,7 +137,7 @@ fn what_cannot_be_validated_is_an_error_with_a_hint() {
 #[test]
 fn the_processor_runs_a_model_against_any_profile() {
     let home = Home::new();
-    let model = tiny(&home);
+    let model = tiny_model(&home);
     let profile = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/profiles/golden-cove-2c-kvm.json");
     let (code, out, err) = home.run(&[
         "validate",

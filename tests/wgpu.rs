@@ -151,6 +151,32 @@ fn a_profile_of_software_is_whole_and_warns() {
     assert!(err.contains("nothing follows from them"), "{err}");
 }
 
+/// Every layer has weights and a cache of its own, and operators wait for one another: times decide nothing here, but all of a step must have run and been right.
+#[test]
+#[ignore = "needs lavapipe; `scripts/test` installs it"]
+fn a_model_runs_in_whole_steps() {
+    let driver = Driver::lavapipe();
+    let home = Home::new();
+    let model = common::tiny_model(&home);
+    let profile = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/profiles/golden-cove-2c-kvm.json");
+    let against = ["--against", profile.to_str().unwrap(), "--effort", "quick", "--json"];
+    let sizes = ["-b", "1,4", "-c", "128", "--prompt", "64"];
+    let (code, out, err) =
+        driver.run(&home, &[&["validate", "-d", "wgpu:0", "-m", &model][..], &against, &sizes].concat(), &[]);
+    assert!(code == 0 || code == 1, "{err}");
+    let document: Value = serde_json::from_str(&out).unwrap();
+    let steps = document["steps"].as_array().unwrap();
+    assert_eq!(steps.len(), 3);
+    for step in steps {
+        assert_eq!((&step["layers"], &step["whole"]["status"]), (&2.into(), &"compared".into()), "{}", step["whole"]);
+        let measured = |of: &Value| of["measured"].as_f64().unwrap();
+        let operators = step["operators"].as_array().unwrap();
+        let longest = operators.iter().filter(|row| row["status"] == "compared").map(measured).fold(0.0, f64::max);
+        // Medians of a machine that does other things, too.
+        assert!(measured(&step["whole"]) > 0.5 * longest, "a step is no shorter than what it consists of: {step}");
+    }
+}
+
 #[test]
 #[ignore = "needs lavapipe; `scripts/test` installs it"]
 fn software_is_never_chosen_by_itself() {

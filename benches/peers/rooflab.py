@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,19 @@ from products import Product
 BINARY = ROOT / "target" / "release" / "rooflab"
 
 
-def command(patterns: Sequence[str], binary: Path = BINARY, shape: str = "") -> list[str]:
+def command(patterns: Sequence[str], binary: Path = BINARY, shape: str = "", device: str = "cpu") -> list[str]:
     """The command that measures some ceilings, those of matrix products at one shape."""
     chosen = [word for pattern in patterns for word in ("-p", pattern)]
     shapes = ["--shape", shape] if shape else []
-    return [str(binary), "probe", "-d", "cpu", *chosen, *shapes, "--effort", "quick", "--json", "--no-save"]
+    return [str(binary), "probe", "-d", device, *chosen, *shapes, "--effort", "quick", "--json", "--no-save"]
 
 
-def rooflab(patterns: Sequence[str], binary: Path = BINARY) -> dict[str, Reading]:
+def rooflab(
+    patterns: Sequence[str], binary: Path = BINARY, device: str = "cpu", environment: Mapping[str, str] | None = None
+) -> dict[str, Reading]:
     """Measures some ceilings. Every pattern has a reading, if only with the reason why there is no value."""
     try:
-        document = json.loads(output(command(patterns, binary), timeout=600))
+        document = json.loads(output(command(patterns, binary, device=device), environment, timeout=600))
         readings = {key(ceiling): reading(ceiling) for ceiling in document["ceilings"]}
     except CommandFailed as error:
         return {pattern: Reading(reason=str(error)) for pattern in patterns}

@@ -81,6 +81,17 @@ pub(super) struct Lanes {
     pub(super) is_gpu_like: bool,
 }
 
+/// What executions of an operator find in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Memory {
+    /// Activations, which are the same for all. What comes between two executions drives them out of the caches.
+    Same,
+    /// The next of several matrices or caches that a workload goes round in.
+    Next,
+    /// Caches in a workload of their own: a GPU attends to those of a launch at once, and not in turn.
+    Own,
+}
+
 /// How an operator is run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Kernel {
@@ -89,8 +100,7 @@ pub(super) struct Kernel {
     one: Workload,
     /// Iterations that make one execution of the operator.
     pub(super) iterations: u64,
-    /// Whether each iteration takes the next of several matrices or caches.
-    pub(super) goes_round: bool,
+    memory: Memory,
 }
 
 impl Kernel {
@@ -141,8 +151,13 @@ impl Kernel {
     }
 
     /// A kernel of which one iteration on some lanes is one execution.
-    const fn once(class: Class, kind: Kind, lanes: u32, goes_round: bool) -> Self {
-        Self { class, one: Workload { kind, lanes }, iterations: 1, goes_round }
+    const fn once(class: Class, kind: Kind, lanes: u32, memory: Memory) -> Self {
+        Self { class, one: Workload { kind, lanes }, iterations: 1, memory }
+    }
+
+    /// Whether each iteration takes the next of several matrices or caches.
+    pub(super) fn goes_round(&self) -> bool {
+        self.memory == Memory::Next
     }
 
     /// The kernel with so many different matrices, or sets of heads, to go round in. Activations are those of one.
@@ -161,10 +176,22 @@ impl Kernel {
         Workload { kind, ..self.one }
     }
 
-    /// Different matrices, or sets of heads, that an operator which is executed so often has of its own. What is not gone round in is activations, or lies side by
-    /// side in one launch: there, what comes between two executions drives it out of the caches.
-    pub(super) fn copies(&self, executions: u64) -> u64 {
-        if self.goes_round { executions.saturating_mul(self.iterations).max(1) } else { 1 }
+    /// The workloads of a step in which the operator is executed so often, one for each of some equal runs of executions: see [`stage_of`]. No array is larger than a device
+    /// takes, unless a single matrix is.
+    pub(super) fn stages(&self, executions: u64, largest_array: u64) -> Vec<Workload> {
+        let executions = executions.max(1);
+        let of_stage = match self.memory {
+            Memory::Same => executions,
+            Memory::Next => (largest_array / self.bytes_of_copy() / self.iterations.max(1)).clamp(1, executions),
+            Memory::Own => 1,
+        };
+        let stages = executions.div_ceil(of_stage);
+        let first = |stage: u64| (u128::from(executions) * u128::from(stage) / u128::from(stages)) as u64;
+        let copies = |stage| match self.memory {
+            Memory::Next => (first(stage + 1) - first(stage)).saturating_mul(self.iterations),
+            Memory::Same | Memory::Own => 1,
+        };
+        (0..stages).map(|stage| self.workload(copies(stage))).collect()
     }
 
     /// Bytes that a further copy takes.
@@ -213,6 +240,12 @@ impl Kernel {
     }
 }
 
+/// The stage that an execution belongs to, of those over which so many executions are divided.
+pub(super) fn stage_of(execution: u64, executions: u64, stages: u64) -> u64 {
+    let last = (u128::from(execution) + 1) * u128::from(stages);
+    (last.saturating_sub(1) / u128::from(executions.max(1))) as u64
+}
+
 /// Multiplication with one matrix.
 fn product(shape: Shape, weights: &WeightFormat, lanes: Lanes) -> Result<Kernel, String> {
     let Shape { m, n, k } = shape;
@@ -228,7 +261,7 @@ fn product(shape: Shape, weights: &WeightFormat, lanes: Lanes) -> Result<Kernel,
     if m == 1 && k.is_multiple_of(COLUMNS) {
         let rows = n.div_ceil(u64::from(count).max(1)).next_multiple_of(ROWS);
         let kind = Kind::Gemv { weights: format, activations, rows, columns: k, parts: 1 };
-        return Ok(Kernel::once(Class::MatrixVector, kind, count, true));
+        return Ok(Kernel::once(Class::MatrixVector, kind, count, Memory::Next));
     }
     if !is_plain(weights) {
         let why =
@@ -241,7 +274,7 @@ fn product(shape: Shape, weights: &WeightFormat, lanes: Lanes) -> Result<Kernel,
         _ => Class::ManyTokens,
     };
     let kind = Kind::Gemm { input: activations, accumulate: summed_in(activations), shape, copies: 1 };
-    Ok(Kernel::once(class, kind, count, true))
+    Ok(Kernel::once(class, kind, count, Memory::Next))
 }
 
 /// Attention of so many heads of keys and values, each with the group that kernels have.
@@ -252,8 +285,12 @@ fn attention(class: Class, phase: Phase, kv: DType, context: u64, heads: u64, la
     let rounds = heads.div_ceil(most);
     let lanes_of_round = heads.div_ceil(rounds) as u32;
     let kind = Kind::Attention { phase, kv, context, caches: 1 };
-    let goes_round = phase == Phase::Decode && !lanes.is_gpu_like;
-    Kernel { class, one: Workload { kind, lanes: lanes_of_round }, iterations: rounds, goes_round }
+    let memory = match (phase, lanes.is_gpu_like) {
+        (Phase::Prefill, _) => Memory::Same,
+        (Phase::Decode, false) => Memory::Next,
+        (Phase::Decode, true) => Memory::Own,
+    };
+    Kernel { class, one: Workload { kind, lanes: lanes_of_round }, iterations: rounds, memory }
 }
 
 fn has_heads(dim: u64) -> Result<(), String> {
@@ -268,5 +305,5 @@ fn pass(operator: &Operator, op: RowwiseOp, dtype: DType, lanes: Lanes) -> Resul
         return Err(format!("kernels pass over rows of {ROW} elements, one or more on each of {} lanes", lanes.count));
     }
     let kind = Kind::Rowwise { op, dtype, rows: rows as u64, parts: 1 };
-    Ok(Kernel::once(Class::Pass, kind, lanes.count, false))
+    Ok(Kernel::once(Class::Pass, kind, lanes.count, Memory::Same))
 }

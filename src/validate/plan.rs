@@ -1,6 +1,6 @@
 //! What is run of a model on a device: which steps, how many of its layers, and which kernel for each operator.
 
-use super::kernel::{Kernel, Lanes};
+use super::kernel::{Kernel, Lanes, stage_of};
 use crate::backend::{Device, Sequence, Stage, Turn};
 use crate::estimate::cost::{Costing, OperatorCost};
 use crate::graph::{Graph, Lowering, Operator, Routing, Step};
@@ -114,8 +114,8 @@ pub struct Run {
     pub(super) kernel: Kernel,
     /// The workload that is measured by itself. It goes round in as many matrices as a step streams, so that it finds them where the step does.
     pub(super) alone: Workload,
-    /// The workload within the step: as many matrices as there are executions.
-    pub(super) within: Workload,
+    /// The workloads within the step: as many matrices and caches as there are executions, in order.
+    pub(super) within: Vec<Workload>,
     /// What is predicted.
     pub(super) cost: OperatorCost,
 }
@@ -282,7 +282,7 @@ impl<'a> Planner<'a> {
             .filter_map(|operator| Some(self.costing.operator(operator, streamed).ok()?.total().get()))
             .sum();
         let of_run: f64 = entries.iter().flat_map(|entry| &entry.run).map(|run| run.cost.total().get()).sum();
-        let bytes = entries.iter().flat_map(|entry| &entry.run).map(|run| Kernel::bytes(&run.within));
+        let bytes = entries.iter().flat_map(|entry| &entry.run).flat_map(|run| &run.within).map(Kernel::bytes);
         let bytes = bytes.fold(0, u64::saturating_add);
         let longest = longest(self.request.effort);
         let not_whole = if bytes > self.memory {
@@ -330,13 +330,13 @@ impl<'a> Planner<'a> {
 
     fn run(&self, operator: &Operator, kernel: Kernel, streamed: Bytes) -> Result<Run, String> {
         let cost = self.cost(operator, streamed)?;
-        let within = kernel.workload(kernel.copies(operator.count));
+        let within = kernel.stages(operator.count, self.largest_array);
         let of_copy = kernel.bytes_of_copy();
         // As many copies as fit beside what a kernel of one has, and into the largest array.
         let beside = self.memory.saturating_sub(Kernel::bytes(&kernel.workload(1))) / of_copy;
         let most = beside.saturating_add(1).min(self.largest_array / of_copy);
         let streamed = (streamed.get() / of_copy as f64).ceil() as u64;
-        let copies = if kernel.goes_round { streamed.min(most).max(1) } else { 1 };
+        let copies = if kernel.goes_round() { streamed.min(most).max(1) } else { 1 };
         Ok(Run { kernel, alone: kernel.workload(copies), within, cost })
     }
 }
@@ -360,22 +360,30 @@ impl Planned {
             Some((entry.operator.count, entry.run.as_ref().ok()?, variant))
         };
         let runs: Vec<(u64, &Run, usize)> = variants.iter().filter_map(run).collect();
-        let stage = |&(_, run, variant): &(u64, &Run, usize)| Stage { workload: run.within, variant };
+        let stages = |&(_, run, variant): &(u64, &Run, usize)| {
+            run.within.iter().map(move |&workload| Stage { workload, variant }).collect::<Vec<_>>()
+        };
         let rounds = self.layers.0.max(1);
         let first_of_all = runs.iter().position(|(count, ..)| *count >= rounds).unwrap_or(0);
         let mut turns = Vec::new();
         for round in 0..rounds {
+            let mut first_stage = 0;
             for (place, &(count, run, _)) in runs.iter().enumerate() {
                 let before = |round: u64| (u128::from(count) * u128::from(round) / u128::from(rounds)) as u64;
                 let executions = match (place < first_of_all, round) {
-                    (true, 0) => count,
-                    (true, _) => 0,
-                    (false, _) => before(round + 1) - before(round),
+                    (true, 0) => 0..count,
+                    (true, _) => 0..0,
+                    (false, _) => before(round)..before(round + 1),
                 };
-                let turn = Turn { stage: place, iterations: run.kernel.iterations };
-                turns.extend(std::iter::repeat_n(turn, usize::try_from(executions).unwrap_or(0)));
+                let stages = run.within.len();
+                let turn = |execution| {
+                    let stage = first_stage + stage_of(execution, count, stages as u64) as usize;
+                    Turn { stage, iterations: run.kernel.iterations }
+                };
+                turns.extend(executions.map(turn));
+                first_stage += stages;
             }
         }
-        Sequence { stages: runs.iter().map(stage).collect(), turns }
+        Sequence { stages: runs.iter().flat_map(stages).collect(), turns }
     }
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::judge::accuracy_of;
 use super::*;
 use crate::backend::{
-    Backend, BackendError, CycleLimit, Device, InPlace, Kernel, Sample, Sequence, Stopwatch, mock::MockBackend,
+    Backend, BackendError, CycleLimit, Device, InPlace, Kernel, Sample, Sequence, Stopwatch, Turn, mock::MockBackend,
 };
 use crate::dtype::DType;
 use crate::estimate::cost::{Costing, Options};
@@ -54,6 +54,8 @@ struct Exact {
     identity: Identity,
     slower: Slower,
     lacks: Option<fn(&Workload) -> bool>,
+    /// Bytes of the largest array it takes.
+    largest_array: Option<u64>,
     /// What it computes wrongly.
     wrong: Option<fn(&Workload) -> bool>,
     /// Whether it runs several kernels as one step.
@@ -67,7 +69,16 @@ impl Exact {
     fn new(slower: Slower) -> Self {
         let identity = MockBackend.devices(&InPlace).unwrap().swap_remove(0);
         let identity = Identity { cores: 1, memory: 1 << 40, kind: DeviceKind::Cpu, ..identity };
-        Self { identity, slower, lacks: None, wrong: None, runs_steps: true, scatter: 0.0, time: Rc::default() }
+        Self {
+            identity,
+            slower,
+            lacks: None,
+            largest_array: None,
+            wrong: None,
+            runs_steps: true,
+            scatter: 0.0,
+            time: Rc::default(),
+        }
     }
 
     fn seconds(&self, workload: &Workload) -> f64 {
@@ -143,6 +154,10 @@ impl Device for Exact {
         1
     }
 
+    fn largest_array(&self) -> Option<u64> {
+        self.largest_array
+    }
+
     fn prepare<'device>(&'device mut self, workload: &Workload) -> Result<Box<dyn Kernel + 'device>, BackendError> {
         if self.lacks.is_some_and(|lacks| lacks(workload)) {
             return Err(BackendError::unsupported("this device cannot do that"));
@@ -159,8 +174,7 @@ impl Device for Exact {
             return Err(BackendError::unsupported("one kernel at a time"));
         }
         let Sequence { stages, turns } = sequence.checked()?;
-        let of_turn =
-            |turn: &crate::backend::Turn| self.seconds(&stages[turn.stage].workload) * turn.iterations as f64 + LAUNCH;
+        let of_turn = |turn: &Turn| self.seconds(&stages[turn.stage].workload) * turn.iterations as f64 + LAUNCH;
         Ok(self.kernel(turns.iter().map(of_turn).sum(), true))
     }
 }
@@ -482,7 +496,9 @@ proptest! {
     }
 
     #[test]
-    fn every_operator_has_as_many_turns_as_executions(layers in 1_usize..40, batch in 1_u64..40, tokens in 1_u64..5000) {
+    fn every_execution_has_a_turn_and_weights_and_a_cache_of_its_own(
+        layers in 1_usize..40, batch in 1_u64..40, tokens in 1_u64..5000, limit in 0_u64..500, is_gpu: bool,
+    ) {
         let (model, profile) = (model(layers, 128), profile());
         let costing = Costing::new(&profile, None, Options::default());
         let precision = Precision::uniform(&model, WeightFormat::plain(DType::Bf16));
@@ -490,14 +506,33 @@ proptest! {
         let loads = [Load { phase: Phase::Decode, sequences: batch, tokens }];
         let request =
             Request { model: &model, precision: &precision, kv, loads: &loads, effort, layers: None, memory: None };
-        let plan = plan(&Exact::new(None), &costing, &request).unwrap();
+        let mut device = Exact::new(None);
+        device.largest_array = (limit > 0).then_some(limit << 20);
+        device.identity.kind = if is_gpu { DeviceKind::Gpu } else { DeviceKind::Cpu };
+        let plan = plan(&device, &costing, &request).unwrap();
         let step = &plan.steps[0];
         let run: Vec<(usize, usize)> =
             step.entries.iter().enumerate().filter(|(_, entry)| entry.run.is_ok()).map(|(index, _)| (index, 0)).collect();
         let sequence = step.sequence(&run);
-        for (place, &(index, _)) in run.iter().enumerate() {
-            let turns = sequence.turns.iter().filter(|turn| turn.stage == place).count() as u64;
-            prop_assert_eq!(turns, step.entries[index].operator.count);
+        let mut first = 0;
+        for &(index, _) in &run {
+            let own = first..first + step.entries[index].run.as_ref().unwrap().within.len();
+            let turns: Vec<&Turn> = sequence.turns.iter().filter(|turn| own.contains(&turn.stage)).collect();
+            prop_assert_eq!(turns.len() as u64, step.entries[index].operator.count);
+            prop_assert!(turns.is_sorted_by_key(|turn| turn.stage), "what lies in several arrays is taken in order");
+            for stage in own.clone() {
+                let iterations: u64 = turns.iter().filter(|turn| turn.stage == stage).map(|turn| turn.iterations).sum();
+                let (copies, weights) = match sequence.stages[stage].workload.kind {
+                    Kind::Gemm { shape, copies, .. } => (copies, 2 * shape.n * shape.k),
+                    Kind::Gemv { rows, columns, parts, .. } => (parts, 2 * rows / parts * columns),
+                    // Where heads are taken in several rounds, each finds the same caches again.
+                    Kind::Attention { phase: AttentionPhase::Decode, caches, .. } if !is_gpu || iterations == 1 => (caches, 0),
+                    _ => continue,
+                };
+                prop_assert_eq!(copies, iterations, "an execution finds what no other has had");
+                prop_assert!(copies == 1 || limit == 0 || copies * weights <= limit << 20, "{} of {}", copies, weights);
+            }
+            first = own.end;
         }
         prop_assert!(sequence.checked().is_ok());
     }

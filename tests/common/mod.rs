@@ -71,3 +71,17 @@ pub(crate) fn stable(text: &str, home: &Home) -> String {
     }
     lines.join("\n") + "\n"
 }
+
+/// A model of two layers whose heads are those of the kernels.
+pub(crate) fn tiny_model(home: &Home) -> String {
+    let config = serde_json::json!({
+        "model_type": "llama", "architectures": ["LlamaForCausalLM"], "torch_dtype": "bfloat16", "hidden_act": "silu",
+        "hidden_size": 512, "intermediate_size": 1024, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "num_key_value_heads": 1, "head_dim": 128, "vocab_size": 4096, "max_position_embeddings": 4096,
+        "tie_word_embeddings": true, "rms_norm_eps": 1e-5,
+    });
+    let folder = home.path().join("tiny");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    folder.to_str().unwrap().to_owned()
+}

@@ -277,23 +277,48 @@ const fn vendor(number: u32) -> Option<&'static str> {
     }
 }
 
-/// Bytes of the largest heap of the device's own memory; 0 where the interface does not tell.
+/// Bytes of the device's own memory, as its interface tells; 0 where it does not.
 #[cfg(not(target_vendor = "apple"))]
 fn memory(adapter: &wgpu::Adapter) -> u64 {
+    #[cfg(windows)]
+    if let Some(bytes) = memory_by_dxgi(adapter) {
+        return bytes;
+    }
+    memory_by_vulkan(adapter).unwrap_or(0)
+}
+
+/// The largest heap of the device's own memory.
+#[cfg(not(target_vendor = "apple"))]
+fn memory_by_vulkan(adapter: &wgpu::Adapter) -> Option<u64> {
     // SAFETY: the handle is only asked for properties, and given back at the end of the function.
-    let Some(vulkan) = (unsafe { adapter.as_hal::<wgpu::hal::api::Vulkan>() }) else { return 0 };
+    let vulkan = unsafe { adapter.as_hal::<wgpu::hal::api::Vulkan>() }?;
     let instance = vulkan.shared_instance().raw_instance();
     // SAFETY: the physical device belongs to this instance, and both live as long as the adapter.
     let properties = unsafe { instance.get_physical_device_memory_properties(vulkan.raw_physical_device()) };
     // The flag of a device's own memory is the first.
     let own = properties.memory_heaps_as_slice().iter().filter(|heap| heap.flags.as_raw() & 1 != 0);
-    own.map(|heap| heap.size).max().unwrap_or(0)
+    own.map(|heap| heap.size).max()
 }
 
-/// Metal's memory is the machine's.
+/// The device's own memory; of one within the processor, what it shares with that, where that is more.
+#[cfg(windows)]
+fn memory_by_dxgi(adapter: &wgpu::Adapter) -> Option<u64> {
+    // SAFETY: the handle is only asked for a description, and given back at the end of the function.
+    let directx = unsafe { adapter.as_hal::<wgpu::hal::api::Dx12>() }?;
+    // SAFETY: the adapter is alive as long as the handle is, and the description is returned by value.
+    let about = unsafe { directx.raw_adapter().GetDesc1() }.ok()?;
+    let within = adapter.get_info().device_type == wgpu::DeviceType::IntegratedGpu;
+    let shared = if within { about.SharedSystemMemory } else { 0 };
+    Some(about.DedicatedVideoMemory.max(shared) as u64)
+}
+
+/// What Metal recommends to use at most of the memory, which is the machine's.
 #[cfg(target_vendor = "apple")]
-const fn memory(_: &wgpu::Adapter) -> u64 {
-    0
+fn memory(adapter: &wgpu::Adapter) -> u64 {
+    use objc2_metal::MTLDevice as _;
+    // SAFETY: the handle is only asked for a property, and given back at the end of the function.
+    let metal = unsafe { adapter.as_hal::<wgpu::hal::api::Metal>() };
+    metal.map_or(0, |metal| metal.raw_device().recommendedMaxWorkingSetSize())
 }
 
 #[cfg(test)]

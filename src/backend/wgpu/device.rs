@@ -4,19 +4,21 @@ use std::mem::ManuallyDrop;
 
 use super::adapters::Adapter;
 use super::gpu::Gpu;
+use super::kernels::atomic::Atomic;
 use super::kernels::chase::Chase;
 use super::kernels::copy::Copy;
 use super::kernels::decode::Decode;
 use super::kernels::empty::{Alone, Empty};
 use super::kernels::gemm::Gemm;
 use super::kernels::gemv::Gemv;
+use super::kernels::in_turn::InTurn;
 use super::kernels::multiply_add::MultiplyAdd;
 use super::kernels::prefill::Prefill;
 use super::kernels::rowwise::Rowwise;
 use super::kernels::stream::Stream;
-use super::timing::{Bench, Clock, Timed};
+use super::timing::{Bench, Clock, Program, Timed};
 use crate::backend::time::Instant;
-use crate::backend::{BackendError, Device, Kernel, Stopwatch};
+use crate::backend::{BackendError, Device, Kernel, Sequence, Stage, Stopwatch};
 use crate::facts::{ClockReading, Conditions, Identity, Observed, Timer};
 use crate::resource::{Access, Overhead, Phase, Scope, StreamOp};
 use crate::workload::{GPU_STREAM_GRANULE, Kind, Workload};
@@ -44,13 +46,8 @@ impl WgpuDevice {
         Ok(device)
     }
 
-    /// Makes a program ready to be timed.
-    fn timed<'device, P: super::timing::Program + 'device>(
-        &'device self,
-        program: impl FnOnce(&Gpu) -> Result<P, BackendError>,
-    ) -> Result<Box<dyn Kernel + 'device>, BackendError> {
-        let bench = Bench { gpu: &self.gpu, clock: &self.clock };
-        Ok(Box::new(Timed::new(bench, program(bench.gpu)?)))
+    fn bench(&self) -> Bench<'_> {
+        Bench { gpu: &self.gpu, clock: &self.clock }
     }
 }
 
@@ -108,54 +105,77 @@ impl Device for WgpuDevice {
     }
 
     fn largest_array(&self) -> Option<u64> {
-        Some(self.gpu.most_bytes())
+        Some(self.gpu.most_bytes().min(u64::from(u32::MAX)))
     }
 
     fn prepare<'device>(&'device mut self, workload: &Workload) -> Result<Box<dyn Kernel + 'device>, BackendError> {
-        let bytes = workload.bytes_per_lane().saturating_mul(u64::from(workload.lanes));
-        if bytes > MOST_BYTES {
-            return Err(BackendError::OutOfMemory { bytes, cause: "no device has as much".to_owned() });
-        }
+        // What the host takes part in is timed by the host.
         match workload.kind {
-            Kind::Stream { access, elements, parts } => self.timed(|gpu| Stream::new(gpu, access, elements, parts)),
-            Kind::MultiplyAdd { unit, input, accumulate } => {
-                self.timed(|gpu| MultiplyAdd::new(gpu, unit, input, accumulate))
-            }
-            Kind::Gemv { weights, activations, rows, columns, parts } => {
-                self.timed(|gpu| Gemv::new(gpu, (weights, activations), (rows, columns, parts)))
-            }
-            Kind::Gemm { input, accumulate, shape, copies } => {
-                self.timed(|gpu| Gemm::new(gpu, (input, accumulate), shape, copies))
-            }
-            Kind::Attention { phase: Phase::Decode, kv, context, caches } => {
-                if caches != 1 {
-                    return Err(BackendError::unsupported(
-                        "a GPU attends with many heads at once, not to caches in turn",
-                    ));
-                }
-                self.timed(|gpu| Decode::new(gpu, kv, context, workload.lanes.into()))
-            }
-            Kind::Attention { phase: Phase::Prefill, kv, context, .. } => {
-                self.timed(|gpu| Prefill::new(gpu, kv, context, workload.lanes.into()))
-            }
-            Kind::Rowwise { op, dtype, rows, parts } => self.timed(|gpu| Rowwise::new(gpu, (op, dtype), (rows, parts))),
-            Kind::Chase { bytes, hops } => self.timed(|gpu| Chase::new(gpu, bytes, hops)),
             Kind::HostCopy { direction, bytes, buffers } => {
+                sizes_of(workload)?;
                 Ok(Box::new(Copy::new(&self.gpu, direction, bytes, buffers)?))
             }
-            Kind::PeerCopy { .. } | Kind::Empty { overhead: Overhead::PeerSend } => {
-                Err(BackendError::unsupported("portable interfaces reach no other device's memory"))
-            }
-            Kind::Atomic { .. } => Err(BackendError::no_kernel("there is no shader for atomic additions yet")),
-            Kind::Empty { overhead: Overhead::Launch } => self.timed(Empty::new),
-            Kind::Empty { overhead: Overhead::GraphLaunch } => {
-                Err(BackendError::unsupported("portable interfaces hand no graphs of kernels over"))
-            }
-            Kind::Empty { overhead: Overhead::Wake } => {
-                Ok(Box::new(Alone::new(Bench { gpu: &self.gpu, clock: &self.clock })?))
-            }
+            Kind::Empty { overhead: Overhead::Wake } => Ok(Box::new(Alone::new(self.bench())?)),
+            _ => Ok(Box::new(Timed::new(self.bench(), program(&self.gpu, workload)?))),
         }
     }
+
+    fn prepare_sequence<'device>(
+        &'device mut self,
+        sequence: &Sequence,
+    ) -> Result<Box<dyn Kernel + 'device>, BackendError> {
+        let Sequence { stages, turns } = sequence.checked()?;
+        let member = |stage: &Stage| Ok((program(&self.gpu, &stage.workload)?, stage.variant));
+        let members = stages.iter().map(member).collect::<Result<Vec<_>, BackendError>>()?;
+        let program = InTurn::new(&self.gpu, members, turns.clone())?;
+        Ok(Box::new(Timed::new(self.bench(), Box::new(program))))
+    }
+}
+
+/// Refuses sizes that nothing could be computed with.
+fn sizes_of(workload: &Workload) -> Result<(), BackendError> {
+    let bytes = workload.bytes_per_lane().saturating_mul(u64::from(workload.lanes));
+    if bytes > MOST_BYTES {
+        return Err(BackendError::OutOfMemory { bytes, cause: "no device has as much".to_owned() });
+    }
+    Ok(())
+}
+
+/// A workload on memory of its own, to run in passes.
+fn program(gpu: &Gpu, workload: &Workload) -> Result<Box<dyn Program>, BackendError> {
+    sizes_of(workload)?;
+    Ok(match workload.kind {
+        Kind::Stream { access, elements, parts } => Box::new(Stream::new(gpu, access, elements, parts)?),
+        Kind::MultiplyAdd { unit, input, accumulate } => Box::new(MultiplyAdd::new(gpu, unit, input, accumulate)?),
+        Kind::Gemv { weights, activations, rows, columns, parts } => {
+            Box::new(Gemv::new(gpu, (weights, activations), (rows, columns, parts))?)
+        }
+        Kind::Gemm { input, accumulate, shape, copies } => {
+            Box::new(Gemm::new(gpu, (input, accumulate), shape, copies)?)
+        }
+        Kind::Attention { phase: Phase::Decode, caches, .. } if caches != 1 => {
+            return Err(BackendError::unsupported("a GPU attends with many heads at once, not to caches in turn"));
+        }
+        Kind::Attention { phase: Phase::Decode, kv, context, .. } => {
+            Box::new(Decode::new(gpu, kv, context, workload.lanes.into())?)
+        }
+        Kind::Attention { phase: Phase::Prefill, kv, context, .. } => {
+            Box::new(Prefill::new(gpu, kv, context, workload.lanes.into())?)
+        }
+        Kind::Rowwise { op, dtype, rows, parts } => Box::new(Rowwise::new(gpu, (op, dtype), (rows, parts))?),
+        Kind::Chase { bytes, hops } => Box::new(Chase::new(gpu, bytes, hops)?),
+        Kind::Atomic { sharing } => Box::new(Atomic::new(gpu, sharing)?),
+        Kind::Empty { overhead: Overhead::Launch } => Box::new(Empty::new(gpu)?),
+        Kind::Empty { overhead: Overhead::GraphLaunch } => {
+            return Err(BackendError::unsupported("portable interfaces hand no graphs of kernels over"));
+        }
+        Kind::PeerCopy { .. } | Kind::Empty { overhead: Overhead::PeerSend } => {
+            return Err(BackendError::unsupported("portable interfaces reach no other device's memory"));
+        }
+        Kind::HostCopy { .. } | Kind::Empty { overhead: Overhead::Wake } => {
+            return Err(BackendError::unsupported("what the host waits for is no part of a step on the device"));
+        }
+    })
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::units::Seconds;
 /// What a submission should take, and the shortest from which the next can be sized. Systems reset a device that does not answer for two seconds.
 pub(super) const SUBMISSION: f64 = 50e-3;
 const TELLING: f64 = 2e-3;
-/// Growth from one submission to the next while it is not known how long an iteration takes.
+/// Growth from one submission to the next while it is not known how long a piece takes.
 const GROWTH: u64 = 16;
 /// Dispatches in a submission: each takes memory until it is done.
 const MOST_DISPATCHES: u64 = 2048;
@@ -119,6 +119,28 @@ impl Clock {
         Timer { source: TimerSource::HostClock, resolution, cost }
     }
 
+    /// Runs commands that are no pass and says how long they took, by the host's clock: devices stamp passes alone.
+    pub(super) fn time_beside(
+        &self,
+        gpu: &Gpu,
+        record: impl FnOnce(&mut wgpu::CommandEncoder),
+    ) -> Result<Elapsed, BackendError> {
+        let (start, submission) = gpu.scoped(|| {
+            let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            record(&mut encoder);
+            let commands = encoder.finish();
+            let start = Instant::now();
+            (start, gpu.queue.submit([commands]))
+        })?;
+        gpu.wait(Some(submission))?;
+        Ok(Elapsed { seconds: self.without_submission(start), valid: true, ticks: None })
+    }
+
+    /// The time since some moment, less that of a submission with nothing in it.
+    fn without_submission(&self, start: Instant) -> f64 {
+        (start.elapsed().get() - self.empty.get()).max(0.0)
+    }
+
     /// Runs a pass and says how long it took.
     pub(super) fn time(
         &self,
@@ -147,7 +169,7 @@ impl Clock {
         gpu.wait(Some(submission))?;
         let wall = start.elapsed().get();
         let Some(stamps) = stamps else {
-            return Ok(Elapsed { seconds: (wall - self.empty.get()).max(0.0), valid: true, ticks: None });
+            return Ok(Elapsed { seconds: self.without_submission(start), valid: true, ticks: None });
         };
         let ticks: Vec<u64> = gpu.mapped(&stamps.readable, 16, bytemuck::pod_collect_to_vec)?;
         let (begin, end) = (ticks[0], ticks[1]);
@@ -167,13 +189,37 @@ pub(super) trait Program {
     /// The implementations, described.
     fn variants(&self) -> &[String];
 
-    /// Iterations that one dispatch can make at most: its loops are kept short.
+    /// Pieces that an iteration is put into passes by.
+    fn pieces(&self, _variant: usize) -> u64 {
+        1
+    }
+
+    /// Pieces that one dispatch can make at most: its loops are kept short.
     fn most_at_once(&self, _variant: usize) -> u64 {
         1
     }
 
-    /// Puts some iterations into a pass, no more than [`Program::most_at_once`], going on where the last ones ended.
-    fn dispatch(&mut self, variant: usize, iterations: u64, pass: &mut wgpu::ComputePass<'_>);
+    /// Puts some pieces into a pass, no more than [`Program::most_at_once`], going on where the last ones ended.
+    fn dispatch(&mut self, variant: usize, pieces: u64, pass: &mut wgpu::ComputePass<'_>);
+
+    /// Puts any number of pieces into a pass.
+    fn dispatch_all(&mut self, variant: usize, pieces: u64, pass: &mut wgpu::ComputePass<'_>) {
+        let most = self.most_at_once(variant).max(1);
+        let mut left = pieces;
+        while left > 0 {
+            let now = left.min(most);
+            self.dispatch(variant, now, pass);
+            left -= now;
+        }
+    }
+
+    /// Whether an implementation is the driver's own copy, which takes no part in passes.
+    fn is_transfer(&self, _variant: usize) -> bool {
+        false
+    }
+
+    /// Puts some pieces of such an implementation between passes.
+    fn transfer(&mut self, _variant: usize, _pieces: u64, _encoder: &mut wgpu::CommandEncoder) {}
 
     /// Runs with poisoned outputs and checks the results.
     fn verify(&mut self, variant: usize, bench: &Bench<'_>) -> Result<(), BackendError>;
@@ -194,20 +240,20 @@ impl Bench<'_> {
 }
 
 /// A program with the device that runs it, in submissions that no watchdog minds.
-pub(super) struct Timed<'device, P> {
+pub(super) struct Timed<'device> {
     bench: Bench<'device>,
-    program: P,
-    /// Of each variant: seconds of an iteration as they were seen last, and the iterations of that submission.
+    program: Box<dyn Program>,
+    /// Of each variant: seconds of a piece as they were seen last, and the pieces of that submission.
     pace: Vec<Option<(f64, u64)>>,
 }
 
-impl<'device, P: Program> Timed<'device, P> {
-    pub(super) fn new(bench: Bench<'device>, program: P) -> Self {
+impl<'device> Timed<'device> {
+    pub(super) fn new(bench: Bench<'device>, program: Box<dyn Program>) -> Self {
         let pace = vec![None; program.variants().len()];
         Self { bench, program, pace }
     }
 
-    /// Iterations that the next submission may have.
+    /// Pieces that the next submission may have.
     fn affordable(&self, variant: usize) -> u64 {
         let most = self.program.most_at_once(variant).saturating_mul(MOST_DISPATCHES);
         match self.pace[variant] {
@@ -218,7 +264,7 @@ impl<'device, P: Program> Timed<'device, P> {
     }
 }
 
-impl<P: Program> Kernel for Timed<'_, P> {
+impl Kernel for Timed<'_> {
     fn variants(&self) -> &[String] {
         self.program.variants()
     }
@@ -231,19 +277,17 @@ impl<P: Program> Kernel for Timed<'_, P> {
 
     fn run(&mut self, variant: usize, iterations: u64) -> Result<Sample, BackendError> {
         let variant = known(self.program.variants(), variant)?;
-        let (mut left, mut elapsed, mut valid) = (iterations, 0.0, true);
+        let pieces = iterations.saturating_mul(self.program.pieces(variant));
+        let (mut left, mut elapsed, mut valid) = (pieces, 0.0, true);
         while left > 0 {
             let count = left.min(self.affordable(variant));
-            let most = self.program.most_at_once(variant).max(1);
             let program = &mut self.program;
-            let time = self.bench.clock.time(self.bench.gpu, |pass| {
-                let mut rest = count;
-                while rest > 0 {
-                    let now = rest.min(most);
-                    program.dispatch(variant, now, pass);
-                    rest -= now;
-                }
-            })?;
+            let Bench { gpu, clock } = self.bench;
+            let time = if program.is_transfer(variant) {
+                clock.time_beside(gpu, |encoder| program.transfer(variant, count, encoder))?
+            } else {
+                clock.time(gpu, |pass| program.dispatch_all(variant, count, pass))?
+            };
             // A short remainder at the end of a run tells less than what came before it.
             if self.pace[variant].is_none_or(|(_, before)| count >= before) || time.seconds >= TELLING {
                 self.pace[variant] = Some((time.seconds / count as f64, count));

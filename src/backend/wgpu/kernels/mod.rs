@@ -1,11 +1,13 @@
 //! The GPU's kernels, one file per family of workloads; each has its shader in the folder `shaders`, which says what it computes.
 
+pub(super) mod atomic;
 pub(super) mod chase;
 pub(super) mod copy;
 pub(super) mod decode;
 pub(super) mod empty;
 pub(super) mod gemm;
 pub(super) mod gemv;
+pub(super) mod in_turn;
 pub(super) mod multiply_add;
 pub(super) mod prefill;
 pub(super) mod rowwise;
@@ -64,6 +66,7 @@ pub(super) fn every_shader() -> Vec<Shader> {
     let families = [
         stream::shaders(),
         multiply_add::shaders(),
+        atomic::shaders(),
         chase::shaders(),
         empty::shaders(),
         gemv::shaders(),

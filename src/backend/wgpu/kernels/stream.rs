@@ -1,4 +1,4 @@
-//! Streaming kernels: `shaders/stream.wgsl`.
+//! Streaming kernels: `shaders/stream.wgsl`. A copy is also tried as the driver does it by itself.
 
 use std::ops::Range;
 
@@ -38,6 +38,8 @@ const READING: u64 = 16;
 const DISPATCH: u64 = 256 << 20;
 
 const SEEDS: [Seed; 2] = [Seed(1), Seed(2)];
+/// What the driver's own copy is called.
+const TRANSFER: &str = "the driver's own copy";
 
 impl Walk {
     fn shader(self, op: StreamOp) -> Shader {
@@ -96,11 +98,11 @@ pub(in crate::backend::wgpu) struct Stream {
     parts: u64,
     /// The part that comes next.
     next: u64,
+    inputs: Vec<Buffer>,
     output: Buffer,
     variants: Vec<Variant>,
+    /// Of the variants, and of the driver's copy behind them.
     names: Vec<String>,
-    /// Kept alive for the bindings.
-    _inputs: Vec<Buffer>,
 }
 
 impl Stream {
@@ -153,7 +155,10 @@ impl Stream {
                 most_passes: if parts == 1 { passes } else { 1 },
             });
         }
-        Ok(Self { op, elements, parts, next: 0, output, variants, names, _inputs: inputs })
+        if op == StreamOp::Copy {
+            names.push(TRANSFER.to_owned());
+        }
+        Ok(Self { op, elements, parts, next: 0, inputs, output, variants, names })
     }
 
     /// One dispatch: so many passes over a part.
@@ -175,6 +180,14 @@ impl Stream {
         let Variant { pipeline, bindings, groups, turns, .. } = &self.variants[variant];
         let immediates = Immediates::of(&[0, *groups, *turns, passes, 1]);
         Dispatch { pipeline, bindings, immediates, groups: 1 }.put(pass);
+    }
+
+    /// One part by the driver's own copy.
+    fn transfer_part(&self, part: u64, encoder: &mut wgpu::CommandEncoder) {
+        let bytes = 4 * (self.elements / self.parts);
+        if let Some(from) = self.inputs.first() {
+            encoder.copy_buffer_to_buffer(&from.raw, part * bytes, &self.output.raw, part * bytes, bytes);
+        }
     }
 
     /// Elements that a workgroup by itself comes to in the last of so many passes.
@@ -207,7 +220,18 @@ impl Program for Stream {
     }
 
     fn most_at_once(&self, variant: usize) -> u64 {
-        self.variants[variant].most_passes
+        self.variants.get(variant).map_or(1, |variant| variant.most_passes)
+    }
+
+    fn is_transfer(&self, variant: usize) -> bool {
+        variant >= self.variants.len()
+    }
+
+    fn transfer(&mut self, _: usize, parts: u64, encoder: &mut wgpu::CommandEncoder) {
+        for _ in 0..parts {
+            self.transfer_part(self.next, encoder);
+            self.next = (self.next + 1) % self.parts;
+        }
     }
 
     fn dispatch(&mut self, variant: usize, iterations: u64, pass: &mut wgpu::ComputePass<'_>) {
@@ -219,6 +243,12 @@ impl Program for Stream {
     /// apart by a workgroup by itself, as far as there are chunks.
     fn verify(&mut self, variant: usize, bench: &Bench<'_>) -> Result<(), BackendError> {
         bench.gpu.poison(&self.output)?;
+        if self.is_transfer(variant) {
+            bench.clock.time_beside(bench.gpu, |encoder| {
+                (0..self.parts).for_each(|part| self.transfer_part(part, encoder));
+            })?;
+            return self.compare(&(0..self.elements as usize), bench.gpu);
+        }
         let Variant { groups, lanes, most_passes, .. } = self.variants[variant];
         let mut sum = 0_u32;
         for part in 0..self.parts {
