@@ -13,33 +13,15 @@
 #include "words.cuh"
 
 #include "elements.cuh"
+#include "warpgroup.cuh"
 
-constexpr u32 GROUP = 128;
 constexpr u32 GROUPS = 2;
-constexpr u32 ROWS = 64;
 constexpr u32 COLUMNS = 192;
-constexpr u32 ROW_BYTES = 128;
 constexpr u32 STRETCHES = 4;
 constexpr u32 SUMS = ROWS * COLUMNS / GROUP;
 // Words of a row, and of a stretch.
 constexpr u32 WORDS = ROW_BYTES / 4;
 constexpr u32 OF_STRETCH = WORDS / STRETCHES;
-
-extern __shared__ __align__(1024) unsigned char memory[];
-
-DEVICE u32 shared_address(const void* generic) {
-    u32 address;
-    asm("{ .reg .u64 wide; cvta.to.shared.u64 wide, %1; cvt.u32.u64 %0, wide; }" : "=r"(address) : "l"(generic));
-    return address;
-}
-
-// A matrix whose rows of 128 bytes follow one another, their vectors of 16 bytes exchanged by the number of the row
-// (swizzle mode 1): eight rows are 1024 bytes.
-DEVICE u64 descriptor(u32 address) { return (u64)(address >> 4) | 1ull << 16 | (1024ull >> 4) << 32 | 1ull << 62; }
-
-DEVICE void fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
-DEVICE void end_group() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
-DEVICE void wait() { asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory"); }
 
 #define ALL_SUMS \
     "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, " \
@@ -106,8 +88,7 @@ template <typename F> DEVICE void multiply_add(u32* results, u32 steps, u32 long
     fill<F>(second, GROUPS, COLUMNS, true);
 #pragma unroll
     for (u32 i = 0; i < GROUPS; i++) fill<F>(own + i * ROWS * ROW_BYTES, i, ROWS, false);
-    // What was written in the usual way is read by the matrix units.
-    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+    fence_of_proxies();
     __syncthreads();
     const u64 a = descriptor(own + group * ROWS * ROW_BYTES);
     const u64 first_b = descriptor(first), second_b = descriptor(second);
@@ -122,7 +103,7 @@ template <typename F> DEVICE void multiply_add(u32* results, u32 steps, u32 long
 #pragma unroll
         for (u32 i = 0; i < 2 * STRETCHES; i++) F::step(sums, a + i / 2 * 2, (i % 2 ? second_b : first_b) + i / 2 * 2);
         end_group();
-        wait();
+        wait<0>();
     }
 #pragma unroll 1
     for (; step < steps; step++) {
@@ -130,13 +111,13 @@ template <typename F> DEVICE void multiply_add(u32* results, u32 steps, u32 long
         fence();
         F::step(sums, a + stretch, (step % 2 ? second_b : first_b) + stretch);
         end_group();
-        wait();
+        wait<0>();
     }
     fence();
 #pragma unroll
     for (u32 i = 0; i < STRETCHES; i++) F::step(sums, a + i * 2, first_b + i * 2);
     end_group();
-    wait();
+    wait<0>();
     u32 total = 0;
 #pragma unroll
     for (u32 i = 0; i < SUMS; i++) total = note(total, sums[i]);

@@ -134,14 +134,23 @@ fn matrix_units_that_there_is_no_kernel_for_are_not_said_to_be_missing() {
 #[test]
 fn products_of_any_shape_are_right() {
     // Edges in both directions, and a length that is divided; fp8 where matrix units multiply it.
-    for shape in ["33x100x1088", "1x260x1088", "130x260x128"] {
+    for (shape, capability) in [
+        ("33x100x1088", "8.9"),
+        ("1x260x1088", "8.9"),
+        ("130x260x128", "8.9"),
+        ("33x100x1088", "9.0"),
+        ("130x260x192", "9.0"),
+    ] {
         let arguments = ["probe", "-d", "cuda:0", "--check", "--json", "-p", "gemm.*", "--shape", shape];
-        let (code, out, err) = run(&Home::new(), &arguments, &[("STAND_IN_CAPABILITY", "8.9")]);
+        let (code, out, err) = run(&Home::new(), &arguments, &[("STAND_IN_CAPABILITY", capability)]);
         assert_eq!(code, 0, "{shape}: {out}{err}");
         let rows: Vec<Value> = serde_json::from_str(&out).unwrap();
         for format in ["gemm.f16.f32", "gemm.bf16.f32", "gemm.fp8_e4m3.f32", "gemm.int8.int32"] {
             let of_format: Vec<&Value> = rows.iter().filter(|row| row["ceiling"] == format).collect();
             assert!(of_format.iter().any(|row| row["ok"] == true), "{shape}: {format} {of_format:?}");
+            let by_warpgroups = |row: &&&Value| row["variant"].as_str().is_some_and(|name| name.starts_with("wgmma"));
+            let count = of_format.iter().filter(by_warpgroups).count();
+            assert!(if capability == "9.0" { count >= 1 } else { count == 0 }, "{shape}: {of_format:?}");
         }
     }
 }
@@ -233,8 +242,12 @@ fn kernels_do_the_work_that_is_stated() {
 fn products_do_the_work_that_is_stated() {
     let log = tempfile::NamedTempFile::new().unwrap();
     let rows = check(&["gemm.bf16.f32"], &[("STAND_IN_LAUNCHES", log.path().to_str().unwrap())]);
-    let counted = launches(log.path(), "gemm_bf16");
+    let counted = launches(log.path(), "gemm_");
     assert!(!rows.is_empty() && counted.len() == rows.len(), "a launch for each variant");
+    // Hopper has them by both of its instructions.
+    for way in ["mma.sync", "wgmma", "in pairs"] {
+        assert!(rows.iter().any(|row| row["variant"].as_str().unwrap().contains(way)), "{way}: {rows:?}");
+    }
     for (row, launch) in rows.iter().zip(&counted) {
         assert_eq!(launch["operations"]["matrix"], row["work"]["ops"], "{row}: {launch}");
         assert_eq!(launch["distinct_loaded"], row["work"]["bytes_read"], "{row}: {launch}");
@@ -384,6 +397,16 @@ fn kernels_that_are_too_new_for_a_driver_are_left_out() {
     // Hopper with a driver from before it: there is PTX that it reads.
     let rows = check(&["gemv.fp8*", "memory.dram.read"], &[("STAND_IN_DRIVER", "11.4")]);
     assert_eq!(right(&rows), rows.len());
+    // Products have a way that it knows, but for those of fp8.
+    let rows = check(&["gemm.bf16.f32", "gemm.fp8*"], &[("STAND_IN_DRIVER", "11.8")]);
+    for row in &rows {
+        if row["ok"] == true {
+            assert!(row["variant"].as_str().unwrap().starts_with("mma.sync"), "{row}");
+        } else {
+            assert!(row["reason"].as_str().unwrap().contains("CUDA 12.0"), "{row}");
+        }
+    }
+    assert!(right(&rows) > 0 && right(&rows) < rows.len(), "{rows:?}");
     let home = Home::new();
     let arguments = ["probe", "-d", "cuda:0", "--check", "-p", "memory.dram.read"];
     let (code, _, err) = run(&home, &arguments, &[("STAND_IN_DRIVER", "11.0")]);

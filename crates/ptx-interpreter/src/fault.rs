@@ -82,6 +82,54 @@ pub enum Cause {
         /// The register.
         name: String,
     },
+    /// A use of a register while a product of matrices is on its way to it.
+    #[error("`{name}` changes while a product is on its way to it")]
+    Held {
+        /// The register.
+        name: String,
+    },
+    /// A product of matrices with a register that was written since the last `wgmma.fence`.
+    #[error("`{name}` was written after the last `wgmma.fence`")]
+    Unordered {
+        /// The register.
+        name: String,
+    },
+    /// What a thread wrote is read by something that works by itself, and neither fenced.
+    #[error("{address:#x} of shared memory was written by thread {writer}, and no `fence.proxy.async` comes between")]
+    Unfenced {
+        /// The first such bytes.
+        address: u64,
+        /// The thread, counted within the block.
+        writer: u32,
+    },
+    /// A write to what something that works by itself still reads or is about to write.
+    #[error("{address:#x} of shared memory is written while {by} is on its way")]
+    InUse {
+        /// The first such byte.
+        address: u64,
+        /// What it is.
+        by: &'static str,
+    },
+    /// A misuse of a barrier that lies in memory.
+    #[error("the barrier at {address:#x} of shared memory: {reason}")]
+    Barrier {
+        /// Where it lies.
+        address: u64,
+        /// Why.
+        reason: String,
+    },
+    /// A misuse of the blocks of a cluster.
+    #[error("the cluster: {reason}")]
+    Cluster {
+        /// Why.
+        reason: String,
+    },
+    /// A copy of a tensor that no device makes.
+    #[error("a copy of a tensor: {reason}")]
+    Tensor {
+        /// Why.
+        reason: String,
+    },
     /// Threads of a warp at different barriers, or at one that a part of their warp never reaches.
     #[error("a barrier is reached by a part of the warp only: {}", list(stuck))]
     DivergentBarrier {
@@ -203,6 +251,8 @@ pub(crate) struct Found {
 pub(crate) enum What {
     Cause(Cause),
     Unset(Register),
+    Held(Register),
+    Unordered(Register),
 }
 
 impl Problem {
@@ -229,5 +279,15 @@ impl Problem {
     pub(crate) fn unset(register: Register, lanes: u32) -> Self {
         let lane = Some(lanes.trailing_zeros() as usize);
         Self(Box::new(Found { lane, place: None, what: What::Unset(register) }))
+    }
+
+    /// A register that a product is on its way to.
+    pub(crate) fn held(register: Register) -> Self {
+        Self(Box::new(Found { lane: None, place: None, what: What::Held(register) }))
+    }
+
+    /// A register that a product must not be made with before a fence.
+    pub(crate) fn unordered(register: Register) -> Self {
+        Self(Box::new(Found { lane: None, place: None, what: What::Unordered(register) }))
     }
 }

@@ -50,8 +50,9 @@
 //! It is a reading of the manual, not the hardware: approximations are computed exactly, memory is coherent at once, and
 //! there is no time. Matrix units add products up in an order and with roundings that nobody states: here a sum is that of
 //! the exact products, rounded once, but for f64, where each step rounds. Blocks run one after another, so that blocks
-//! which wait for later ones do not end. There are no functions, textures, surfaces or clusters, and of matrix units only
-//! `mma` and `wgmma`; whatever is not understood is an error that names its line.
+//! which wait for later ones do not end. Blocks of a cluster run together, and reach one another by barriers and copies of
+//! tensors alone. There are no functions, textures or surfaces; of matrix units there are only `mma` and `wgmma`, and of
+//! tensors only copies of boxes without reductions; whatever is not understood is an error that names its line.
 
 mod counters;
 mod fault;
@@ -60,6 +61,7 @@ mod kind;
 mod machine;
 mod memory;
 mod number;
+mod tensor;
 mod text;
 mod value;
 
@@ -67,4 +69,5 @@ pub use counters::{Counters, Operations};
 pub use fault::{Cause, Fault, Space, Stuck};
 pub use machine::{Argument, Launch, Loaded, Options, Schedule};
 pub use memory::{Memory, MemoryError};
+pub use tensor::{TENSOR_MAP_BYTES, TensorMap};
 pub use text::{Kernel, Module, Parameter, ParseError, Target, Version};

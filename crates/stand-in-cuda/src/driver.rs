@@ -1,11 +1,12 @@
 //! The driver of this process: its settings, devices and objects.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use crate::api::Map;
 use crate::beside::{After, Beside, Log};
 use crate::code::Code;
 use crate::device::Device;
@@ -22,6 +23,8 @@ pub(crate) struct Driver {
     objects: Mutex<Objects>,
     /// Devices, and whose memory they were let reach.
     peers: Mutex<BTreeSet<(usize, usize)>>,
+    /// Maps of tensors by the bytes of the other driver's.
+    maps: Mutex<HashMap<Map, Map>>,
     initialised: AtomicBool,
 }
 
@@ -70,8 +73,8 @@ impl Driver {
             knobs.follow(other);
         }
         let devices = (0..knobs.devices).map(|_| Device::new(&knobs)).collect();
-        let (objects, peers) = (Mutex::default(), Mutex::default());
-        Ok(Self { knobs, devices, beside, objects, peers, initialised: AtomicBool::new(false) })
+        let (objects, peers, maps) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Ok(Self { knobs, devices, beside, objects, peers, maps, initialised: AtomicBool::new(false) })
     }
 
     /// Does the same on the other driver, if there is one. What that refuses is refused.
@@ -98,6 +101,20 @@ impl Driver {
         if let Err(code) = other.compare(&device.memory, after) {
             device.lose(code);
         }
+    }
+
+    /// Notes what a map of the other driver's stands for.
+    pub(crate) fn note_map(&self, theirs: Map, own: Map) {
+        if self.beside.is_some() {
+            self.maps.lock().unwrap_or_else(PoisonError::into_inner).insert(theirs, own);
+        }
+    }
+
+    /// A parameter as the interpreter takes it: of another driver's map of a tensor, what it stands for.
+    pub(crate) fn own_parameter(&self, bytes: &[u8]) -> Vec<u8> {
+        let maps = self.maps.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = Map::try_from(bytes).ok().and_then(|map| maps.get(&map).copied());
+        own.map_or_else(|| bytes.to_vec(), Vec::from)
     }
 
     pub(crate) fn initialise(&self) {

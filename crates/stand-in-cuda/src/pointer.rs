@@ -21,6 +21,14 @@ impl<T> Out<T> {
         Ok(())
     }
 
+    /// What lies there now.
+    pub(crate) fn get(self) -> Result<T, Code>
+    where
+        T: Copy,
+    {
+        In(self.0.cast_const()).value()
+    }
+
     /// Writes a result if it is wanted.
     pub(crate) fn put_if_wanted(self, value: T) {
         // Only a null pointer is refused, which here says that nothing is wanted.

@@ -139,7 +139,7 @@ pub(super) unsafe fn find_all() -> Result<(), &'static str> {
 ///
 /// # Safety
 /// `F` is the function's type.
-unsafe fn look_up<F: Copy>(name: &'static str) -> Result<F, &'static str> {
+pub(super) unsafe fn look_up<F: Copy>(name: &'static str) -> Result<F, &'static str> {
     // SAFETY: the library stays loaded until the process ends, and the caller knows the function's type.
     unsafe { sys::culib().get::<F>(name.as_bytes()) }.map(|symbol| *symbol).map_err(|_| name)
 }

@@ -12,6 +12,7 @@ use super::driver::{self, Code, Driver, OUT_OF_MEMORY, SUCCESS, said};
 use super::ptx::{self, Ptx, Source};
 use super::survey::Found;
 use super::telemetry::Watch;
+use super::tensor_map::TensorMap;
 use crate::backend::{BackendError, Glance};
 use crate::facts::GpuObserved;
 use crate::units::Seconds;
@@ -85,37 +86,46 @@ impl Grid {
     }
 }
 
-/// An argument of a kernel: the 8 bytes that the driver copies from, of which a kernel takes as many as its parameter has.
+/// An argument of a kernel: what the driver copies from, of which a kernel takes as many bytes as its parameter has.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Argument(u64);
+pub(super) enum Argument {
+    Word(u64),
+    Map(TensorMap),
+}
+
+impl From<TensorMap> for Argument {
+    fn from(map: TensorMap) -> Self {
+        Self::Map(map)
+    }
+}
 
 impl From<&Buffer> for Argument {
     fn from(buffer: &Buffer) -> Self {
-        Self(buffer.address)
+        Self::Word(buffer.address)
     }
 }
 
 impl From<u64> for Argument {
     fn from(value: u64) -> Self {
-        Self(value)
+        Self::Word(value)
     }
 }
 
 impl From<u32> for Argument {
     fn from(value: u32) -> Self {
-        Self(value.into())
+        Self::Word(value.into())
     }
 }
 
 impl From<f32> for Argument {
     fn from(value: f32) -> Self {
-        Self(value.to_bits().into())
+        Self::Word(value.to_bits().into())
     }
 }
 
 impl From<f64> for Argument {
     fn from(value: f64) -> Self {
-        Self(value.to_bits())
+        Self::Word(value.to_bits())
     }
 }
 
@@ -482,9 +492,12 @@ impl Gpu {
             return Err(BackendError::System(format!("a kernel has {MOST} arguments at most")));
         }
         for (pointer, argument) in pointers.iter_mut().zip(arguments) {
-            *pointer = std::ptr::from_ref(&argument.0).cast_mut().cast();
+            *pointer = match argument {
+                Argument::Word(word) => std::ptr::from_ref(word).cast_mut().cast(),
+                Argument::Map(map) => std::ptr::from_ref(map).cast_mut().cast(),
+            };
         }
-        // SAFETY: each pointer is to 8 bytes, of which the driver copies as many as the parameter has before it returns. What the kernel does with them is stated and
+        // SAFETY: each pointer is to 8 bytes, or to a map, of which the driver copies as many as the parameter has before it returns. What the kernel does with them is stated and
         // tested with each kernel: every index stays below a size that the host has checked.
         let result = unsafe {
             driver::cuLaunchKernel(

@@ -1,7 +1,7 @@
 //! The backend of NVIDIA's GPUs, for which nothing but the driver has to be installed: kernels are PTX that ships with rooflab.
 //!
 //! `survey` finds devices, in a process of its own because drivers crash and hang there. `device` ties together: `driver` (what is called of the driver, by its
-//! `functions`, and its errors), `context` (what all on a device belongs to), `gpu` (the open device: memory, modules, launches), `ptx` (the kernels that ship, and which of them a device can run), `timing` (what times launches),
+//! `functions`, and its errors), `context` (what all on a device belongs to), `gpu` (the open device: memory, modules, launches), `tensor_map` (how kernels are told of matrices), `ptx` (the kernels that ship, and which of them a device can run), `timing` (what times launches),
 //! `kernels` (what is measured) and `telemetry` (what the sensors say meanwhile).
 
 #![allow(unsafe_code, reason = "the driver's interface is one of C")]
@@ -16,6 +16,7 @@ mod ptx;
 mod rates;
 mod survey;
 mod telemetry;
+mod tensor_map;
 mod timing;
 
 use super::{Backend, BackendError, Device, Host};

@@ -32,6 +32,15 @@ pub(super) fn decode(s: &mut Statement<'_>) -> Result<Operation, ParseError> {
     if s.has("warp") {
         return collective(s, decode_warp_barrier);
     }
+    if s.flag("cluster") {
+        s.ignore(&["aligned", "release", "acquire", "relaxed"]);
+        let waits = s.flag("wait");
+        if waits == s.flag("arrive") {
+            return Err(s.error("a cluster's barrier is arrived at or waited for"));
+        }
+        s.finish()?;
+        return Ok(Operation::Meet { waits });
+    }
     let aligned = s.flag("aligned") || s.name == "bar";
     s.flag("cta");
     let reduction = s.choose(&[("popc", Reduction::Count), ("and", Reduction::And), ("or", Reduction::Or)]);

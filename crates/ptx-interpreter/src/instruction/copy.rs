@@ -24,7 +24,7 @@ pub(super) enum AsyncCopy {
 }
 
 pub(super) fn decode(s: &mut Statement<'_>) -> Result<AsyncCopy, ParseError> {
-    if !s.flag("async") || s.flag("bulk") {
+    if !s.flag("async") {
         return Err(s.error("only `cp.async` is supported"));
     }
     if s.flag("commit_group") {

@@ -33,7 +33,7 @@ pub(super) struct Transfer {
 pub(super) fn decode(s: &mut Statement<'_>) -> Result<Transfer, ParseError> {
     let space = s.choose(SPACES).unwrap_or(StateSpace::Generic);
     if !matches!(s.name, "ld" | "ldu" | "st") {
-        s.ignore(&["L1", "L2", "L2::evict_last", "L2::evict_normal", "L2", "global"]);
+        s.ignore(&["tensormap", "L1", "L2", "L2::evict_last", "L2::evict_normal", "L2", "global"]);
         let address = s.address()?;
         while s.operands_left() > 0 {
             s.source()?;
@@ -210,6 +210,10 @@ pub(super) fn store_shared(
     let actor = lanes.actor(lane);
     let block = &mut *lanes.block;
     let place = block.shared.store(address, content.len() as u32)?;
+    if block.phases.are_at(address, content.len() as u64) {
+        return Err(Cause::Barrier { address, reason: "it is overwritten".to_owned() });
+    }
+    block.proxy.write(actor.thread, address, content.len() as u64)?;
     if let Some(races) = &mut block.races {
         races.write(actor, address, place, content, how)?;
     }

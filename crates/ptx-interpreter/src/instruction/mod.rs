@@ -16,11 +16,15 @@ mod logic;
 mod matrix;
 mod memory;
 mod moves;
+mod phase;
 mod space;
 mod special;
+mod tensor;
 mod warpgroup;
 
 pub(crate) use barrier::Barrier;
+pub(crate) use phase::PhaseWait;
+pub(crate) use space::addresses;
 pub(crate) use warpgroup::Product;
 
 use std::fmt::Debug;
@@ -48,6 +52,12 @@ pub(crate) enum Operation {
     Collective(Arc<dyn Collective>),
     /// Something that threads of a block wait for.
     Barrier(Barrier),
+    /// Something that threads wait for at a barrier in memory.
+    Phase(PhaseWait),
+    /// Threads arrive at the barrier of their cluster, or wait there.
+    Meet {
+        waits: bool,
+    },
     Branch {
         target: u32,
     },
@@ -108,6 +118,10 @@ impl Operation {
             "mov" | "cvta" | "isspacep" => plain(s, moves::decode),
             "ld" | "ldu" | "st" | "prefetch" | "prefetchu" | "discard" | "applypriority" => plain(s, memory::decode),
             "atom" | "red" => plain(s, atomic::decode),
+            "cp" if s.has("bulk") => plain(s, tensor::decode),
+            "mapa" => plain(s, moves::decode),
+            "mbarrier" => phase::decode(s),
+            "fence" if s.has("proxy") || s.has("mbarrier_init") => plain(s, phase::decode_fence),
             "cp" => plain(s, copy::decode),
             "activemask" => plain(s, collective::decode_active_mask),
             "shfl" | "vote" | "redux" | "match" => collective::decode(s),
@@ -145,7 +159,12 @@ impl Operation {
             // One warp's order of accesses is everybody's.
             "membar" | "fence" => {
                 s.ignore(&["gl", "cta", "sys", "gpu", "cluster", "sc", "acq_rel", "acquire", "release"]);
-                s.ignore(&["proxy", "async", "async::shared::cta", "shared::cta"]);
+                Self::Nothing
+            }
+            // How many registers a thread has is not looked at.
+            "setmaxnreg" => {
+                s.ignore(&["inc", "dec", "sync", "aligned", "u32"]);
+                s.source()?;
                 Self::Nothing
             }
             "nanosleep" => {

@@ -3,7 +3,7 @@
 use super::Plain;
 use super::space::{SPACES, StateSpace};
 use crate::fault::{Problem, Space};
-use crate::machine::Lanes;
+use crate::machine::{Lanes, map_address};
 use crate::memory::{LOCAL_WINDOW, PARAMETER_WINDOW, SHARED_WINDOW, resolve_generic};
 use crate::text::{Operand, ParseError, Register, Source, Statement};
 
@@ -17,6 +17,8 @@ pub(super) enum Move {
     Unpack { to: Vec<Register>, from: Source, bits: u32 },
     /// From an address of a space to a generic one, or back.
     Address { to: Register, from: Source, add: u64 },
+    /// From an address of shared memory to that of the same place in another block of the cluster.
+    Map { to: Register, from: Source, rank: Source },
     /// Whether a generic address lies in a space.
     IsIn { to: Register, from: Source, space: Space },
 }
@@ -40,6 +42,12 @@ pub(super) fn decode(s: &mut Statement<'_>) -> Result<Move, ParseError> {
             let base = window(space);
             let add = if back { base.wrapping_neg() } else { base };
             return Ok(Move::Address { to: s.register()?, from: s.source()?, add });
+        }
+        "mapa" => {
+            if !(s.flag("shared::cluster") && (s.flag("u32") || s.flag("u64"))) {
+                return Err(s.error("only the form with `.shared::cluster` is supported"));
+            }
+            return Ok(Move::Map { to: s.register()?, from: s.source()?, rank: s.source()? });
         }
         "isspacep" => {
             let space = match s.require("space", SPACES)? {
@@ -84,6 +92,11 @@ impl Plain for Move {
     fn execute(&self, lanes: &mut Lanes<'_, '_>) -> Result<(), Problem> {
         match *self {
             Self::Copy { to, from, bytes } => {
+                if let Source::Register(register) = from
+                    && lanes.warp.is_held(register)
+                {
+                    return Err(Problem::unset(register, lanes.mask));
+                }
                 let (row, set) = lanes.read_unset(from);
                 let mask = if bytes == 8 { u64::MAX } else { (1 << (8 * bytes)) - 1 };
                 lanes.write(to, |lane| row[lane] & mask);
@@ -110,6 +123,9 @@ impl Plain for Move {
                 Ok(())
             }
             Self::Address { to, from, add } => lanes.map(to, from, |a: u64| a.wrapping_add(add)),
+            Self::Map { to, from, rank } => {
+                lanes.map2(to, [from, rank], |a: u64, rank: u32| map_address(a, rank.into()))
+            }
             Self::IsIn { to, from, space } => lanes.map(to, from, |a: u64| resolve_generic(a).0 == space),
         }
     }

@@ -60,7 +60,7 @@ pub(super) const HINTS: &[&str] = &[
 ];
 
 /// The addresses of all lanes.
-pub(super) fn addresses(lanes: &Lanes<'_, '_>, address: Address) -> Result<Row, Problem> {
+pub(crate) fn addresses(lanes: &Lanes<'_, '_>, address: Address) -> Result<Row, Problem> {
     let base = lanes.read(address.base)?;
     Ok(base.map(|base| base.wrapping_add(address.offset as u64)))
 }

@@ -1,8 +1,8 @@
 //! Products of matrices in shared memory, of which each of four warps makes a quarter (`wgmma`).
 //!
-//! Each warp goes on by itself here, and its quarter may come at once or as late as it is waited for. Sums that have not
-//! been waited for have no value. What is not looked after: that the four warps come to the same instruction, and the
-//! fences before registers and shared memory that were written in the usual way.
+//! Each warp goes on by itself here, and its quarter may come at once or as late as it is waited for. Until then sums have
+//! no value and must not be written, and rows that are multiplied must stay. Registers and shared memory that were written
+//! in the usual way take their fences. What is not looked after: that the four warps come to the same instruction.
 
 use std::sync::Arc;
 
@@ -21,6 +21,8 @@ const DEPTH_BYTES: usize = 32;
 /// The most columns, and the most elements in so many bytes.
 const MOST_COLUMNS: usize = 256;
 const MOST_DEPTH: usize = DEPTH_BYTES;
+/// Bytes of eight rows.
+const PATTERN_BYTES: u64 = 1024;
 /// Warps that make a product together.
 const WARPS: u32 = 4;
 
@@ -115,7 +117,10 @@ impl Collective for Warpgroup {
     fn execute(&self, lanes: &mut Lanes<'_, '_>) -> Result<(), Problem> {
         whole_warp(lanes)?;
         match self {
-            Self::Fence => Ok(()),
+            Self::Fence => {
+                lanes.warp.order();
+                Ok(())
+            }
             Self::Commit => {
                 lanes.warp.products.commit();
                 Ok(())
@@ -127,9 +132,9 @@ impl Collective for Warpgroup {
                         finish(lanes, pending)?;
                     }
                 }
-                for register in pending.iter().flat_map(|pending| &pending.product.sums) {
-                    let is_free = !lanes.warp.products.hold(*register);
-                    lanes.warp.mark(*register, u32::MAX, is_free);
+                for pending in &pending {
+                    pending.product.sums.iter().for_each(|register| lanes.warp.release(*register));
+                    lanes.block.proxy.release(pending.ticket);
                 }
                 Ok(())
             }
@@ -156,12 +161,26 @@ fn start(
     };
     for register in &product.sums {
         let unset = !lanes.warp.set_lanes(*register);
-        if adds && unset != 0 && !lanes.warp.products.hold(*register) {
+        if adds && unset != 0 && !lanes.warp.is_held(*register) {
             return Err(Problem::unset(*register, unset));
         }
-        lanes.warp.mark(*register, u32::MAX, false);
+        if lanes.warp.is_unordered(*register) {
+            return Err(Problem::unordered(*register));
+        }
     }
-    let mut pending = Pending { product: Arc::clone(product), factors, adds, is_done: false };
+    product.sums.iter().for_each(|register| lanes.warp.hold(*register));
+    let ticket = lanes.block.proxy.ticket();
+    for (descriptor, rows) in factors.into_iter().zip([own_rows(lanes), 0..product.columns]) {
+        let place = Place::read(descriptor)?;
+        // Rows are in use as a whole, also what of them is not multiplied; where they follow one another, all at once.
+        let groups = rows.start / GROUP..rows.end / GROUP;
+        let at_once = if place.stride == PATTERN_BYTES { groups.len() } else { 1 };
+        for group in groups.step_by(at_once) {
+            let bytes = at_once as u64 * PATTERN_BYTES;
+            lanes.block.proxy.occupy(ticket, place.rows(group), bytes, "a product of matrices");
+        }
+    }
+    let mut pending = Pending { product: Arc::clone(product), factors, adds, is_done: false, ticket };
     let early = lanes.block.launch.is_preemptive() && lanes.block.random.below(2) == 0;
     if early && lanes.warp.products.are_done() {
         finish(lanes, &pending)?;
@@ -191,12 +210,23 @@ impl Place {
         Ok(Self { start: (descriptor & 0x3fff) << 4, stride: (descriptor >> 32 & 0x3fff) << 4 })
     }
 
+    /// The address of eight rows.
+    fn rows(&self, group: usize) -> u64 {
+        (self.start + group as u64 * self.stride) & !(PATTERN_BYTES - 1)
+    }
+
     /// The address of a vector of a row.
     fn vector(&self, row: usize, vector: usize) -> u64 {
         let (group, within) = (row / GROUP, row % GROUP);
         let straight = self.start + group as u64 * self.stride + 128 * within as u64 + 16 * vector as u64;
         straight ^ (straight >> 7 & 7) << 4
     }
+}
+
+/// The rows of A that are a warp's.
+fn own_rows(lanes: &Lanes<'_, '_>) -> std::ops::Range<usize> {
+    let first = ROWS * (lanes.warp.index % WARPS) as usize;
+    first..first + ROWS
 }
 
 /// Rows of a factor, from its first row on.
@@ -213,6 +243,8 @@ fn factor(
         let actor = lanes.actor(lane);
         for vector in 0..DEPTH_BYTES / 16 {
             let address = place.vector(row, vector);
+            let read = lanes.block.proxy.read(actor.thread, address, 16);
+            read.map_err(|cause| Problem::of_lane(lane, cause))?;
             if let Some(races) = &mut lanes.block.races {
                 races.read(actor, address, 16, Access::Read).map_err(|cause| Problem::of_lane(lane, cause))?;
             }
@@ -232,8 +264,7 @@ fn factor(
 fn finish(lanes: &mut Lanes<'_, '_>, pending: &Pending) -> Result<(), Problem> {
     let Pending { product, factors, adds, .. } = pending;
     let Product { factors: [a_element, b_element], sum, sums, columns, negated } = &**product;
-    let first = ROWS * (lanes.warp.index % WARPS) as usize;
-    let a = factor(lanes, *a_element, factors[0], first..first + ROWS)?;
+    let a = factor(lanes, *a_element, factors[0], own_rows(lanes))?;
     let b = factor(lanes, *b_element, factors[1], 0..*columns)?;
     let depth = 8 * DEPTH_BYTES / a_element.bits();
     lanes.block.counters.operations.matrix += 2 * (ROWS * columns * depth) as u64;

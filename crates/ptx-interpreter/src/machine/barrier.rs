@@ -4,7 +4,7 @@ use super::block::Run;
 use super::lanes::lanes_of;
 use super::warp::{Group, Wait};
 use crate::fault::{Cause, Problem};
-use crate::instruction::{self, Operation};
+use crate::instruction::{self, Operation, PhaseWait, addresses};
 
 /// How many a block has.
 pub(super) const BARRIERS: usize = 16;
@@ -124,6 +124,54 @@ impl Run<'_> {
         }
         self.complete(number)?;
         Ok(if barrier.waits { 0 } else { active })
+    }
+
+    /// Threads arrive at the barrier of the cluster, or wait there. Returns those that need not wait.
+    pub(super) fn meet_cluster(&mut self, warp: usize, pc: u32, active: u32, waits: bool) -> u32 {
+        let mut done = 0;
+        for lane in lanes_of(active) {
+            let thread = self.lanes(warp, active).thread(lane);
+            let meeting = &mut self.block.meeting;
+            if !waits {
+                meeting.arrive(thread);
+                done |= 1 << lane;
+            } else if meeting.round > meeting.awaited(thread) {
+                done |= 1 << lane;
+            } else {
+                let round = meeting.awaited(thread);
+                self.put_away(warp, Group { pc, lanes: 1 << lane, wait: Some(Wait::Cluster { round }) });
+            }
+        }
+        done
+    }
+
+    /// Threads ask whether a phase of a barrier in shared memory has ended. Returns those that need not wait.
+    pub(super) fn wait_for_phase(
+        &mut self,
+        warp: usize,
+        pc: u32,
+        active: u32,
+        wait: &PhaseWait,
+    ) -> Result<u32, Problem> {
+        let preemptive = self.block.launch.is_preemptive();
+        // Whoever may wait may also be told that it is not yet so.
+        let gives_up = !wait.waits || preemptive && self.block.random.below(4) == 0;
+        let lanes = self.lanes(warp, active);
+        let (barriers, phases) = (addresses(&lanes, wait.barrier)?, lanes.read(wait.phase)?);
+        let mut done = 0;
+        for lane in lanes_of(active) {
+            let mut one = self.lanes(warp, 1 << lane);
+            let (phase, has_ended) =
+                wait.ask(&one, barriers[lane], phases[lane]).map_err(|cause| Problem::of_lane(lane, cause))?;
+            if has_ended || gives_up {
+                one.write_lane(wait.to, lane, has_ended.into());
+                done |= 1 << lane;
+            } else {
+                let wait = Wait::Phase { barrier: barriers[lane], phase, to: wait.to };
+                self.put_away(warp, Group { pc, lanes: 1 << lane, wait: Some(wait) });
+            }
+        }
+        Ok(done)
     }
 
     /// Lanes of a warp must not wait at different instructions for the same barrier.

@@ -10,7 +10,8 @@ use super::warp::{Group, LANES, Warp};
 use crate::counters::Counters;
 use crate::fault::{Cause, Fault, Problem, Space, Stuck, What};
 use crate::instruction::Operation;
-use crate::memory::{Races, Scratch, View};
+use crate::machine::{Meeting, Phases};
+use crate::memory::{Proxy, Races, Scratch, View};
 
 /// A block and its warps.
 pub(super) struct Run<'l> {
@@ -50,6 +51,12 @@ impl<'l> Run<'l> {
             launch: shape,
             shared: Scratch::new(Space::Shared, shared_bytes),
             races: shape.options.races.then(|| Races::new(shared_bytes)),
+            phases: Phases::default(),
+            proxy: if kernel.has_proxy { Proxy::new(shared_bytes, shape.threads()) } else { Proxy::default() },
+            fetches: Vec::new(),
+            outbox: Vec::new(),
+            meeting: Meeting::new(shape.threads()),
+            pc: 0,
             global: View::new(&shape.memory),
             counters: Counters::default(),
             ticks: 0,
@@ -65,17 +72,24 @@ impl<'l> Run<'l> {
         Self { block, warps, barriers, alive: threads, current: 0, quiet: Quiet::default() }
     }
 
-    /// Runs the block to its end.
-    pub(super) fn run(mut self) -> Result<Counters, Box<Fault>> {
+    /// Lets a group go on for its turn. Returns whether there was one that could.
+    pub(super) fn go_on(&mut self) -> Result<bool, Box<Fault>> {
         let preemptive = self.block.launch.is_preemptive();
-        while self.alive > 0 {
-            let turn = if preemptive { self.next_random() } else { self.next_plain() };
-            let Some(turn) = turn else {
-                let stuck = self.stuck(|_, _| true);
-                return Err(self.fault_anywhere(Cause::Deadlock { stuck }));
-            };
-            self.take_turn(turn)?;
+        if preemptive && !self.block.fetches.is_empty() && self.block.random.below(4) == 0 {
+            self.wait_no_longer()?;
         }
+        let turn = if preemptive { self.next_random() } else { self.next_plain() };
+        turn.map_or(Ok(false), |turn| self.take_turn(turn).map(|()| true))
+    }
+
+    /// Lets something come that was on its way. Returns whether there was anything.
+    pub(super) fn wait_no_longer(&mut self) -> Result<bool, Box<Fault>> {
+        self.arrive_late().map_err(|problem| self.fault(0, 0, 1, problem))
+    }
+
+    /// What it came to when all have ended.
+    pub(super) fn finish(mut self) -> Result<Counters, Box<Fault>> {
+        self.finish_copies().map_err(|problem| self.fault(0, 0, 1, problem))?;
         Ok(self.block.counters)
     }
 
@@ -100,7 +114,12 @@ impl<'l> Run<'l> {
                 break;
             }
             self.block.ticks += 1;
-            match self.step(warp, group) {
+            let step = self.step(warp, group);
+            let step = match self.warps[warp].trampled.take() {
+                Some(register) if step.is_ok() => Err(Problem::held(register)),
+                _ => step,
+            };
+            match step {
                 Ok(Step::On(pc, lanes)) => group = Group { pc, lanes, wait: None },
                 Ok(Step::Away) => break,
                 Err(problem) => {
@@ -128,6 +147,7 @@ impl<'l> Run<'l> {
     fn step(&mut self, warp: usize, group: Group) -> Result<Step, Problem> {
         let kernel = self.block.launch.kernel;
         let Group { pc, lanes, .. } = group;
+        self.block.pc = pc;
         let instruction = &kernel.code[pc as usize];
         let active = match instruction.guard {
             None => lanes,
@@ -163,12 +183,22 @@ impl<'l> Run<'l> {
                 let done = self.arrive(warp, pc, active, barrier)?;
                 return Ok(Step::on(pc + 1, done | rest));
             }
+            Operation::Phase(wait) if active != 0 => {
+                let done = self.wait_for_phase(warp, pc, active, wait)?;
+                return Ok(Step::on(pc + 1, done | rest));
+            }
+            Operation::Meet { waits } if active != 0 => {
+                let done = self.meet_cluster(warp, pc, active, *waits);
+                return Ok(Step::on(pc + 1, done | rest));
+            }
             // Nothing, or nobody executes it.
             Operation::Nothing
             | Operation::Exit
             | Operation::Trap
             | Operation::Collective(_)
-            | Operation::Barrier(_) => {}
+            | Operation::Barrier(_)
+            | Operation::Phase(_)
+            | Operation::Meet { .. } => {}
         }
         Ok(Step::On(pc + 1, lanes))
     }
@@ -235,7 +265,7 @@ impl<'l> Run<'l> {
     }
 
     /// What an instruction found wrong, with the place.
-    fn fault(&self, warp: usize, pc: u32, lanes: u32, problem: Problem) -> Box<Fault> {
+    pub(super) fn fault(&self, warp: usize, pc: u32, lanes: u32, problem: Problem) -> Box<Fault> {
         let found = *problem.0;
         let (warp, pc) = found.place.map_or((warp as u32, pc), |(warp, pc)| (warp, pc));
         let kernel = self.block.launch.kernel;
@@ -244,6 +274,8 @@ impl<'l> Run<'l> {
         let cause = match found.what {
             What::Cause(cause) => cause,
             What::Unset(register) => Cause::Unset { name: kernel.register_name(register) },
+            What::Held(register) => Cause::Held { name: kernel.register_name(register) },
+            What::Unordered(register) => Cause::Unordered { name: kernel.register_name(register) },
         };
         Box::new(Fault {
             kernel: kernel.name.clone(),
@@ -255,7 +287,7 @@ impl<'l> Run<'l> {
         })
     }
 
-    fn fault_anywhere(&self, cause: Cause) -> Box<Fault> {
+    pub(super) fn fault_anywhere(&self, cause: Cause) -> Box<Fault> {
         let (kernel, text) = (self.block.launch.kernel.name.clone(), String::new());
         Box::new(Fault { kernel, block: self.block.index, thread: None, line: 0, text, cause })
     }

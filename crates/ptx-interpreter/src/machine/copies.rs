@@ -1,8 +1,8 @@
-//! Asynchronous copies to shared memory (`cp.async`), which arrive as late as they may.
+//! Asynchronous copies of threads, which arrive as late as they may.
 
 use std::collections::VecDeque;
 
-/// A copy that has been started.
+/// A copy to shared memory that has been started (`cp.async`).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Copy {
     /// The address in shared memory.
@@ -14,15 +14,21 @@ pub(crate) struct Copy {
     pub(crate) read: u32,
 }
 
-/// The copies of a thread that have not arrived.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Copies {
-    open: Vec<Copy>,
-    committed: VecDeque<Vec<Copy>>,
+/// The copies of a thread that have not arrived, in groups.
+#[derive(Clone, Debug)]
+pub(crate) struct Copies<C = Copy> {
+    open: Vec<C>,
+    committed: VecDeque<Vec<C>>,
 }
 
-impl Copies {
-    pub(crate) fn start(&mut self, copy: Copy) {
+impl<C> Default for Copies<C> {
+    fn default() -> Self {
+        Self { open: Vec::new(), committed: VecDeque::new() }
+    }
+}
+
+impl<C> Copies<C> {
+    pub(crate) fn start(&mut self, copy: C) {
         self.open.push(copy);
     }
 
@@ -32,14 +38,23 @@ impl Copies {
     }
 
     /// Takes the copies that must have arrived when at most `left` groups may be on their way.
-    pub(crate) fn wait(&mut self, left: usize) -> Vec<Copy> {
-        let arrived = self.committed.len().saturating_sub(left);
-        self.committed.drain(..arrived).flatten().collect()
+    pub(crate) fn wait(&mut self, left: usize) -> Vec<C> {
+        self.committed.drain(..self.over(left)).flatten().collect()
     }
 
     /// Takes all copies (`cp.async.wait_all`).
-    pub(crate) fn wait_all(&mut self) -> Vec<Copy> {
+    pub(crate) fn wait_all(&mut self) -> Vec<C> {
         self.commit();
         self.wait(0)
+    }
+
+    /// The copies of which a part must be done when for at most `left` groups it may not be.
+    pub(crate) fn part_of(&mut self, left: usize) -> impl Iterator<Item = &mut C> {
+        let over = self.over(left);
+        self.committed.range_mut(..over).flatten()
+    }
+
+    fn over(&self, left: usize) -> usize {
+        self.committed.len().saturating_sub(left)
     }
 }

@@ -3,7 +3,8 @@
 use super::warp::{LANES, Row, Warp};
 use crate::counters::Counters;
 use crate::fault::{Cause, Problem};
-use crate::memory::{Actor, Races, Scratch, View};
+use crate::machine::{Fetch, Meeting, Message, Phases, Told};
+use crate::memory::{Actor, Proxy, Races, Scratch, View};
 use crate::text::{Register, Source, Special};
 use crate::value::Value;
 
@@ -15,6 +16,15 @@ pub(crate) struct Block<'l> {
     pub(crate) launch: &'l super::launch::Shape<'l>,
     pub(crate) shared: Scratch,
     pub(crate) races: Option<Races>,
+    /// Barriers in shared memory, what works on it beside the threads, and copies that are on their way there.
+    pub(crate) phases: Phases,
+    pub(crate) proxy: Proxy,
+    pub(crate) fetches: Vec<Fetch>,
+    /// What other blocks of the cluster have not been told yet, and the barrier of all of them.
+    pub(crate) outbox: Vec<Message>,
+    pub(crate) meeting: Meeting,
+    /// The instruction that is being executed.
+    pub(crate) pc: u32,
     pub(crate) global: View<'l>,
     pub(crate) counters: Counters,
     /// Instructions of warps so far, which are also the clock.
@@ -27,6 +37,11 @@ pub(crate) struct Block<'l> {
 }
 
 impl Block<'_> {
+    /// The place of the block in its cluster.
+    pub(crate) fn rank(&self) -> u32 {
+        (self.number % u64::from(self.launch.kernel.cluster)) as u32
+    }
+
     /// The index of a thread, from its number within the block.
     pub(crate) fn thread_index(&self, thread: u32) -> [u32; 3] {
         let [x, y, _] = self.launch.block;
@@ -125,6 +140,8 @@ impl Lanes<'_, '_> {
             Special::Multiprocessor => self.block.number % u64::from(launch.multiprocessors.max(1)),
             Special::Multiprocessors => u64::from(launch.multiprocessors),
             Special::Grid => 0,
+            Special::ClusterRank => u64::from(self.block.rank()),
+            Special::ClusterSize => u64::from(launch.kernel.cluster),
             Special::Clock | Special::NanosecondsLow => ticks & 0xffff_ffff,
             Special::ClockHigh | Special::NanosecondsHigh => ticks >> 32,
             Special::Clock64 | Special::Nanoseconds => ticks,
@@ -201,6 +218,12 @@ impl Lanes<'_, '_> {
         let (a, b, c) = (self.read(from[0])?, self.read(from[1])?, self.read(from[2])?);
         self.write(to, |lane| f(A::from_slot(a[lane]), B::from_slot(b[lane]), C::from_slot(c[lane])).slot());
         Ok(())
+    }
+
+    /// A lane tells another block of the cluster something.
+    pub(crate) fn tell(&mut self, lane: usize, to: u32, what: Told) {
+        let (warp, pc) = (self.warp.index, self.block.pc);
+        self.block.outbox.push(Message { to, what, warp, lane, pc });
     }
 
     /// Does something for each lane, whose faults are then its own.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
-use super::block::Run;
+use super::cluster;
 use super::random::Random;
 use super::request::{Launch, Options, Schedule};
 use crate::counters::Counters;
@@ -59,14 +59,20 @@ impl Shape<'_> {
         Ok(())
     }
 
-    /// The order of the blocks.
-    fn order(&self) -> Option<Vec<u32>> {
+    /// Clusters of the grid: its blocks, where they run one by one.
+    fn clusters(&self) -> u64 {
         let blocks: u64 = self.grid.iter().map(|count| u64::from(*count)).product();
-        if !self.is_preemptive() || blocks > MOST_SHUFFLED {
+        blocks / u64::from(self.kernel.cluster)
+    }
+
+    /// The order of the clusters.
+    fn order(&self) -> Option<Vec<u32>> {
+        let clusters = self.clusters();
+        if !self.is_preemptive() || clusters > MOST_SHUFFLED {
             return None;
         }
         let mut random = Random::new(self.seed());
-        let mut order: Vec<u32> = (0..blocks as u32).collect();
+        let mut order: Vec<u32> = (0..clusters as u32).collect();
         for index in (1..order.len()).rev() {
             order.swap(index, random.below(index as u64 + 1) as usize);
         }
@@ -150,6 +156,8 @@ fn check(kernel: &Kernel, launch: &Launch<'_>) -> Result<(), Fault> {
         format!("a block of `{:?}` threads: there must be 1 to {most}", launch.block)
     } else if blocks.is_none_or(|blocks| blocks == 0) {
         format!("a grid of `{:?}` blocks", launch.grid)
+    } else if !launch.grid[0].is_multiple_of(kernel.cluster) {
+        format!("a grid of `{:?}` blocks, of which {} go together", launch.grid, kernel.cluster)
     } else if shared > u64::from(launch.options.shared_limit) {
         format!("`{shared}` bytes of shared memory: there are {}", launch.options.shared_limit)
     } else if launch.parameters.len() != kernel.parameter_bytes as usize {
@@ -170,7 +178,7 @@ struct Outcome {
 
 /// Runs all blocks. Of several faults, the one of the block that comes first is reported.
 fn run_blocks(shape: &Shape<'_>) -> Result<Counters, Box<Fault>> {
-    let blocks: u64 = shape.grid.iter().map(|count| u64::from(*count)).product();
+    let clusters = shape.clusters();
     let order = shape.order();
     let next = AtomicU64::new(0);
     let stop = AtomicBool::new(false);
@@ -179,11 +187,11 @@ fn run_blocks(shape: &Shape<'_>) -> Result<Counters, Box<Fault>> {
         let mut counters = Counters::default();
         while !stop.load(Relaxed) {
             let position = next.fetch_add(1, Relaxed);
-            if position >= blocks {
+            if position >= clusters {
                 break;
             }
             let number = order.as_ref().map_or(position, |order| u64::from(order[position as usize]));
-            match Run::new(shape, number).run() {
+            match cluster::run(shape, number * u64::from(shape.kernel.cluster)) {
                 Ok(of_block) => counters += of_block,
                 Err(fault) => {
                     stop.store(true, Relaxed);
@@ -196,7 +204,7 @@ fn run_blocks(shape: &Shape<'_>) -> Result<Counters, Box<Fault>> {
         }
         result.lock().unwrap_or_else(PoisonError::into_inner).counters += counters;
     };
-    let helpers = shape.options.workers.max(1).min(usize::try_from(blocks).unwrap_or(usize::MAX)) - 1;
+    let helpers = shape.options.workers.max(1).min(usize::try_from(clusters).unwrap_or(usize::MAX)) - 1;
     std::thread::scope(|scope| {
         for _ in 0..helpers {
             scope.spawn(work);

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::instruction::Product;
-use crate::text::Register;
 
 /// A product that has been started.
 #[derive(Clone, Debug)]
@@ -16,6 +15,8 @@ pub(crate) struct Pending {
     pub(crate) adds: bool,
     /// Whether its sums are in their registers, where nobody may look before waiting.
     pub(crate) is_done: bool,
+    /// What stands for the rows that it reads.
+    pub(crate) ticket: u64,
 }
 
 /// The products of a warp that have not been waited for, in their order.
@@ -41,17 +42,8 @@ impl Products {
         self.committed.drain(..over).flatten().collect()
     }
 
-    /// Whether sums are still on their way to a register.
-    pub(crate) fn hold(&self, register: Register) -> bool {
-        self.all().any(|pending| pending.product.sums.contains(&register))
-    }
-
     /// Whether everything that was started is done.
     pub(crate) fn are_done(&self) -> bool {
-        self.all().all(|pending| pending.is_done)
-    }
-
-    fn all(&self) -> impl Iterator<Item = &Pending> {
-        self.committed.iter().flatten().chain(&self.open)
+        self.committed.iter().flatten().chain(&self.open).all(|pending| pending.is_done)
     }
 }

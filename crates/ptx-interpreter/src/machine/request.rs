@@ -1,6 +1,7 @@
 //! What is asked for: a grid, values for parameters, and how to run.
 
 use crate::fault::{Cause, Fault};
+use crate::tensor::TENSOR_MAP_BYTES;
 use crate::text::Kernel;
 
 /// In which order threads go on.
@@ -75,6 +76,8 @@ pub enum Argument {
     F32(f32),
     /// A number in double precision.
     F64(f64),
+    /// A map of a tensor, as [`TensorMap::to_bytes`](crate::TensorMap::to_bytes) makes it.
+    Tensor([u8; TENSOR_MAP_BYTES]),
 }
 
 impl Argument {
@@ -84,6 +87,7 @@ impl Argument {
             Self::U32(value) => value.to_le_bytes().to_vec(),
             Self::F32(value) => value.to_le_bytes().to_vec(),
             Self::F64(value) => value.to_le_bytes().to_vec(),
+            Self::Tensor(value) => value.to_vec(),
         }
     }
 }

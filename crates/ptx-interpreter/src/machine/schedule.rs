@@ -25,6 +25,11 @@ impl Run<'_> {
             None => !self.warps[warp].spin.holds(group.lanes, self.block.events),
             Some(Wait::Lanes) => false,
             Some(Wait::Barrier { barrier, round, .. }) => self.barriers[usize::from(barrier)].round > round,
+            Some(Wait::Cluster { round }) => self.block.meeting.round > round,
+            // Whoever waits for a barrier that is gone goes on, and finds that out.
+            Some(Wait::Phase { barrier, phase, .. }) => {
+                self.block.phases.ended(barrier).map_or(true, |ended| ended > phase)
+            }
         }
     }
 
@@ -79,13 +84,23 @@ impl Run<'_> {
     /// Takes out a group that is ready, and lets it pass the barrier that it waited at.
     fn take(&mut self, warp: usize, index: usize) -> Group {
         let mut group = self.warps[warp].groups.remove(index);
-        if let Some(Wait::Barrier { barrier, result, .. }) = group.wait.take() {
-            if let Some((to, reduction)) = result {
-                let value = self.barriers[usize::from(barrier)].result(reduction);
-                let mut lanes = self.lanes(warp, group.lanes);
-                lanes.write(to, |_| value);
+        let result = match group.wait.take() {
+            Some(Wait::Barrier { barrier, result, .. }) => {
+                group.pc += 1;
+                result.map(|(to, reduction)| (to, self.barriers[usize::from(barrier)].result(reduction)))
             }
-            group.pc += 1;
+            Some(Wait::Phase { to, .. }) => {
+                group.pc += 1;
+                Some((to, 1))
+            }
+            Some(Wait::Cluster { .. }) => {
+                group.pc += 1;
+                None
+            }
+            Some(Wait::Lanes) | None => None,
+        };
+        if let Some((to, value)) = result {
+            self.lanes(warp, group.lanes).write(to, |_| value);
         }
         group
     }

@@ -3,6 +3,7 @@
 mod allocation;
 mod banks;
 mod device;
+mod proxy;
 mod race;
 mod scratch;
 mod view;
@@ -10,6 +11,7 @@ mod view;
 pub(crate) use allocation::Allocation;
 pub(crate) use banks::conflicts;
 pub use device::{Memory, MemoryError};
+pub(crate) use proxy::Proxy;
 pub(crate) use race::{Access, Actor, Races};
 pub(crate) use scratch::{Scratch, slot_of};
 pub(crate) use view::{LaunchMemory, View};

@@ -64,6 +64,15 @@ impl Races {
         Ok(())
     }
 
+    /// Forgets who was at bytes that something else has put in order.
+    pub(crate) fn forget(&mut self, address: u64, bytes: u64) {
+        for at in address..address + bytes {
+            if let Some(byte) = self.0.get_mut(at as usize) {
+                *byte = Byte::default();
+            }
+        }
+    }
+
     /// Notes a write of bytes that are now `old` and will be `new`: who writes what another thread wrote does not race.
     pub(crate) fn write(
         &mut self,

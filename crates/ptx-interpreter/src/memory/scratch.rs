@@ -35,6 +35,17 @@ impl Scratch {
         Ok(&self.bytes[start..start + bytes as usize])
     }
 
+    /// Makes bytes what they were when nobody had written them.
+    pub(crate) fn forget(&mut self, address: u64, bytes: u64) -> Result<(), Cause> {
+        const PIECE: u32 = 8;
+        for at in (address..address + bytes).step_by(PIECE as usize) {
+            let start = self.check(at, PIECE)?;
+            self.written[start / 64] &= !bit_mask(at, PIECE);
+            self.bytes[start..start + PIECE as usize].fill(0xff);
+        }
+        Ok(())
+    }
+
     /// The bytes that an aligned store replaces.
     pub(crate) fn store(&mut self, address: u64, bytes: u32) -> Result<&mut [u8], Cause> {
         let start = self.check(address, bytes)?;

@@ -17,6 +17,9 @@ const MOST_REGISTERS: u32 = 1 << 16;
 /// Bytes of shared or local memory beyond which a text is refused.
 const MOST_MEMORY: u32 = 1 << 24;
 
+/// Blocks of a cluster that every device with clusters runs.
+const MOST_OF_CLUSTER: u32 = 8;
+
 /// A branch whose label has not been found yet.
 struct Pending {
     instruction: usize,
@@ -58,6 +61,8 @@ pub(super) fn read_kernel<'a>(
         dynamic_align: 16,
         local_bytes: 0,
         max_threads: None,
+        cluster: 1,
+        has_proxy: false,
         text: Arc::clone(text),
     };
     scopes.open();
@@ -103,6 +108,19 @@ impl<'a> Body<'_, 'a> {
                         threads = threads.saturating_mul(self.reader.size()?);
                     }
                     self.kernel.max_threads = Some(threads);
+                }
+                ".explicitcluster" => {}
+                ".reqnctapercluster" => {
+                    let blocks = self.reader.size()?;
+                    while self.reader.accept(",") {
+                        if self.reader.size()? != 1 {
+                            return Err(self.reader.error("a cluster has blocks in the first direction only"));
+                        }
+                    }
+                    if !(1..=MOST_OF_CLUSTER).contains(&blocks) {
+                        return Err(self.reader.error(format!("a cluster of `{blocks}` blocks is not supported")));
+                    }
+                    self.kernel.cluster = blocks;
                 }
                 ".minnctapersm" | ".maxnctapersm" | ".maxnreg" => {
                     self.reader.number()?;
@@ -261,6 +279,7 @@ impl<'a> Body<'_, 'a> {
         {
             labels.pending.push(Pending { instruction: self.kernel.code.len(), label: label.clone(), line });
         }
+        self.kernel.has_proxy |= opcode.starts_with("wgmma.") || opcode.starts_with("cp.async.bulk.");
         let operation = Operation::decode(Statement::new(opcode, operands, line))?;
         self.kernel.code.push(Instruction { guard, operation, line });
         Ok(())

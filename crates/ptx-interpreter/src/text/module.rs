@@ -88,6 +88,10 @@ pub struct Kernel {
     pub(crate) dynamic_align: u32,
     pub(crate) local_bytes: u32,
     pub(crate) max_threads: Option<u32>,
+    /// Blocks that run together and reach one another's shared memory, side by side in the first direction.
+    pub(crate) cluster: u32,
+    /// Whether anything works on shared memory beside the threads: copies of tensors, matrix units.
+    pub(crate) has_proxy: bool,
     pub(crate) text: Arc<str>,
 }
 

@@ -32,6 +32,8 @@ pub(crate) enum Special {
     Multiprocessor,
     Multiprocessors,
     Grid,
+    ClusterRank,
+    ClusterSize,
     LanesEqual,
     LanesBelow,
     LanesUpTo,
@@ -54,6 +56,8 @@ const SPECIAL: &[(&str, Special)] = &[
     ("%smid", Special::Multiprocessor),
     ("%nsmid", Special::Multiprocessors),
     ("%gridid", Special::Grid),
+    ("%cluster_ctarank", Special::ClusterRank),
+    ("%cluster_nctarank", Special::ClusterSize),
     ("%lanemask_eq", Special::LanesEqual),
     ("%lanemask_lt", Special::LanesBelow),
     ("%lanemask_le", Special::LanesUpTo),
@@ -100,6 +104,8 @@ pub(crate) enum Operand {
     /// `%r1|%p1`
     Pair(Source, Source),
     Address(Address),
+    /// `[%rd1, {%r1, %r2}]`: a tensor, and a place in it.
+    Tensor(Source, Vec<Source>),
     Vector(Vec<Source>),
     /// The target of a branch.
     Label(String),

@@ -10,6 +10,12 @@ impl Body<'_, '_> {
     pub(super) fn read_operand(&mut self) -> Result<Operand, ParseError> {
         if self.reader.accept("[") {
             let base = self.read_source()?;
+            if self.reader.accept(",") {
+                self.reader.expect("{")?;
+                let place = self.read_values()?;
+                self.reader.expect("]")?;
+                return Ok(Operand::Tensor(base, place));
+            }
             let mut offset = 0_i64;
             if self.reader.accept("+") {
                 let negative = self.reader.accept("-");
@@ -20,12 +26,7 @@ impl Body<'_, '_> {
             return Ok(Operand::Address(Address { base, offset }));
         }
         if self.reader.accept("{") {
-            let mut values = Vec::new();
-            while !self.reader.accept("}") {
-                values.push(self.read_source()?);
-                self.reader.accept(",");
-            }
-            return Ok(Operand::Vector(values));
+            return Ok(Operand::Vector(self.read_values()?));
         }
         if self.reader.accept("!") {
             return Ok(Operand::Not(self.read_source()?));
@@ -35,6 +36,16 @@ impl Body<'_, '_> {
             return Ok(Operand::Pair(source, self.read_source()?));
         }
         Ok(Operand::Source(source))
+    }
+
+    /// Values up to a closing brace.
+    fn read_values(&mut self) -> Result<Vec<Source>, ParseError> {
+        let mut values = Vec::new();
+        while !self.reader.accept("}") {
+            values.push(self.read_source()?);
+            self.reader.accept(",");
+        }
+        Ok(values)
     }
 
     pub(super) fn read_source(&mut self) -> Result<Source, ParseError> {

@@ -124,6 +124,14 @@ impl<'a> Statement<'a> {
         }
     }
 
+    /// The next operand, which is a tensor and a place in it.
+    pub(crate) fn tensor(&mut self) -> Result<(Source, Vec<Source>), ParseError> {
+        match self.operand()? {
+            Operand::Tensor(tensor, place) => Ok((tensor, place)),
+            other => Err(self.error(format!("a tensor and a place in it are expected where {other:?} stands"))),
+        }
+    }
+
     /// The next operand, which is one value or several in braces.
     pub(crate) fn values(&mut self) -> Result<Vec<Source>, ParseError> {
         match self.operand()? {

@@ -12,5 +12,6 @@ mod integers;
 mod matrices;
 mod memory;
 mod support;
+mod tensors;
 mod warpgroups;
 mod warps;

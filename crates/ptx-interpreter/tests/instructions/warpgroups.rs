@@ -212,3 +212,34 @@ fn wrong_places_are_found() {
     assert!(is_wrong(&text.replace("add.u64 %second, %first, 512", "add.u64 %second, %first, 448")));
     assert!(is_wrong(&text.replace("bar.sync 0;", "")), "no barrier before the product");
 }
+
+/// Between the products and the wait, or around them, something that must not be.
+#[test]
+fn registers_and_rows_stay_while_products_are_on_their_way() {
+    let form = &FORMS[1];
+    let text = form.kernel();
+    let cause = |text: &str, schedule| form.run(text, Options { schedule, ..Options::default() }).unwrap_err().cause;
+    let before_wait = |code: &str| text.replace("wgmma.commit_group", &format!("{code} wgmma.commit_group"));
+    let before_fence = |code: &str| text.replace("wgmma.fence.sync.aligned;", code);
+    for schedule in [Schedule::Plain, Schedule::Preemptive { seed: 1 }, Schedule::Preemptive { seed: 2 }] {
+        let written = cause(&before_wait("mov.b32 %c3, 0;"), schedule);
+        assert!(matches!(&written, Cause::Held { name } if name == "%c3"), "{written:?}");
+        let loaded = cause(&before_wait("ld.global.b32 %c3, [%out];"), schedule);
+        assert!(matches!(loaded, Cause::Held { .. }), "{loaded:?}");
+        let copied = cause(&before_wait("mov.b32 %w0, %c3;"), schedule);
+        assert!(matches!(copied, Cause::Unset { .. }), "{copied:?}");
+        let stored = cause(&before_wait("st.shared.b32 [%base+8192], %w1;"), schedule);
+        assert!(matches!(stored, Cause::InUse { address: 8192, .. }), "{stored:?}");
+        let unfenced = cause(&before_fence("mov.b32 %c5, 0;"), schedule);
+        assert!(matches!(&unfenced, Cause::Unordered { name } if name == "%c5"), "{unfenced:?}");
+        let unseen = cause(&text.replace("fence.proxy.async.shared::cta;", ""), schedule);
+        assert!(matches!(unseen, Cause::Unfenced { .. }), "{unseen:?}");
+    }
+    // What was fenced may be, and what was waited for is as any other register.
+    let fenced = before_fence("mov.b32 %c5, 0; wgmma.fence.sync.aligned;");
+    let after =
+        text.replace("wait_group.sync.aligned 0;", "wait_group.sync.aligned 0; mov.b32 %w0, %c3; mov.b32 %c3, %w0;");
+    for right in [fenced, after] {
+        form.run(&right, Options::default()).unwrap_or_else(|fault| panic!("{fault}"));
+    }
+}

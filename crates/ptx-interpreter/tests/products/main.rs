@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails the test")]
 
+mod hopper;
+mod hopper_seeded;
+mod hopper_tests;
 mod seeded;
 mod support;
 

@@ -9,11 +9,13 @@ fn product() -> Product<'static> {
     Product { format: &FORMATS[1], tile: &TILES[1], rows: 70, columns: 72, strips: 6, of_part: 6 }
 }
 
-/// A text with its kernel's part changed, which must then be another.
 fn changed(change: impl Fn(&str) -> String) -> String {
-    let product = product();
-    let text = product.text();
-    let start = text.find(&format!(".entry {}(", product.entry())).unwrap();
+    changed_in(&product().text(), &product().entry(), change)
+}
+
+/// A text with a kernel's part changed, which must then be another.
+pub(crate) fn changed_in(text: &str, entry: &str, change: impl Fn(&str) -> String) -> String {
+    let start = text.find(&format!(".entry {entry}(")).unwrap();
     let end = start + text[start..].find("\n}").unwrap();
     let body = change(&text[start..end]);
     assert_ne!(body, &text[start..end], "nothing was changed");
@@ -21,7 +23,7 @@ fn changed(change: impl Fn(&str) -> String) -> String {
 }
 
 /// The part with one line replaced: of those that hold a word, the one of this number.
-fn line(body: &str, word: &str, number: usize, replace: impl Fn(&str) -> String) -> String {
+pub(crate) fn line(body: &str, word: &str, number: usize, replace: impl Fn(&str) -> String) -> String {
     let mut seen = 0;
     let lines = body.lines().map(|line| {
         let is_meant = line.contains(word) && seen == number;
@@ -31,7 +33,7 @@ fn line(body: &str, word: &str, number: usize, replace: impl Fn(&str) -> String)
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn without(body: &str, word: &str, number: usize) -> String {
+pub(crate) fn without(body: &str, word: &str, number: usize) -> String {
     line(body, word, number, |_| String::new())
 }
 

@@ -9,7 +9,7 @@ use ptx_interpreter::{Argument, Counters, Kernel, Launch, Loaded, Memory, Module
 pub(crate) struct Format {
     pub(crate) name: &'static str,
     file: &'static str,
-    bytes: usize,
+    pub(crate) bytes: usize,
     encode: fn(i32) -> [u8; 2],
     is_integer: bool,
 }
@@ -73,6 +73,12 @@ impl fmt::Display for Product<'_> {
     }
 }
 
+/// The text of a file as it ships.
+pub(crate) fn shipped(file: &str) -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../kernels/ptx");
+    std::fs::read_to_string(format!("{folder}/{file}.ptx")).unwrap()
+}
+
 /// Small numbers that every format has.
 fn element(matrix: usize, row: usize, index: usize) -> i32 {
     ((row * 31 + index * 17 + row * index % 13 + matrix * 5) % 9) as i32 - 4
@@ -90,13 +96,7 @@ impl Product<'_> {
 
     /// The file as it ships.
     pub(crate) fn text(&self) -> String {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../kernels/ptx");
-        std::fs::read_to_string(format!("{folder}/{}.ptx", self.format.file)).unwrap()
-    }
-
-    fn matrix(&self, matrix: usize, rows: usize) -> Vec<u8> {
-        let all = (0..rows).flat_map(|row| (0..self.length()).map(move |index| element(matrix, row, index)));
-        all.flat_map(|value| (self.format.encode)(value).into_iter().take(self.format.bytes)).collect()
+        shipped(self.format.file)
     }
 
     /// Runs a text, and says what is wrong with what comes of it.
@@ -109,7 +109,8 @@ impl Product<'_> {
             memory.allocate(1 << 20).unwrap();
             address
         };
-        let (a, b) = (send(&self.matrix(0, self.rows)), send(&self.matrix(1, self.columns)));
+        let matrix = |matrix: usize, rows: usize| send(&self.format.matrix(matrix, rows, self.length()));
+        let (a, b) = (matrix(0, self.rows), matrix(1, self.columns));
         let parts = self.strips.div_ceil(self.of_part);
         let bytes = 4 * (self.rows * self.columns) as u64;
         let c = memory.allocate(bytes * parts as u64).unwrap();
@@ -138,21 +139,44 @@ impl Product<'_> {
             memory.read(whole, &mut found).map_err(|error| error.to_string())?;
         }
         if parts == 1 || self.format.name != "fp8" {
-            self.compare(&found)?;
+            self.format.compare(&found, self.columns, self.length()).map_err(|what| format!("{self}: {what}"))?;
         }
         Ok(counters)
     }
+}
 
-    fn compare(&self, found: &[u8]) -> Result<(), String> {
+impl Format {
+    /// Rows of a matrix, one after another.
+    pub(crate) fn matrix(&self, matrix: usize, rows: usize, length: usize) -> Vec<u8> {
+        let all = (0..rows).flat_map(|row| (0..length).map(move |index| element(matrix, row, index)));
+        all.flat_map(|value| (self.encode)(value).into_iter().take(self.bytes)).collect()
+    }
+
+    /// Holds sums, row by row, against plain ones.
+    pub(crate) fn compare(&self, found: &[u8], columns: usize, length: usize) -> Result<(), String> {
         for (index, word) in found.as_chunks::<4>().0.iter().enumerate() {
-            let (row, column) = (index / self.columns, index % self.columns);
-            let products = (0..self.length()).map(|index| element(0, row, index) * element(1, column, index));
-            let expected: i32 = products.sum();
-            let bits = if self.format.is_integer { expected as u32 } else { (expected as f32).to_bits() };
+            let (row, column) = (index / columns, index % columns);
+            let expected: i32 = (0..length).map(|index| element(0, row, index) * element(1, column, index)).sum();
+            let bits = if self.is_integer { expected as u32 } else { (expected as f32).to_bits() };
             if *word != bits.to_le_bytes() {
-                return Err(format!("{self}: row {row}, column {column} is not {expected}"));
+                return Err(format!("row {row}, column {column} is not {expected}"));
             }
         }
         Ok(())
+    }
+
+    /// Adds parts of sums up.
+    pub(crate) fn add(&self, parts: &[u8], whole: usize) -> Vec<u8> {
+        let word = |at: usize| *parts[at..].first_chunk::<4>().unwrap();
+        let places = (0..whole).step_by(4);
+        let sum = |place: usize| match self.is_integer {
+            true => {
+                (place..parts.len()).step_by(whole).map(|at| i32::from_le_bytes(word(at))).sum::<i32>().to_le_bytes()
+            }
+            false => {
+                (place..parts.len()).step_by(whole).map(|at| f32::from_le_bytes(word(at))).sum::<f32>().to_le_bytes()
+            }
+        };
+        places.flat_map(sum).collect()
     }
 }

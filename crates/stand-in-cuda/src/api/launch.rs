@@ -85,7 +85,7 @@ fn launch(
     }
     let handle = function;
     let function = driver.objects().function(handle)?;
-    let work = Work { handle, grid, block, dynamic_shared, parameters: pack(&function, parameters)?, function };
+    let work = Work { handle, grid, block, dynamic_shared, parameters: pack(driver, &function, parameters)?, function };
     driver.check(&work)?;
     driver.too(|other| other.launch(&work, stream, parameters))?;
     let mut objects = driver.objects();
@@ -100,12 +100,12 @@ fn launch(
 }
 
 /// The parameters of a function as one piece.
-fn pack(function: &crate::objects::Function, parameters: Parameters) -> Result<Vec<u8>, Code> {
+fn pack(driver: &Driver, function: &crate::objects::Function, parameters: Parameters) -> Result<Vec<u8>, Code> {
     let kernel = function.module.loaded.kernel(&function.name).ok_or(Code::INVALID_HANDLE)?;
     let mut packed = vec![0; kernel.parameter_bytes() as usize];
     for (index, parameter) in kernel.parameters().iter().enumerate() {
         let (start, bytes) = (parameter.offset as usize, parameter.bytes as usize);
-        packed[start..start + bytes].copy_from_slice(parameters.value(index, bytes)?);
+        packed[start..start + bytes].copy_from_slice(&driver.own_parameter(parameters.value(index, bytes)?));
     }
     Ok(packed)
 }

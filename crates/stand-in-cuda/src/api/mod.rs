@@ -10,10 +10,12 @@ mod launch;
 mod memory;
 mod module;
 mod stream;
+mod tensor;
 
 use std::ffi::c_void;
 
 pub(crate) use module::{ERROR_LOG, ERROR_LOG_BYTES};
+pub(crate) use tensor::Map;
 
 /// A function by its name.
 pub(crate) fn find(name: &str) -> Option<*const c_void> {
@@ -28,6 +30,7 @@ pub(crate) fn find(name: &str) -> Option<*const c_void> {
         memory::find,
         module::find,
         stream::find,
+        tensor::find,
     ];
     rooms.iter().find_map(|find| find(name))
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use libloading::Library;
 
 use super::log::Log;
+use crate::api::Map;
 use crate::code::Code;
 use crate::objects::Handle;
 use crate::pointer::{HostBuffer, In, Out, Parameters};
@@ -117,7 +118,38 @@ functions! {
     );
 }
 
+/// `cuTensorMapEncodeTiled`, which came with CUDA 12.
+pub(crate) type Encode = extern "C" fn(
+    Out<Map>,
+    c_uint,
+    c_uint,
+    u64,
+    In<u64>,
+    In<u64>,
+    In<u32>,
+    In<u32>,
+    c_int,
+    c_int,
+    c_int,
+    c_int,
+) -> Code;
+
 impl Calls {
+    /// Has a map of a tensor made, where the other driver can.
+    pub(crate) fn encode(&self, call: impl FnOnce(Encode) -> Code) -> Result<(), Code> {
+        const NAME: &str = "cuTensorMapEncodeTiled";
+        // SAFETY: drivers export a function of this type under this name.
+        let code = match unsafe { self.file.get::<Encode>(NAME) } {
+            Ok(encode) => call(*encode),
+            Err(_) => Code::NOT_SUPPORTED,
+        };
+        if code == Code::SUCCESS {
+            return Ok(());
+        }
+        self.log.refused(NAME, code);
+        Err(code)
+    }
+
     /// Tells a stand-in that it is the other driver. NVIDIA's has no such function, and need not be told.
     pub(super) fn tell(&self) {
         // SAFETY: a library that exports this name is a stand-in, whose function has this type.

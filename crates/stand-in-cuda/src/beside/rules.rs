@@ -38,7 +38,7 @@ const fn near(kernels: &'static str, because: &'static str, format: Format, unit
 
 /// An exponential is off by four units at most, a sum of them by as many, and a quotient by two more; a product of such numbers adds their
 /// errors. A number of 16 bits is the same or the next one.
-static RULES: [Rule; 29] = [
+static RULES: [Rule; 35] = [
     clocks("stamp", &[(0, 0..24)]),
     // Their products are exact, and so are all sums of matrix units here: neither what is joined nor the order matters.
     near("multiply_add_bf16", JOINED, Format::F32, 0.0, 0.0),
@@ -56,6 +56,12 @@ static RULES: [Rule; 29] = [
     near("gemm_f16_", SUMMED, Format::F32, 0.0, 512.0),
     near("gemm_bf16_", SUMMED, Format::F32, 0.0, 512.0),
     near("gemm_fp8_", SUMMED, Format::F32, 0.0, 32768.0),
+    near("gemm_warpgroup_f16_", SUMMED, Format::F32, 0.0, 512.0),
+    near("gemm_warpgroup_bf16_", SUMMED, Format::F32, 0.0, 512.0),
+    near("gemm_warpgroup_fp8_", SUMMED, Format::F32, 0.0, 32768.0),
+    near("gemm_pair_f16_", SUMMED, Format::F32, 0.0, 512.0),
+    near("gemm_pair_bf16_", SUMMED, Format::F32, 0.0, 512.0),
+    near("gemm_pair_fp8_", SUMMED, Format::F32, 0.0, 32768.0),
     near("softmax_f32_", EXPONENTIALS, Format::F32, 16.0, 0.0),
     near("softmax_f16_", EXPONENTIALS, Format::F16, 1.0, 0.0),
     near("softmax_bf16_", EXPONENTIALS, Format::Bf16, 1.0, 0.0),

@@ -1,5 +1,6 @@
 //! Matrix products: `kernels/gemm.cuh`.
 
+use super::gemm_warpgroup::{self, Maps, Operands};
 use crate::backend::BackendError;
 use crate::backend::cuda::gpu::{Argument, Buffer, Function, Gpu, Grid};
 use crate::backend::cuda::ptx::Source;
@@ -74,12 +75,17 @@ fn lacking(input: DType, (major, minor): (u32, u32)) -> Option<BackendError> {
             "matrix products need compute capability 8.0: this rooflab has none for older devices yet",
         ));
     }
-    let native = (major, minor) == (8, 9) || major >= 12;
+    let native = is_native_fp8((major, minor)) || gemm_warpgroup::suits((major, minor));
     (is_fp8 && !native).then(|| {
         BackendError::no_kernel(
             "`mma.sync` widens fp8 on this device, and this rooflab has no other kernels for it yet",
         )
     })
+}
+
+/// Whether `mma.sync` multiplies fp8 itself: in between it widens it.
+fn is_native_fp8((major, minor): (u32, u32)) -> bool {
+    (major, minor) == (8, 9) || major >= 12
 }
 
 /// Bytes of a row that are multiplied at a time, and how many such strips a block has in shared memory.
@@ -130,7 +136,7 @@ impl Tile {
 }
 
 /// In how many parts a length of so many strips is summed, so that as many blocks are busy as a device can run; and strips of each.
-fn divide(strips: u64, tiles: u64, at_once: u64) -> (u64, u64) {
+pub(super) fn divide(strips: u64, tiles: u64, at_once: u64) -> (u64, u64) {
     let wanted = (at_once / tiles.max(1)).min(MOST_PARTS).min(strips / LEAST_STRIPS).max(1);
     let of_part = strips.div_ceil(wanted);
     (strips.div_ceil(of_part), of_part)
@@ -142,6 +148,8 @@ struct Variant {
     grid: Grid,
     parts: u64,
     of_part: u64,
+    /// How kernels are told of matrices that do not find them by their addresses.
+    maps: Option<Maps>,
 }
 
 /// A matrix product.
@@ -202,7 +210,8 @@ impl<'device> Gemm<'device> {
             (format.is_narrow() && k <= EXACT_LENGTH).then(|| factors(Rows::of_few_digits, [Seed(104), Seed(105)]));
         let (a, b) = (gpu.buffer(m * row_bytes)?, gpu.buffer(n.saturating_mul(copies).saturating_mul(row_bytes))?);
         let (mut variants, mut names) = (Vec::new(), Vec::new());
-        for tile in TILES.into_iter().filter(|tile| tile.suits(shape)) {
+        let widened = input == DType::Fp8E4m3 && !is_native_fp8(gpu.found.capability);
+        for tile in TILES.into_iter().filter(|tile| tile.suits(shape) && !widened) {
             let entry = format!("gemm_{}_{}x{}", format.name, tile.tall, tile.wide);
             let function = gpu.function_with_shared(format.source, &entry, tile.shared())?;
             let grid = Grid { blocks: 1, threads: tile.threads, shared: tile.shared() };
@@ -214,11 +223,34 @@ impl<'device> Gemm<'device> {
                 let Ok(blocks) = u32::try_from(count * parts) else { continue };
                 let of_length = if parts > 1 { format!(", the length in {parts} parts") } else { String::new() };
                 names.push(format!("mma.sync, tiles of {}×{}{of_length}", tile.tall, tile.wide));
-                variants.push(Variant { function: function.clone(), grid: Grid { blocks, ..grid }, parts, of_part });
+                let grid = Grid { blocks, ..grid };
+                variants.push(Variant { function: function.clone(), grid, parts, of_part, maps: None });
             }
         }
-        let most_parts = variants.iter().map(|variant| variant.parts).filter(|&parts| parts > 1).max().unwrap_or(0);
+        let sized = (shape, row_bytes / k);
+        let offers = match gemm_warpgroup::offers(gpu, format.name, sized, copies) {
+            // An old driver: there are the others.
+            Err(BackendError::NoKernel { .. }) if !variants.is_empty() => Vec::new(),
+            offers => offers?,
+        };
+        let parts = variants.iter().map(|variant| variant.parts).chain(offers.iter().map(|offer| offer.parts));
+        let most_parts = parts.filter(|&parts| parts > 1).max().unwrap_or(0);
         let (c, partial) = (gpu.buffer(4 * m * n)?, gpu.buffer(4 * m * n * most_parts)?);
+        let operands = Operands { a: a.address, b: b.address, c: c.address, partial: partial.address };
+        for offer in offers {
+            let maps = match offer.maps(gpu, sized, copies, operands) {
+                Err(BackendError::NoKernel { .. }) if !variants.is_empty() => break,
+                maps => Some(maps?),
+            };
+            names.push(offer.name);
+            variants.push(Variant {
+                function: offer.function,
+                grid: offer.grid,
+                parts: offer.parts,
+                of_part: offer.of_part,
+                maps,
+            });
+        }
         let join = gpu.function(Source::Gemm, format.join)?;
         let gemm =
             Self { gpu, format, shape, strips, copies, next: 0, host, few, a, b, c, partial, join, variants, names };
@@ -233,13 +265,18 @@ impl<'device> Gemm<'device> {
     }
 
     fn multiply(&self, variant: usize, copy: u64) -> Result<(), BackendError> {
-        let Variant { function, grid, parts, of_part } = &self.variants[variant];
+        let Variant { function, grid, parts, of_part, maps } = &self.variants[variant];
         let Shape { m, n, .. } = self.shape;
         let b = self.b.address + copy * n * self.strips * STRIP;
         let c = if *parts > 1 { &self.partial } else { &self.c };
         let [m_, n_, strips, of_part] = [m, n, self.strips, *of_part].map(Argument::from);
-        let arguments = [Argument::from(&self.a), b.into(), c.into(), m_, n_, strips, of_part];
-        self.gpu.launch(function, *grid, &arguments)?;
+        match maps {
+            Some(maps) => self.gpu.launch(function, *grid, &maps.arguments(copy))?,
+            None => {
+                let arguments = [Argument::from(&self.a), b.into(), c.into(), m_, n_, strips, of_part];
+                self.gpu.launch(function, *grid, &arguments)?;
+            }
+        }
         if *parts == 1 {
             return Ok(());
         }
@@ -347,7 +384,8 @@ mod tests {
         let no_kernel = |input, capability| matches!(lacking(input, capability), Some(BackendError::NoKernel { .. }));
         assert!(unsupported(DType::Fp8E4m3, (8, 6)) && unsupported(DType::Fp8E4m3, (7, 0)));
         assert!(no_kernel(DType::F16, (7, 0)) && no_kernel(DType::Int8, (7, 5)));
-        assert!(no_kernel(DType::Fp8E4m3, (9, 0)) && no_kernel(DType::Fp8E4m3, (10, 0)));
+        assert!(no_kernel(DType::Fp8E4m3, (10, 0)) && no_kernel(DType::Fp8E4m3, (10, 3)));
+        assert_eq!(lacking(DType::Fp8E4m3, (9, 0)), None);
         assert_eq!(lacking(DType::Fp8E4m3, (8, 9)).or_else(|| lacking(DType::Bf16, (9, 0))), None);
     }
 

@@ -8,6 +8,7 @@ pub(super) mod decode;
 mod elements;
 pub(super) mod empty;
 pub(super) mod gemm;
+mod gemm_warpgroup;
 pub(super) mod gemv;
 pub(super) mod matrix;
 pub(super) mod multiply_add;
