@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper of tests fails the test")]
 
 mod common;
+#[path = "cuda/vendor.rs"]
+mod vendor;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -12,7 +14,7 @@ use std::sync::OnceLock;
 use common::{Home, finish};
 use serde_json::Value;
 
-/// The folder of the stand-in's library, which is built when it is first asked for.
+/// The folder of the stand-ins' libraries, which are built when they are first asked for.
 ///
 /// It is a folder of its own: cargo lets whatever it runs find the libraries of its usual one, and no other test shall find a GPU.
 fn stand_in() -> &'static PathBuf {
@@ -20,7 +22,7 @@ fn stand_in() -> &'static PathBuf {
     FOLDER.get_or_init(|| {
         let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../stand-in");
         let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--package", "stand-in-cuda", "--target-dir"])
+            .args(["build", "--quiet", "--package", "stand-in-cuda", "--package", "stand-in-cublaslt", "--target-dir"])
             .arg(&target)
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status();

@@ -8,21 +8,23 @@ use super::kernels::chase::Chase;
 use super::kernels::copy::Copy;
 use super::kernels::decode::Decode;
 use super::kernels::empty::{Alone, Empty, Handing};
-use super::kernels::gemm::Gemm;
 use super::kernels::gemv::Gemv;
 use super::kernels::matrix::Matrix;
 use super::kernels::multiply_add::MultiplyAdd;
 use super::kernels::peer::{Partner, Peer, Ping};
 use super::kernels::prefill::Prefill;
+use super::kernels::product::Product;
 use super::kernels::rowwise::Rowwise;
 use super::kernels::stream::Stream;
 use super::kernels::warpgroup::{self, Warpgroup};
+use super::libraries::Used;
+use super::libraries::cublaslt::{self, Lt};
 use super::survey::Found;
 use super::timing::{Clock, Program, Timed};
 use crate::backend::time::Instant;
-use crate::backend::{BackendError, Device, Kernel, Stopwatch};
+use crate::backend::{BackendError, Device, Kernel, LibraryFolders, Stopwatch};
 use crate::dtype::DType;
-use crate::facts::{ClockReading, Conditions, Identity, Observed, Timer};
+use crate::facts::{ClockReading, Conditions, Identity, Library, LibraryName, Observed, Timer};
 use crate::resource::{ComputeUnit, Overhead, Phase, Scope};
 use crate::units::Seconds;
 use crate::workload::{Kind, Workload};
@@ -38,13 +40,23 @@ pub(super) struct CudaDevice {
     others: Vec<Found>,
     /// The one of them that data is exchanged with, once it was needed.
     partner: OnceCell<Partner>,
+    /// Where NVIDIA's libraries are looked for.
+    folders: LibraryFolders,
+    /// cuBLASLt, or why it is not used, once it was needed.
+    products: OnceCell<Used<Lt>>,
 }
 
 impl CudaDevice {
-    pub(super) fn open(found: &Found, others: Vec<Found>, patience: Seconds) -> Result<Self, BackendError> {
+    pub(super) fn open(
+        found: &Found,
+        others: Vec<Found>,
+        patience: Seconds,
+        folders: LibraryFolders,
+    ) -> Result<Self, BackendError> {
         let gpu = Gpu::open(found, patience)?;
         let clock = Clock::new(&gpu)?;
-        Ok(Self { identity: found.identity(), clock, gpu, others, partner: OnceCell::new() })
+        let (identity, partner, products) = (found.identity(), OnceCell::new(), OnceCell::new());
+        Ok(Self { identity, clock, gpu, others, partner, folders, products })
     }
 
     fn partner(&self) -> Result<&Partner, BackendError> {
@@ -53,6 +65,14 @@ impl CudaDevice {
         }
         let partner = Partner::of(&self.gpu, &self.others)?;
         Ok(self.partner.get_or_init(|| partner))
+    }
+
+    /// cuBLASLt, or why it is not used.
+    fn products(&self) -> &Used<Lt> {
+        self.products.get_or_init(|| {
+            let found = cublaslt::find(&self.folders, self.gpu.found.cuda());
+            Used::of(LibraryName::CublasLt, found, |loaded| Lt::new(loaded, &self.gpu.context))
+        })
     }
 
     /// Makes a program ready to be timed.
@@ -108,6 +128,12 @@ impl Device for CudaDevice {
         }
     }
 
+    fn library(&self, name: LibraryName) -> Option<Library> {
+        match name {
+            LibraryName::CublasLt => Some(self.products().told.clone()),
+        }
+    }
+
     fn prepare<'device>(&'device mut self, workload: &Workload) -> Result<Box<dyn Kernel + 'device>, BackendError> {
         self.gpu.enter()?;
         let bytes = workload.bytes_per_lane().saturating_mul(u64::from(workload.lanes));
@@ -131,7 +157,7 @@ impl Device for CudaDevice {
                 self.timed(|gpu| Matrix::new(gpu, (input, accumulate), lanes))
             }
             Kind::Gemm { input, accumulate, shape, copies } => {
-                self.timed(|gpu| Gemm::new(gpu, (input, accumulate), shape, copies))
+                self.timed(|gpu| Product::new(gpu, self.products().as_ref(), (input, accumulate), (shape, copies)))
             }
             Kind::Chase { bytes, hops } => self.timed(|gpu| Chase::new(gpu, bytes, hops)),
             Kind::HostCopy { direction, bytes, buffers } => {

@@ -2,7 +2,7 @@
 //!
 //! `survey` finds devices, in a process of its own because drivers crash and hang there. `device` ties together: `driver` (what is called of the driver, by its
 //! `functions`, and its errors), `context` (what all on a device belongs to), `gpu` (the open device: memory, modules, launches), `ptx` (the kernels that ship, and which of them a device can run), `timing` (what times launches),
-//! `kernels` (what is measured) and `telemetry` (what the sensors say meanwhile).
+//! `kernels` (what is measured), `libraries` (NVIDIA's own, where they are installed) and `telemetry` (what the sensors say meanwhile).
 
 #![allow(unsafe_code, reason = "the driver's interface is one of C")]
 
@@ -12,6 +12,7 @@ mod driver;
 mod functions;
 mod gpu;
 mod kernels;
+mod libraries;
 mod ptx;
 mod rates;
 mod survey;
@@ -19,7 +20,7 @@ mod telemetry;
 mod timing;
 
 use super::{Backend, BackendError, Device, Host};
-use crate::facts::{GpuConditions, Identity};
+use crate::facts::{GpuConditions, Identity, Library, LibraryName};
 use survey::Survey;
 
 const NAME: &str = "cuda";
@@ -42,6 +43,14 @@ impl Backend for CudaBackend {
         found.get(index)?.conditions.clone()
     }
 
+    /// Loaded in this process, which is what a probe does with them.
+    fn libraries(&self, host: &dyn Host) -> Vec<Library> {
+        let Ok(found) = host.survey(self).and_then(|text| Survey::read(&text)?.devices()) else { return Vec::new() };
+        let Some(device) = found.first() else { return Vec::new() };
+        let found = libraries::cublaslt::find(&host.library_folders(), device.cuda());
+        vec![libraries::told(LibraryName::CublasLt, &found)]
+    }
+
     /// Opens a device in this process, once a survey has shown that the driver can be asked.
     fn open(&self, index: usize, host: &dyn Host) -> Result<Box<dyn Device>, BackendError> {
         let found = Survey::read(&host.survey(self)?)?.devices()?;
@@ -49,7 +58,7 @@ impl Backend for CudaBackend {
             return Err(BackendError::NoSuchDevice { backend: NAME, index, count: found.len() });
         };
         let others = found.iter().filter(|other| other.index != device.index).cloned().collect();
-        Ok(Box::new(device::CudaDevice::open(device, others, host.patience())?))
+        Ok(Box::new(device::CudaDevice::open(device, others, host.patience(), host.library_folders())?))
     }
 
     fn survey(&self) -> Result<String, BackendError> {

@@ -13,6 +13,8 @@ pub(super) mod matrix;
 pub(super) mod multiply_add;
 pub(super) mod peer;
 pub(super) mod prefill;
+pub(super) mod product;
 pub(super) mod rowwise;
 pub(super) mod stream;
+mod vendor;
 pub(super) mod warpgroup;
