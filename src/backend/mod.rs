@@ -196,6 +196,11 @@ pub trait Kernel {
         None
     }
 
+    /// How many devices take part, where all of a group do.
+    fn devices(&self) -> Option<u32> {
+        None
+    }
+
     /// Runs one iteration with poisoned outputs and compares every result with a reference.
     ///
     /// # Errors

@@ -49,6 +49,9 @@ pub enum LibraryName {
     /// NVIDIA's matrix products.
     #[serde(rename = "cuBLASLt")]
     CublasLt,
+    /// NVIDIA's collective operations.
+    #[serde(rename = "NCCL")]
+    Nccl,
 }
 
 impl LibraryName {
@@ -57,6 +60,7 @@ impl LibraryName {
     pub const fn word(self) -> &'static str {
         match self {
             Self::CublasLt => "cuBLASLt",
+            Self::Nccl => "NCCL",
         }
     }
 }

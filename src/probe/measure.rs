@@ -16,6 +16,8 @@ pub struct Measurement {
     pub variant: usize,
     /// Whose it is.
     pub by: Implementer,
+    /// How many devices took part, where all of a group did.
+    pub devices: Option<u32>,
     /// What became of the other implementer's, where there might be one.
     pub beside: Option<Beside>,
     /// Iterations in each sample at the end.
@@ -379,6 +381,7 @@ fn sample(
     Ok(Measurement {
         variant: run.variant,
         by: run.kernel.implementer(run.variant),
+        devices: run.kernel.devices(),
         beside: None,
         iterations: run.iterations,
         clean,

@@ -56,6 +56,7 @@ pub(super) fn point(
         lanes: workload.lanes,
         variant,
         by: measurement.by,
+        devices: measurement.devices,
         beside: measurement.beside.as_ref().and_then(|other| beside(workload, other)),
         clock,
         stop: measurement.stop,
@@ -204,6 +205,7 @@ mod tests {
         let measurement = Measurement {
             variant: 0,
             by: Implementer::Open,
+            devices: None,
             beside: None,
             iterations: 1,
             clean: vec![1.0; clean],

@@ -41,6 +41,9 @@ pub struct Point {
     pub work: Work,
     /// Lanes (threads) that took part.
     pub lanes: u32,
+    /// Devices that took part, in an operation of all of a kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub devices: Option<u32>,
     /// The implementation that was fastest here.
     pub variant: String,
     /// Whose implementation that is: rooflab's own, unless it is said.
@@ -91,6 +94,7 @@ impl Point {
             time: Seconds(1.0),
             work: Work::default(),
             lanes: 1,
+            devices: None,
             variant: "exact".to_owned(),
             by: Implementer::Open,
             beside: None,

@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 use super::gpu::Gpu;
 use super::kernels::atomic::Atomic;
 use super::kernels::chase::Chase;
+use super::kernels::collective::{Collective, Group};
 use super::kernels::copy::Copy;
 use super::kernels::decode::Decode;
 use super::kernels::empty::{Alone, Empty, Handing};
@@ -17,8 +18,8 @@ use super::kernels::product::Product;
 use super::kernels::rowwise::Rowwise;
 use super::kernels::stream::Stream;
 use super::kernels::warpgroup::{self, Warpgroup};
-use super::libraries::Used;
 use super::libraries::cublaslt::{self, Lt};
+use super::libraries::{Loaded, Used, nccl, told};
 use super::survey::Found;
 use super::timing::{Clock, Program, Timed};
 use crate::backend::time::Instant;
@@ -44,6 +45,10 @@ pub(super) struct CudaDevice {
     folders: LibraryFolders,
     /// cuBLASLt, or why it is not used, once it was needed.
     products: OnceCell<Used<Lt>>,
+    /// NCCL, or why it is not used, once it was needed.
+    exchanges: OnceCell<Result<Loaded<nccl::Functions>, String>>,
+    /// All devices of this one's kind, once they were needed together.
+    group: OnceCell<Group>,
 }
 
 impl CudaDevice {
@@ -55,8 +60,9 @@ impl CudaDevice {
     ) -> Result<Self, BackendError> {
         let gpu = Gpu::open(found, patience)?;
         let clock = Clock::new(&gpu)?;
-        let (identity, partner, products) = (found.identity(), OnceCell::new(), OnceCell::new());
-        Ok(Self { identity, clock, gpu, others, partner, folders, products })
+        let (partner, group) = (OnceCell::new(), OnceCell::new());
+        let (products, exchanges) = (OnceCell::new(), OnceCell::new());
+        Ok(Self { identity: found.identity(), clock, gpu, others, partner, folders, products, exchanges, group })
     }
 
     fn partner(&self) -> Result<&Partner, BackendError> {
@@ -73,6 +79,20 @@ impl CudaDevice {
             let found = cublaslt::find(&self.folders, self.gpu.found.cuda());
             Used::of(LibraryName::CublasLt, found, |loaded| Lt::new(loaded, &self.gpu.context))
         })
+    }
+
+    /// NCCL, or why it is not used.
+    fn exchanges(&self) -> &Result<Loaded<nccl::Functions>, String> {
+        self.exchanges.get_or_init(|| nccl::find(&self.folders))
+    }
+
+    /// All devices of this one's kind.
+    fn group(&self) -> Result<&Group, BackendError> {
+        if let Some(group) = self.group.get() {
+            return Ok(group);
+        }
+        let group = Group::of(&self.gpu, &self.others, self.exchanges())?;
+        Ok(self.group.get_or_init(|| group))
     }
 
     /// Makes a program ready to be timed.
@@ -131,6 +151,7 @@ impl Device for CudaDevice {
     fn library(&self, name: LibraryName) -> Option<Library> {
         match name {
             LibraryName::CublasLt => Some(self.products().told.clone()),
+            LibraryName::Nccl => Some(told(name, self.exchanges())),
         }
     }
 
@@ -166,6 +187,9 @@ impl Device for CudaDevice {
             Kind::Atomic { sharing } => self.timed(|gpu| Atomic::new(gpu, sharing, lanes)),
             Kind::Empty { overhead: Overhead::Launch } => self.timed(|gpu| Empty::new(gpu, Handing::Singly)),
             Kind::Empty { overhead: Overhead::GraphLaunch } => self.timed(|gpu| Empty::new(gpu, Handing::Graph)),
+            Kind::PeerCopy { exchange, bytes, .. } if exchange.ways().is_none() => {
+                Ok(Box::new(Collective::new(&self.gpu, self.group()?, exchange, bytes)?))
+            }
             Kind::PeerCopy { exchange, bytes, buffers } => {
                 let sizes = (bytes.saturating_mul(lanes.into()), buffers);
                 Ok(Box::new(Peer::new(&self.gpu, self.partner()?, exchange, sizes)?))

@@ -48,7 +48,8 @@ impl Backend for CudaBackend {
         let Ok(found) = host.survey(self).and_then(|text| Survey::read(&text)?.devices()) else { return Vec::new() };
         let Some(device) = found.first() else { return Vec::new() };
         let found = libraries::cublaslt::find(&host.library_folders(), device.cuda());
-        vec![libraries::told(LibraryName::CublasLt, &found)]
+        let products = libraries::told(LibraryName::CublasLt, &found);
+        vec![products, libraries::told(LibraryName::Nccl, &libraries::nccl::find(&host.library_folders()))]
     }
 
     /// Opens a device in this process, once a survey has shown that the driver can be asked.

@@ -76,7 +76,7 @@ pub enum Family {
     Atomic(Sharing),
     /// Host copies of growing size.
     HostCopy(Direction),
-    /// Copies of growing size between two devices.
+    /// Copies of growing size between two devices, or operations of all devices of a kind.
     PeerCopy(Exchange),
     /// Empty jobs.
     Empty(Overhead),
@@ -133,6 +133,7 @@ impl Family {
     pub const fn library(self) -> Option<LibraryName> {
         match self {
             Self::Gemm { .. } => Some(LibraryName::CublasLt),
+            Self::PeerCopy(exchange) if exchange.ways().is_none() => Some(LibraryName::Nccl),
             _ => None,
         }
     }

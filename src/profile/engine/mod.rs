@@ -150,6 +150,7 @@ impl EnginePoint {
             time: Seconds(work.ops as f64 / value),
             work,
             lanes: 0,
+            devices: None,
             variant: String::new(),
             by: Implementer::Open,
             beside: None,

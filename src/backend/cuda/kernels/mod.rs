@@ -2,6 +2,7 @@
 
 pub(super) mod atomic;
 pub(super) mod chase;
+pub(super) mod collective;
 pub(super) mod copy;
 mod dealt;
 pub(super) mod decode;

@@ -88,21 +88,6 @@ struct Proposed {
     reserved: [c_int; 4],
 }
 
-macro_rules! functions {
-    ($($field:ident = $name:ident($($argument:ty),* $(,)?) -> $result:ty;)*) => {
-        /// The functions, by what they do.
-        #[derive(Clone, Copy, Debug)]
-        pub(in crate::backend::cuda) struct Functions { $($field: unsafe extern "C" fn($($argument),*) -> $result,)* }
-
-        impl Functions {
-            fn find(library: &libloading::Library) -> Result<Self, &'static str> {
-                // SAFETY: each has the type that the library's header declares it with; enums of C's are passed as numbers of 32 bits.
-                unsafe { Ok(Self { $($field: look_up(library, stringify!($name))?,)* }) }
-            }
-        }
-    };
-}
-
 functions! {
     version = cublasLtGetVersion() -> usize;
     create = cublasLtCreate(*mut Raw) -> Status;
@@ -200,7 +185,10 @@ impl Lt {
         context.enter()?;
         let (functions, mut raw) = (loaded.functions, std::ptr::null_mut());
         // SAFETY: the pointer is to a local that outlives the call.
-        check(unsafe { (functions.create)(&raw mut raw) }, "cannot be used")?;
+        let status = unsafe { (functions.create)(&raw mut raw) };
+        if status != SUCCESS {
+            return Err(BackendError::System(format!("it cannot be made ready for the device: `{}`", named(status))));
+        }
         Ok(Self { functions, version: loaded.version.clone(), raw, context: Rc::clone(context) })
     }
 }

@@ -1,6 +1,23 @@
 //! NVIDIA's libraries, which are used where they are installed: looked for, loaded, and every function found before one is called. Nothing depends on one being there.
 
+/// Declares the functions of a library, by what they do.
+macro_rules! functions {
+    ($($field:ident = $name:ident($($argument:ty),* $(,)?) -> $result:ty;)*) => {
+        /// The library's functions, by what they do.
+        #[derive(Clone, Copy, Debug)]
+        pub(in crate::backend::cuda) struct Functions { $($field: unsafe extern "C" fn($($argument),*) -> $result,)* }
+
+        impl Functions {
+            fn find(library: &libloading::Library) -> Result<Self, &'static str> {
+                // SAFETY: each has the type that the library's header declares it with; enums of C's are passed as numbers of 32 bits.
+                unsafe { Ok(Self { $($field: look_up(library, stringify!($name))?,)* }) }
+            }
+        }
+    };
+}
+
 pub(super) mod cublaslt;
+pub(super) mod nccl;
 
 use std::path::{Path, PathBuf};
 

@@ -3,34 +3,34 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::format::Format;
-use crate::{INVALID_VALUE, Status};
+use super::format::Format;
+use super::{INVALID_VALUE, Status};
 
 /// How two factors are multiplied.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Operation {
-    pub(crate) compute: i32,
-    pub(crate) scale: Format,
-    pub(crate) transposed: [bool; 2],
+pub(super) struct Operation {
+    pub(super) compute: i32,
+    pub(super) scale: Format,
+    pub(super) transposed: [bool; 2],
 }
 
 /// A matrix by columns, each some elements after the one before it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Layout {
-    pub(crate) format: Format,
-    pub(crate) rows: u64,
-    pub(crate) columns: u64,
-    pub(crate) between: u64,
+pub(super) struct Layout {
+    pub(super) format: Format,
+    pub(super) rows: u64,
+    pub(super) columns: u64,
+    pub(super) between: u64,
 }
 
 impl Layout {
     /// Bytes from the first element to the last.
-    pub(crate) fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         (self.between * (self.columns - 1) + self.rows) as usize * self.format.bytes()
     }
 
     /// The values of its columns, or of its rows.
-    pub(crate) fn vectors(&self, bytes: &[u8], columns: bool) -> Vec<Vec<f64>> {
+    pub(super) fn vectors(&self, bytes: &[u8], columns: bool) -> Vec<Vec<f64>> {
         let element = |row: u64, column: u64| self.format.read(bytes, (row + column * self.between) as usize);
         if columns {
             return (0..self.columns).map(|column| (0..self.rows).map(|row| element(row, column)).collect()).collect();
@@ -41,7 +41,7 @@ impl Layout {
 
 /// What a handle stands for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Object {
+pub(super) enum Object {
     Library,
     Operation(Operation),
     Layout(Layout),
@@ -60,7 +60,7 @@ fn objects() -> MutexGuard<'static, Objects> {
 }
 
 /// Gives something a handle.
-pub(crate) fn add(object: Object) -> usize {
+pub(super) fn add(object: Object) -> usize {
     let mut objects = objects();
     objects.made += 1;
     let handle = 0x1000 + 0x10 * objects.made;
@@ -69,16 +69,16 @@ pub(crate) fn add(object: Object) -> usize {
 }
 
 /// What a handle stands for.
-pub(crate) fn get(handle: usize) -> Result<Object, Status> {
+pub(super) fn get(handle: usize) -> Result<Object, Status> {
     objects().all.get(&handle).copied().ok_or(INVALID_VALUE)
 }
 
 /// Changes what a handle stands for.
-pub(crate) fn with(handle: usize, change: impl FnOnce(&mut Object) -> Result<(), Status>) -> Result<(), Status> {
+pub(super) fn with(handle: usize, change: impl FnOnce(&mut Object) -> Result<(), Status>) -> Result<(), Status> {
     change(objects().all.get_mut(&handle).ok_or(INVALID_VALUE)?)
 }
 
 /// Takes a handle back.
-pub(crate) fn remove(handle: usize) -> Result<(), Status> {
+pub(super) fn remove(handle: usize) -> Result<(), Status> {
     objects().all.remove(&handle).map(|_| ()).ok_or(INVALID_VALUE)
 }

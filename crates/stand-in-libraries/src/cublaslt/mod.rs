@@ -1,32 +1,17 @@
-//! cuBLASLt without a GPU: the functions of `libcublasLt.so` that rooflab calls, which really multiply what lies in the memory of the stand-in CUDA driver.
+//! cuBLASLt: the functions that rooflab calls of it.
 //!
 //! Formats, transposed factors and the lengths between columns are those of the descriptors; a product is computed by loops on the host. Time passes on the driver's clock, by
 //! copies: three algorithms are proposed, of which the second is the fastest.
-//!
-//! Environment variables say what goes wrong:
-//!
-//! | variable | meaning | unless set |
-//! |---|---|---|
-//! | `STAND_IN_CUBLASLT_VERSION` | the number that the library gives as its version | 120903 |
-//! | `STAND_IN_CUBLASLT_CREATE` | the status that `cublasLtCreate` answers | 0 |
-//! | `STAND_IN_CUBLASLT_PROPOSE` | the status that `cublasLtMatmulAlgoGetHeuristic` answers | 0 |
-//! | `STAND_IN_CUBLASLT_MULTIPLY` | the status that `cublasLtMatmul` answers | 0 |
-//! | `STAND_IN_CUBLASLT_WRONG` | 1 to have the last number of every product wrong | 0 |
-//! | `STAND_IN_CUBLASLT_SLOW` | how many times as long everything takes | 1 |
 
-#![allow(unsafe_code, reason = "functions of a C interface are exported and get pointers")]
-#![allow(non_snake_case, reason = "the functions have the names of the library's")]
-
-mod driver;
 mod format;
 mod objects;
 
 use std::ffi::{c_int, c_void};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use self::format::Format;
+use self::objects::{Layout, Object, Operation, add, get, remove, with};
 use crate::driver::Driver;
-use crate::format::Format;
-use crate::objects::{Layout, Object, Operation, add, get, remove, with};
+use crate::setting;
 
 /// What a call came to, by the library's numbers.
 type Status = u32;
@@ -59,26 +44,9 @@ struct Proposed {
     reserved: [c_int; 4],
 }
 
-/// A number from the environment.
-fn setting(name: &str, otherwise: u64) -> u64 {
-    #[allow(clippy::disallowed_methods, reason = "a library that a program loads has no other settings")]
-    std::env::var(format!("STAND_IN_CUBLASLT_{name}"))
-        .ok()
-        .and_then(|text| text.trim().parse().ok())
-        .unwrap_or(otherwise)
-}
-
-/// Runs a function's body, unless another status is asked for. A panic is an internal error.
+/// Runs a function's body, unless a setting asks for another status.
 fn guarded(asked: Option<&str>, body: impl FnOnce() -> Result<(), Status>) -> Status {
-    match asked.map_or(0, |name| setting(name, 0)) {
-        0 => {}
-        asked => return asked as Status,
-    }
-    match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(Ok(())) => SUCCESS,
-        Ok(Err(status)) => status,
-        Err(_) => INTERNAL_ERROR,
-    }
+    crate::guarded(asked, INTERNAL_ERROR, body)
 }
 
 /// Writes a result.
@@ -102,12 +70,12 @@ fn value<T: Copy>(place: *const c_void, bytes: usize) -> Result<T, Status> {
 
 #[unsafe(no_mangle)]
 extern "C" fn cublasLtGetVersion() -> usize {
-    setting("VERSION", 120_903) as usize
+    setting("STAND_IN_CUBLASLT_VERSION", 120_903) as usize
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn cublasLtCreate(handle: *mut usize) -> Status {
-    guarded(Some("CREATE"), || {
+    guarded(Some("STAND_IN_CUBLASLT_CREATE"), || {
         Driver::get().ok_or(NOT_INITIALIZED)?;
         put(handle, add(Object::Library))
     })
@@ -241,7 +209,7 @@ impl Product {
         let vectors = |address: u64, which: usize| {
             let layout = &self.factors[which];
             let mut bytes = vec![0; layout.bytes()];
-            for _ in 0..reads * setting("SLOW", 1) {
+            for _ in 0..reads * setting("STAND_IN_CUBLASLT_SLOW", 1) {
                 driver.read(address, &mut bytes).map_err(|_| EXECUTION_FAILED)?;
             }
             // Of the first factor rows are what is multiplied, of the second columns.
@@ -255,7 +223,7 @@ impl Product {
                 self.result.format.write(sum, &mut result);
             }
         }
-        if setting("WRONG", 0) != 0 {
+        if setting("STAND_IN_CUBLASLT_WRONG", 0) != 0 {
             let last = result.len() - self.result.format.bytes();
             self.result.format.write(1e6, &mut result);
             result.drain(last..last + self.result.format.bytes());
@@ -277,7 +245,7 @@ extern "C" fn cublasLtMatmulAlgoGetHeuristic(
     proposed: *mut Proposed,
     count: *mut c_int,
 ) -> Status {
-    guarded(Some("PROPOSE"), || {
+    guarded(Some("STAND_IN_CUBLASLT_PROPOSE"), || {
         let Object::Library = get(library)? else { return Err(NOT_INITIALIZED) };
         let Object::Preference { workspace: most } = get(preference)? else { return Err(INVALID_VALUE) };
         Product::of(operation, a, b, c, d)?;
@@ -344,7 +312,7 @@ extern "C" fn cublasLtMatmul(
     workspace_bytes: usize,
     _stream: usize,
 ) -> Status {
-    guarded(Some("MULTIPLY"), || {
+    guarded(Some("STAND_IN_CUBLASLT_MULTIPLY"), || {
         let Object::Library = get(library)? else { return Err(NOT_INITIALIZED) };
         let product = Product::of(operation, a_layout, b_layout, c_layout, d_layout)?;
         let scale = product.operation.scale;

@@ -4,7 +4,7 @@ use half::{bf16, f16};
 
 /// A format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
+pub(super) enum Format {
     F32,
     F64,
     F16,
@@ -16,7 +16,7 @@ pub(crate) enum Format {
 
 impl Format {
     /// The format of a number.
-    pub(crate) fn of(number: i32) -> Option<Self> {
+    pub(super) fn of(number: i32) -> Option<Self> {
         const NUMBERS: [(i32, Format); 7] = [
             (0, Format::F32),
             (1, Format::F64),
@@ -30,7 +30,7 @@ impl Format {
     }
 
     /// Bytes of an element.
-    pub(crate) const fn bytes(self) -> usize {
+    pub(super) const fn bytes(self) -> usize {
         match self {
             Self::F64 => 8,
             Self::F32 | Self::I32 => 4,
@@ -40,7 +40,7 @@ impl Format {
     }
 
     /// The value of an element.
-    pub(crate) fn read(self, bytes: &[u8], index: usize) -> f64 {
+    pub(super) fn read(self, bytes: &[u8], index: usize) -> f64 {
         fn word<const BYTES: usize>(bytes: &[u8], index: usize) -> [u8; BYTES] {
             bytes[BYTES * index..].first_chunk::<BYTES>().copied().unwrap_or([0; BYTES])
         }
@@ -56,7 +56,7 @@ impl Format {
     }
 
     /// Adds an element to the bytes of others.
-    pub(crate) fn write(self, value: f64, bytes: &mut Vec<u8>) {
+    pub(super) fn write(self, value: f64, bytes: &mut Vec<u8>) {
         match self {
             Self::F64 => bytes.extend(value.to_le_bytes()),
             Self::I32 => bytes.extend((value as i32).to_le_bytes()),
@@ -77,7 +77,7 @@ fn e4m3(bits: u8) -> f64 {
 }
 
 /// Whether the library multiplies such factors to such a result, as its documentation's table has it: both of one format, summed in a way and scaled in a format.
-pub(crate) fn is_multiplied(factors: [Format; 2], result: Format, compute: i32, scale: Format) -> bool {
+pub(super) fn is_multiplied(factors: [Format; 2], result: Format, compute: i32, scale: Format) -> bool {
     let [first, second] = factors;
     let sums = match first {
         Format::F16 | Format::Bf16 | Format::E4m3 | Format::F32 => (Format::F32, 68),
