@@ -20,7 +20,12 @@ fn probed(patterns: &[&str], folder: &std::path::Path, knobs: &[(&str, &str)]) -
     let mut arguments =
         vec!["probe", "-d", "cuda:0", "--effort", "quick", "--json", "--no-save", "--shape", "64x64x64"];
     arguments.extend(patterns.iter().flat_map(|pattern| ["-p", pattern]));
-    let mut all = vec![("ROOFLAB_CUDA_LIBS", folder.to_str().unwrap()), ("STAND_IN_MULTIPROCESSORS", "1")];
+    // Of one generation with one kind of kernels.
+    let mut all = vec![
+        ("ROOFLAB_CUDA_LIBS", folder.to_str().unwrap()),
+        ("STAND_IN_CAPABILITY", "8.9"),
+        ("STAND_IN_MULTIPROCESSORS", "1"),
+    ];
     all.extend_from_slice(knobs);
     let (code, out, err) = run(&Home::new(), &arguments, &all);
     assert_eq!(code, 0, "{out}{err}");
@@ -134,10 +139,8 @@ fn a_library_that_cannot_be_used_is_none() {
     let profile = probed(&["gemm.bf16.f32", "gemm.f32"], libraries(), &[("STAND_IN_CUBLASLT_CREATE", "1")]);
     let library = &profile["instrument"]["libraries"][0];
     assert_eq!(library["status"], "absent", "{library}");
-    assert!(
-        library["reason"].as_str().unwrap().contains("cannot be used: `CUBLAS_STATUS_NOT_INITIALIZED`"),
-        "{library}"
-    );
+    let reason = library["reason"].as_str().unwrap();
+    assert_eq!(reason, "it cannot be made ready for the device: `CUBLAS_STATUS_NOT_INITIALIZED`");
     let bf16 = point(&profile, "gemm.bf16.f32").unwrap();
     assert_eq!((&bf16["by"], &bf16["beside"]), (&Value::Null, &Value::Null), "{bf16}");
     let reason = point(&profile, "gemm.f32").unwrap_err();
@@ -182,21 +185,9 @@ fn exchanges_of_all_devices_are_right() {
 fn sums(knobs: &[(&str, &str)]) -> Value {
     let all =
         [&[("ROOFLAB_CUDA_LIBS", libraries().to_str().unwrap()), ("STAND_IN_MULTIPROCESSORS", "1")], knobs].concat();
-    let arguments = [
-        "probe",
-        "-d",
-        "cuda:0",
-        "--effort",
-        "quick",
-        "--json",
-        "--no-save",
-        "-p",
-        "link.peer.all_reduce",
-        "-p",
-        "overhead.launch",
-    ];
-    let (code, out, err) = run(&Home::new(), &arguments, &all);
-    assert_eq!(code, 0, "{out}{err}");
+    let arguments = ["probe", "-d", "cuda:0", "--effort", "quick", "--json", "--no-save", "-p", "link.peer.all_reduce"];
+    // Where nothing could be measured, the profile says why, and the command that it is so.
+    let (_, out, _) = run(&Home::new(), &arguments, &all);
     let profile: Value = serde_json::from_str(&out).unwrap();
     let library = &profile["instrument"]["libraries"][0];
     assert_eq!((&library["name"], &library["version"]), (&Value::from("NCCL"), &Value::from("2.27.3")), "{library}");

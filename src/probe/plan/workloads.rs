@@ -62,7 +62,9 @@ pub(super) fn workloads(
                 if shapes.is_empty() { shapes::of(grid, speed, input != DType::F64) } else { in_order(shapes) };
             let kind = |shape: Shape, copies: u64| Kind::Gemm { input, accumulate, shape, copies };
             let bytes = |shape, copies| Workload { kind: kind(shape, copies), lanes }.footprint();
-            let fits = |&shape: &Shape| bytes(shape, 1) <= sizes.far / 2;
+            // Who names a shape gets it as far as there is memory.
+            let most = if shapes.is_empty() { sizes.far / 2 } else { sizes.most / 2 };
+            let fits = |&shape: &Shape| bytes(shape, 1) <= most;
             // For few tokens the weights are what matters, and they come from memory, not from a cache.
             let cold = |shape: Shape| if shape.m <= FEW_TOKENS { sizes.far / 2 / bytes(shape, 1) } else { 1 };
             chosen.into_iter().filter(fits).map(|shape| kind(shape, cold(shape).max(1))).collect()
