@@ -139,7 +139,7 @@ pub(in crate::backend::cuda) fn find(folders: &LibraryFolders, driver: Version) 
 fn version(number: usize) -> (u32, String) {
     let (major, rest) = match number {
         ..11_000 => (number / 1_000, number % 1_000),
-        ..100_000 => (11, number - 11_000),
+        11_000..100_000 => (11, number - 11_000),
         _ => (number / 10_000, number % 10_000),
     };
     (u32::try_from(major).unwrap_or(u32::MAX), format!("{major}.{}.{}", rest / 100, rest % 100))
