@@ -101,6 +101,9 @@ fn what_a_library_does_wrong_is_told_beside_rooflabs_own() {
     }
 }
 
+/// A folder, what is set, and what is said then.
+type Case<'a> = (&'a std::path::Path, Option<(&'a str, &'a str)>, &'a str);
+
 #[test]
 fn a_library_that_cannot_be_used_is_none() {
     let home = Home::new();
@@ -116,18 +119,18 @@ fn a_library_that_cannot_be_used_is_none() {
         std::fs::copy(stand_in().join("libcuda.so"), folder.join("libcublasLt.so")).unwrap();
     });
     let empty = folder("empty", &|_| ());
-    let version = |number| [("STAND_IN_CUBLASLT_VERSION", number)];
-    let cases: [(&std::path::Path, &[(&str, &str)], &str); 6] = [
-        (&broken, &[], "`libcublasLt.so.12` cannot be loaded: libcublasLt.so.12: "),
-        (&other, &[], "`libcublasLt.so` lacks `cublasLtGetVersion`"),
-        (&empty, &[], "the folders that were named have none of `libcublasLt.so.13`"),
-        (libraries(), &version("10203"), "is version 10.2.3, which this rooflab does not know"),
-        (libraries(), &version("140000"), "is version 14.0.0, which this rooflab does not know"),
-        (libraries(), &version("130100"), "is for CUDA 13, and the driver for CUDA 12.9"),
+    let version = |number| Some(("STAND_IN_CUBLASLT_VERSION", number));
+    let cases: [Case<'_>; 6] = [
+        (&broken, None, "`libcublasLt.so.12` cannot be loaded: libcublasLt.so.12: "),
+        (&other, None, "`libcublasLt.so` lacks `cublasLtGetVersion`"),
+        (&empty, None, "the folders that were named have none of `libcublasLt.so.13`"),
+        (libraries(), version("10203"), "is version 10.2.3, which this rooflab does not know"),
+        (libraries(), version("140000"), "is version 14.0.0, which this rooflab does not know"),
+        (libraries(), version("130100"), "is for CUDA 13, and the driver for CUDA 12.9"),
     ];
     for (folder, knobs, said) in cases {
         let mut command = home.rooflab(&["devices"]);
-        command.env("LD_LIBRARY_PATH", stand_in()).env("ROOFLAB_CUDA_LIBS", folder).envs(knobs.iter().copied());
+        command.env("LD_LIBRARY_PATH", stand_in()).env("ROOFLAB_CUDA_LIBS", folder).envs(knobs);
         let (code, out, err) = finish(&mut command);
         assert_eq!(code, 0, "{err}");
         let line = out.lines().find(|line| line.starts_with("cuda: no cuBLASLt: ")).unwrap();
