@@ -2,12 +2,14 @@
 
 mod bus;
 mod gpu;
+mod library;
 
 pub use bus::{NotAnAddress, PciAddress};
 pub use gpu::{
     ComputeMode, GpuConditions, GpuObserved, GpuVirtualisation, OtherProcesses, PcieLink, Reading, Restrained,
     Restraint, Restraints,
 };
+pub use library::{Implementer, Library, LibraryName, LibraryPlace, LibraryState};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

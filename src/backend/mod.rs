@@ -29,7 +29,12 @@ pub mod wgpu;
 
 pub use sequence::{Sequence, Stage, Turn};
 
-use crate::facts::{ClockReading, Conditions, GpuConditions, Identity, Observed, Restraints, Timer};
+use std::path::PathBuf;
+
+use crate::facts::{
+    ClockReading, Conditions, GpuConditions, Identity, Implementer, Library, LibraryName, LibraryPlace, Observed,
+    Restraints, Timer,
+};
 use crate::resource::Scope;
 use crate::units::{Hertz, Seconds};
 use crate::workload::{STREAM_GRANULE, Workload};
@@ -53,6 +58,11 @@ pub trait Backend: Sync {
     /// Settings and sensors of a device by its index, as far as they are known without opening it.
     fn gpu_conditions(&self, _index: usize, _host: &dyn Host) -> Option<GpuConditions> {
         None
+    }
+
+    /// Libraries of the devices' maker that it uses beside its own kernels, or why it does not.
+    fn libraries(&self, _host: &dyn Host) -> Vec<Library> {
+        Vec::new()
     }
 
     /// Opens a device by its index within the backend.
@@ -87,6 +97,20 @@ pub trait Host {
     fn patience(&self) -> Seconds {
         Seconds(60.0)
     }
+
+    /// Where libraries of a device's maker are looked for.
+    fn library_folders(&self) -> LibraryFolders {
+        LibraryFolders::default()
+    }
+}
+
+/// Folders in which libraries of a device's maker are looked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LibraryFolders {
+    /// Those that somebody named: they count alone. Where none is in the list, no library is used.
+    pub named: Option<Vec<PathBuf>>,
+    /// Those that are looked in after the places where the system's loader looks.
+    pub usual: Vec<(LibraryPlace, PathBuf)>,
 }
 
 /// A program that does everything in its own process.
@@ -134,6 +158,11 @@ pub trait Device {
         None
     }
 
+    /// A library of its maker that is used beside rooflab's own kernels, or why it is not; none of another maker's.
+    fn library(&self, _name: LibraryName) -> Option<Library> {
+        None
+    }
+
     /// Allocates memory, fills it with seeded random data and makes the kernel ready.
     ///
     /// # Errors
@@ -156,6 +185,21 @@ pub trait Device {
 pub trait Kernel {
     /// The implementations to choose from, described in a few words. Never empty.
     fn variants(&self) -> &[String];
+
+    /// Whose an implementation is.
+    fn implementer(&self, _variant: usize) -> Implementer {
+        Implementer::Open
+    }
+
+    /// Who might have had an implementation of this workload and has none, and why.
+    fn without(&self) -> Option<(Implementer, &str)> {
+        None
+    }
+
+    /// How many devices take part, where all of a group do.
+    fn devices(&self) -> Option<u32> {
+        None
+    }
 
     /// Runs one iteration with poisoned outputs and compares every result with a reference.
     ///

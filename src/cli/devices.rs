@@ -1,7 +1,7 @@
 //! `rooflab devices`: what can be measured here.
 
 use rooflab::backend::{Backend, BackendError, backends};
-use rooflab::facts::{GpuConditions, Identity};
+use rooflab::facts::{GpuConditions, Identity, Library};
 use rooflab::report::{self, Block, Cell, Group, Row, Table, Tone};
 use rooflab::units::{Unit, binary_bytes, human};
 use serde::Serialize;
@@ -17,6 +17,8 @@ struct Offer {
     backend: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     devices: Vec<Listed>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    libraries: Vec<Library>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
@@ -45,7 +47,8 @@ pub(crate) fn run(context: &mut Context) -> Result<Answer, CliError> {
         context.write_json(&offers)?;
     } else {
         let listed = offers.iter().flat_map(|offer| &offer.devices);
-        let blocks: Vec<Block> = [table(&offers)].into_iter().chain(listed.filter_map(now)).collect();
+        let libraries = offers.iter().flat_map(libraries);
+        let blocks: Vec<Block> = [table(&offers)].into_iter().chain(listed.filter_map(now)).chain(libraries).collect();
         context.show(&blocks)?;
     }
     Ok(Answer::Yes)
@@ -76,7 +79,7 @@ fn offer(backend: &dyn Backend, host: &ThisProgram, earlier: &[Identity]) -> Off
             (Vec::new(), Some(format!("{error}{hint}")))
         }
     };
-    Offer { backend: backend.name(), devices, reason }
+    Offer { backend: backend.name(), devices, libraries: backend.libraries(host), reason }
 }
 
 fn table(offers: &[Offer]) -> Block {
@@ -95,6 +98,11 @@ fn table(offers: &[Offer]) -> Block {
         right: vec![false, false, false, true, true, false, false],
         groups: offers.iter().map(group).collect(),
     })
+}
+
+/// Which libraries of the maker's a backend uses, or why not.
+fn libraries(offer: &Offer) -> impl Iterator<Item = Block> {
+    offer.libraries.iter().map(|library| Block::line(format!("{}: {library}", offer.backend), Tone::Dim))
 }
 
 /// How a device is just now, where its driver tells.

@@ -7,12 +7,13 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use rooflab::backend::{Backend, BackendError, Host, InPlace, backends};
+use rooflab::backend::{Backend, BackendError, Host, InPlace, LibraryFolders, backends};
 use rooflab::units::Seconds;
 
 use super::Answer;
 use super::context::Context;
 use super::error::CliError;
+use super::libraries;
 
 /// How long drivers may take to list their devices. A first start after boot loads firmware.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -51,6 +52,10 @@ impl Host for ThisProgram {
 
     fn patience(&self) -> Seconds {
         self.patience.unwrap_or(InPlace.patience())
+    }
+
+    fn library_folders(&self) -> LibraryFolders {
+        libraries::folders()
     }
 }
 

@@ -12,6 +12,7 @@ mod generate;
 mod help;
 mod host;
 mod interrupt;
+mod libraries;
 mod lookup;
 mod model;
 mod plot;

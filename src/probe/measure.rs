@@ -1,8 +1,10 @@
 //! The one measuring loop: verify, calibrate, choose the fastest variant and verify that too, warm up, sample until the median is known well
 //! enough or the time is spent, and check that twice the work takes twice the time.
 
+use super::contest::Beside;
 use super::effort::Settings;
 use crate::backend::{BackendError, Disturbance, Glance, Kernel, Sample};
+use crate::facts::Implementer;
 use crate::profile::Stop;
 use crate::stats::{self, Modes, Summary};
 use crate::units::{Hertz, Seconds};
@@ -12,6 +14,12 @@ use crate::units::{Hertz, Seconds};
 pub struct Measurement {
     /// The variant that was fastest.
     pub variant: usize,
+    /// Whose it is.
+    pub by: Implementer,
+    /// How many devices took part, where all of a group did.
+    pub devices: Option<u32>,
+    /// What became of the other implementer's, where there might be one.
+    pub beside: Option<Beside>,
     /// Iterations in each sample at the end.
     pub iterations: u64,
     /// Seconds per iteration of the clean samples, in the order they were taken.
@@ -145,22 +153,24 @@ pub(super) fn is_crowded(clean: usize, total: usize) -> bool {
     clean < FEWEST || (clean as f64) < CROWDED * total as f64
 }
 
-/// Measures a kernel.
+/// Measures some variants of a kernel: the fastest of them.
 ///
 /// # Errors
 /// When verification fails or the device does.
-pub fn measure(
+pub(super) fn measure_variants(
     kernel: &mut dyn Kernel,
+    variants: &[usize],
     settings: &Settings,
     sustain: Option<Seconds>,
     now: &dyn Fn() -> Seconds,
     interrupted: &dyn Fn() -> bool,
 ) -> Result<Measurement, BackendError> {
+    let first = variants.first().copied().unwrap_or(0);
     // Verifying also fills the buffers, which no variant may be timed without.
-    kernel.verify(0)?;
-    let mut iterations = calibrate(kernel, 0, settings, interrupted)?;
-    let variant = fastest(kernel, iterations, settings, now, interrupted)?;
-    if variant != 0 {
+    kernel.verify(first)?;
+    let mut iterations = calibrate(kernel, first, settings, interrupted)?;
+    let variant = fastest(kernel, variants, iterations, settings, now, interrupted)?.unwrap_or(first);
+    if variant != first {
         kernel.verify(variant)?;
         iterations = calibrate(kernel, variant, settings, interrupted)?;
     }
@@ -261,19 +271,19 @@ fn least_time(
     Ok(least)
 }
 
-/// The variant with the least time, tried in turns.
+/// The variant with the least time, tried in turns; none where there is no choice or no time for it.
 fn fastest(
     kernel: &mut dyn Kernel,
+    variants: &[usize],
     iterations: u64,
     settings: &Settings,
     now: &dyn Fn() -> Seconds,
     interrupted: &dyn Fn() -> bool,
-) -> Result<usize, BackendError> {
-    let count = kernel.variants().len();
-    if count < 2 {
-        return Ok(0);
+) -> Result<Option<usize>, BackendError> {
+    if variants.len() < 2 {
+        return Ok(None);
     }
-    let mut times = vec![Vec::new(); count];
+    let mut times = vec![Vec::new(); variants.len()];
     let least = |times: &[f64]| times.iter().copied().fold(f64::INFINITY, f64::min);
     let start = now();
     for round in 0..settings.rounds {
@@ -281,18 +291,19 @@ fn fastest(
             // Runs this long leave little to chance.
             break;
         }
-        for variant in 0..count {
+        for (place, &variant) in variants.iter().enumerate() {
             if interrupted() {
-                return Ok(0);
+                return Ok(None);
             }
             let best = times.iter().map(|times| least(times)).fold(f64::INFINITY, f64::min);
             // What was far behind once is not tried again.
-            if least(&times[variant]) <= BEHIND * best || round == 0 {
-                times[variant].push(least_time(kernel, variant, iterations, interrupted)?);
+            if least(&times[place]) <= BEHIND * best || round == 0 {
+                times[place].push(least_time(kernel, variant, iterations, interrupted)?);
             }
         }
     }
-    Ok((0..count).min_by(|&a, &b| least(&times[a]).total_cmp(&least(&times[b]))).unwrap_or(0))
+    let place = (0..variants.len()).min_by(|&a, &b| least(&times[a]).total_cmp(&least(&times[b])));
+    Ok(place.map(|place| variants[place]))
 }
 
 fn warm_up(
@@ -369,6 +380,9 @@ fn sample(
     };
     Ok(Measurement {
         variant: run.variant,
+        by: run.kernel.implementer(run.variant),
+        devices: run.kernel.devices(),
+        beside: None,
         iterations: run.iterations,
         clean,
         disturbed,
@@ -429,6 +443,7 @@ fn steady(
 
 #[cfg(test)]
 mod tests {
+    use super::super::contest::measure;
     use super::*;
     use crate::backend::mock::{BEHAVIOURS, Behaviour, MockBackend};
     use crate::backend::{Backend, InPlace};

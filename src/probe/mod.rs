@@ -7,6 +7,7 @@
 mod again;
 mod catalogue;
 mod ceiling;
+mod contest;
 mod effort;
 mod measure;
 mod plan;
@@ -17,8 +18,9 @@ mod select;
 mod shapes;
 
 pub use catalogue::{Family, Grid, Probe, probes};
+pub use contest::{Beside, Rival, measure};
 pub use effort::Settings;
-pub use measure::{Measurement, measure};
+pub use measure::Measurement;
 pub use plan::{LeftOut, Plan, Request, Step, plan};
 pub use plateau::{Level, Plateau, plateaus};
 pub use run::{Context, Observer, Verification, run, verify};

@@ -1,10 +1,11 @@
 //! A measurement becomes a point: times to values, with what speaks against them.
 
+use super::contest;
 use super::measure::{FEWEST, Measurement, NONLINEAR, is_crowded};
 use super::plan::Plan;
 use crate::backend::{CycleLimit, Glance};
 use crate::facts::{DeviceKind, Restraint};
-use crate::profile::{Flag, Limit, Mode, Point, Samples, Steady};
+use crate::profile::{Beside, Flag, Limit, Mode, Point, Rival, Samples, Steady};
 use crate::stats::{self, Modes, Summary};
 use crate::units::{Hertz, Seconds, Unit};
 use crate::workload::Workload;
@@ -54,6 +55,9 @@ pub(super) fn point(
         work: workload.work(),
         lanes: workload.lanes,
         variant,
+        by: measurement.by,
+        devices: measurement.devices,
+        beside: measurement.beside.as_ref().and_then(|other| beside(workload, other)),
         clock,
         stop: measurement.stop,
         flags: flags(goal, workload, measurement, &summary, modes, limit.as_ref()),
@@ -66,6 +70,24 @@ pub(super) fn point(
         raw: plan.request.keep_samples.then_some(values),
     };
     Some(Measured { point, limit })
+}
+
+/// What became of the other implementer, as values.
+fn beside(workload: &Workload, other: &contest::Beside) -> Option<Beside> {
+    let rival = match &other.result {
+        Err(reason) => Rival::Absent { reason: reason.clone() },
+        Ok(rival) => {
+            let (summary, _) = rival.measurement.summary()?;
+            let (a, b) = (workload.value(summary.confidence.0), workload.value(summary.confidence.1));
+            Rival::Ok {
+                variant: rival.variant.clone(),
+                value: workload.value(summary.median),
+                confidence: [a.min(b), a.max(b)],
+                samples: samples(&rival.measurement),
+            }
+        }
+    };
+    Some(Beside { by: other.by, rival })
 }
 
 fn flags(
@@ -153,6 +175,7 @@ fn at_clock(limit: CycleLimit, clock: Hertz, workload: &Workload, kind: DeviceKi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::Implementer;
     use crate::profile::Stop;
     use crate::resource::Overhead;
     use crate::workload::Kind;
@@ -181,6 +204,9 @@ mod tests {
     fn flags_of(clean: usize, disturbed: usize, untimed: usize) -> Vec<Flag> {
         let measurement = Measurement {
             variant: 0,
+            by: Implementer::Open,
+            devices: None,
+            beside: None,
             iterations: 1,
             clean: vec![1.0; clean],
             disturbed: vec![1.0; disturbed],

@@ -5,11 +5,13 @@ use jiff::Timestamp;
 use super::again::{self, Visit, highest_clocks};
 use super::catalogue::Family;
 use super::ceiling::{Shapes, ceilings};
+use super::contest::measure;
 use super::effort::Settings;
-use super::measure::{THROTTLED, measure, measure_again};
+use super::measure::{THROTTLED, measure_again};
 use super::plan::{Plan, Step};
 use super::point::{Measured, point};
 use crate::backend::{BackendError, Device, Stopwatch};
+use crate::facts::{Library, LibraryName};
 use crate::profile::{Builder, Ceiling, Flag, Imported, Instrument, Outcome, Point, Profile, Source, Stop};
 use crate::resource::{Key, Overhead, Resource};
 use crate::units::Seconds;
@@ -98,6 +100,7 @@ fn begin(device: &mut dyn Device, plan: &Plan, context: Context) -> Builder {
         effort: plan.request.effort,
         goal: plan.settings.goal,
         elapsed: Seconds(0.0),
+        libraries: libraries(device, plan),
     };
     let identity = device.identity().clone();
     let mut builder = Builder::new(context.name, context.created, context.source, identity, conditions, instrument);
@@ -107,6 +110,14 @@ fn begin(device: &mut dyn Device, plan: &Plan, context: Context) -> Builder {
         builder.put(Ceiling::new(key, Outcome::Skipped { reason }));
     }
     builder
+}
+
+/// The maker's libraries that a plan has use for, or why they are not used.
+fn libraries(device: &dyn Device, plan: &Plan) -> Vec<Library> {
+    let mut names: Vec<LibraryName> = plan.steps.iter().filter_map(|step| step.probe.family.library()).collect();
+    names.sort();
+    names.dedup();
+    names.into_iter().filter_map(|name| device.library(name)).collect()
 }
 
 /// A run under way.
@@ -180,7 +191,11 @@ impl Session<'_> {
             observer.revisited(done, again.len());
             let visit = &self.visits[index];
             let later = device.prepare(&visit.workload).and_then(|mut kernel| {
-                measure_again(kernel.as_mut(), visit.measurement.variant, &visit.settings, &self.now, self.interrupted)
+                // A library need not offer the same algorithms in the same order.
+                let Some(variant) = kernel.variants().iter().position(|name| *name == visit.variant) else {
+                    return Err(BackendError::unsupported(format!("`{}` was not offered again", visit.variant)));
+                };
+                measure_again(kernel.as_mut(), variant, &visit.settings, &self.now, self.interrupted)
             });
             match later {
                 Ok(later) if later.stop == Stop::Interrupted => {

@@ -112,7 +112,15 @@ mod tests {
             let device = Identity { name: name.to_owned(), ..sheet.device.clone() };
             let timer = Timer { source: TimerSource::Virtual, resolution: Seconds(1e-9), cost: Seconds(0.0) };
             let (effort, elapsed) = (Effort::Quick, Seconds(0.0));
-            let instrument = Instrument { timer, empty_launch: None, clock: None, effort, goal: 0.1, elapsed };
+            let instrument = Instrument {
+                timer,
+                empty_launch: None,
+                clock: None,
+                effort,
+                goal: 0.1,
+                elapsed,
+                libraries: Vec::new(),
+            };
             let source = Source { version: String::new(), commit: None, target: None };
             let conditions = Conditions::default();
             Builder::new("mine".to_owned(), Timestamp::UNIX_EPOCH, source, device, conditions, instrument).profile

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::document::{Ceiling, Outcome, Profile};
-use super::point::Point;
+use super::point::{Beside, Point, Rival};
 use crate::fit::Fit;
 use crate::resource::Axis;
 
@@ -159,6 +159,16 @@ fn check_point(ceiling: &Ceiling, point: &Point) -> Vec<String> {
         "its place on the axis is missing, or it has one without an axis",
     );
     require(point.at.is_none_or(positive), "its place on the axis is not a positive number");
+    if let Some(Beside { by, rival }) = &point.beside {
+        require(*by != point.by, "what is beside it is of the same implementer");
+        match rival {
+            Rival::Ok { value, confidence: [low, high], .. } => require(
+                positive(*value) && positive(*low) && at_or_below(*low, *value) && at_or_below(*value, *high),
+                "the value beside it is not a positive number, or outside its confidence interval",
+            ),
+            Rival::Absent { reason } => require(!reason.trim().is_empty(), "nothing is beside it, without a reason"),
+        }
+    }
     require(point.clock.is_none_or(|clock| positive(clock.get())), "the clock is not a positive number");
     problems
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::imported::Imported;
 use super::point::Point;
-use crate::facts::{ClockReading, Conditions, Identity, Observed, Timer};
+use crate::facts::{ClockReading, Conditions, Identity, Library, Observed, Timer};
 use crate::fit::Fit;
 use crate::resource::{Access, Axis, ComputeUnit, Key, MemoryLevel, Resource, Scope, StreamOp};
 use crate::units::{Seconds, Unit};
@@ -113,6 +113,9 @@ pub struct Instrument {
     pub goal: f64,
     /// How long measuring took, in seconds.
     pub elapsed: Seconds,
+    /// Libraries of the device's maker that were measured beside rooflab's own kernels, or why they were not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub libraries: Vec<Library>,
 }
 
 /// How much time a run may take.

@@ -32,7 +32,7 @@ pub use export::{EXPORTERS, Export, ExportError, Exporter, exporter};
 pub use fleet::{Common, Fleet, LEAST as LEAST_OF_FLEET, Missing, Outlier, fleet};
 pub use imported::{Imported, ImportedPoint, Origin, Unknown};
 pub use name::slug;
-pub use point::{Flag, Mode, Point, Samples, Steady, Stop};
+pub use point::{Beside, Flag, Mode, Point, Rival, Samples, Steady, Stop};
 pub use read::{MAX_BYTES, ReadError, ReadNote, SCRIPT_END, SCRIPT_START, from_json, from_reader};
 pub use shares::Shares;
 pub use store::{Entry, Store, StoreError};

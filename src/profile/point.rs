@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::facts::Restraint;
+use crate::facts::{Implementer, Restraint};
 use crate::units::{Hertz, Seconds, Unit, binary_bytes, human, percent};
 use crate::workload::{Shape, Spot, Work};
 
@@ -41,8 +41,17 @@ pub struct Point {
     pub work: Work,
     /// Lanes (threads) that took part.
     pub lanes: u32,
+    /// Devices that took part, in an operation of all of a kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub devices: Option<u32>,
     /// The implementation that was fastest here.
     pub variant: String,
+    /// Whose implementation that is: rooflab's own, unless it is said.
+    #[serde(default, skip_serializing_if = "Implementer::is_open")]
+    pub by: Implementer,
+    /// The best of the other implementer's, where both rooflab and the device's maker might have one. The faster of the two stands for the ceiling; the other one is here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Beside>,
     /// Median clock frequency during the samples, in Hz.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock: Option<Hertz>,
@@ -85,7 +94,10 @@ impl Point {
             time: Seconds(1.0),
             work: Work::default(),
             lanes: 1,
+            devices: None,
             variant: "exact".to_owned(),
+            by: Implementer::Open,
+            beside: None,
             clock: None,
             stop: Stop::Goal,
             flags: Vec::new(),
@@ -93,6 +105,38 @@ impl Point {
             raw: None,
         }
     }
+}
+
+/// What another implementer has for the same workload.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Beside {
+    /// Who.
+    pub by: Implementer,
+    /// Its best implementation, or why it has none.
+    #[serde(flatten)]
+    pub rival: Rival,
+}
+
+/// An implementation that does not stand for the ceiling.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Rival {
+    /// It was measured.
+    Ok {
+        /// The fastest of this implementer's.
+        variant: String,
+        /// Its value, as that of the point.
+        value: f64,
+        /// Bounds of the 95 % confidence interval of the value.
+        confidence: [f64; 2],
+        /// How many samples there were.
+        samples: Samples,
+    },
+    /// There is none, or it went wrong.
+    Absent {
+        /// Why, or how.
+        reason: String,
+    },
 }
 
 /// Number of samples.

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use super::block::{Block, Cell, Group, Row, Table, Tone};
 use super::gpu::gpu;
 use super::products::{by_tokens, formula, share};
-use crate::facts::{DeviceKind, TimerSource};
+use crate::facts::{DeviceKind, Implementer, Library, TimerSource};
 use crate::profile::{
-    Bundled, Ceiling, Claim, Entry, Flag, Imported, ImportedPoint, Instrument, Limit, Outcome, Point, Profile, Shares,
-    Steady, Unknown,
+    Beside, Bundled, Ceiling, Claim, Entry, Flag, Imported, ImportedPoint, Instrument, Limit, Outcome, Point, Profile,
+    Rival, Shares, Steady, Unknown,
 };
 use crate::resource::{Axis, MemoryLevel, Resource, Scope};
 use crate::units::{Unit, human, percent};
@@ -77,6 +77,8 @@ fn instrument_line(instrument: &Instrument) -> Block {
         false => format!("clock {} to {}", clock.low, clock.high),
     }));
     facts.push(format!("{} effort", instrument.effort.word()));
+    let used = instrument.libraries.iter().filter(|library| library.version().is_some());
+    facts.extend(used.map(Library::to_string));
     Block::line(facts.join(" · "), Tone::Dim)
 }
 
@@ -311,7 +313,8 @@ fn row(profile: &Profile, ceiling: &Ceiling) -> Row {
 /// What speaks against the value; or else what stands behind it.
 fn note(profile: &Profile, ceiling: &Ceiling, point: &Point, limit: Option<&Limit>, claimed: bool) -> (String, Tone) {
     let broken = profile.shares(ceiling).map(shares);
-    let beside = [share(profile, ceiling, point), formula(ceiling)].into_iter().flatten();
+    let beside =
+        [implementers(point, ceiling.unit), share(profile, ceiling, point), formula(ceiling)].into_iter().flatten();
     let beside: Vec<String> = beside.collect();
     let findings: Vec<String> = telling(&point.flags).map(|flag| flag.explain(ceiling.unit)).collect();
     if !findings.is_empty() {
@@ -334,6 +337,22 @@ fn note(profile: &Profile, ceiling: &Ceiling, point: &Point, limit: Option<&Limi
         _ => String::new(),
     };
     (text, Tone::Dim)
+}
+
+/// Whose implementation stands for a value, and what the other's comes to, where that does not go without saying.
+fn implementers(point: &Point, unit: Unit) -> Option<String> {
+    let who = |by: Implementer| match by {
+        Implementer::Open => "rooflab's own",
+        Implementer::Vendor => "the vendor's",
+    };
+    match &point.beside {
+        Some(Beside { by, rival: Rival::Ok { value, .. } }) => {
+            Some(format!("{}; {} {}", who(point.by), who(*by), human(*value, unit)))
+        }
+        Some(Beside { by, rival: Rival::Absent { .. } }) => Some(format!("{}; not {}", who(point.by), who(*by))),
+        None if point.by == Implementer::Vendor => Some(format!("{} alone", who(point.by))),
+        None => None,
+    }
 }
 
 /// What is left after a long run, and what held the device down.

@@ -190,6 +190,7 @@ fn profile() -> Profile {
         effort: Effort::Quick,
         goal: 0.01,
         elapsed: Seconds(0.0),
+        libraries: Vec::new(),
     };
     let created = jiff::Timestamp::UNIX_EPOCH;
     let mut builder = Builder::new("exact".to_owned(), created, source, identity, Conditions::default(), instrument);

@@ -124,11 +124,11 @@ pub enum Kind {
         /// Pairs of buffers.
         buffers: u64,
     },
-    /// Copies from the device's memory into that of another device of the same kind, and back where both send. Buffers are used in turn.
+    /// Copies from the device's memory into that of another device of the same kind, and back where both send; buffers are used in turn. Or an operation of all devices of the kind.
     PeerCopy {
-        /// Whether one sends or both do.
+        /// Whether one sends or both do, or which operation of all it is.
         exchange: Exchange,
-        /// Bytes of one copy.
+        /// Bytes of one copy; of an operation, as its ceiling counts them.
         bytes: u64,
         /// Pairs of buffers for each way.
         buffers: u64,
@@ -223,7 +223,7 @@ impl Workload {
                 Work { bytes_read: bytes, bytes_written: bytes, ..Work::default() }
             }
             Kind::PeerCopy { exchange, bytes, .. } => {
-                let bytes = bytes * lanes * exchange.ways().unwrap_or(0);
+                let bytes = bytes * lanes * exchange.ways().unwrap_or(1);
                 Work { bytes_read: bytes, bytes_written: bytes, ..Work::default() }
             }
             Kind::Empty { .. } => Work { events: 1, ..Work::default() },
@@ -296,9 +296,9 @@ impl Workload {
             Kind::HostCopy { direction, bytes, buffers } => {
                 bytes.saturating_mul(2 * direction.ways()).saturating_mul(buffers)
             }
-            // As many on each of the two devices.
+            // As many on each of the two devices; in an operation of all, what is sent and what is received.
             Kind::PeerCopy { exchange, bytes, buffers } => {
-                bytes.saturating_mul(exchange.ways().unwrap_or(0)).saturating_mul(buffers)
+                bytes.saturating_mul(exchange.ways().unwrap_or(2)).saturating_mul(buffers)
             }
             // Queries, keys, values, results, and keys and values packed in 32 bits.
             Kind::Attention { phase: Phase::Prefill, kv, context, .. } => {

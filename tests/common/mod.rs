@@ -36,6 +36,8 @@ impl Home {
             .env("XDG_DATA_HOME", self.path().join("data"))
             .env("HOME", self.path())
             .env("LC_ALL", "C.UTF-8")
+            // What is installed here shall make no difference.
+            .env("ROOFLAB_CUDA_LIBS", "")
             .env_remove("NO_COLOR");
         command
     }

@@ -1,7 +1,7 @@
 //! Devices for tests: one that was measured everywhere and follows formulas exactly, and one of which only the maker's figures are known.
 
 use rooflab::dtype::DType;
-use rooflab::facts::{Conditions, DeviceKind, Identity, Observed};
+use rooflab::facts::{Conditions, DeviceKind, Identity, Implementer, Observed};
 use rooflab::fit::{PNorm, fit};
 use rooflab::profile::*;
 use rooflab::resource::{Key, Resource, Scope};
@@ -98,7 +98,10 @@ fn exact(at: Option<f64>, value: f64) -> Point {
         time: Seconds(1.0),
         work: Work::default(),
         lanes: 1,
+        devices: None,
         variant: "exact".to_owned(),
+        by: Implementer::Open,
+        beside: None,
         clock: None,
         stop: Stop::Goal,
         flags: Vec::new(),

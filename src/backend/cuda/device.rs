@@ -5,24 +5,27 @@ use std::cell::OnceCell;
 use super::gpu::Gpu;
 use super::kernels::atomic::Atomic;
 use super::kernels::chase::Chase;
+use super::kernels::collective::{Collective, Group};
 use super::kernels::copy::Copy;
 use super::kernels::decode::Decode;
 use super::kernels::empty::{Alone, Empty, Handing};
-use super::kernels::gemm::Gemm;
 use super::kernels::gemv::Gemv;
 use super::kernels::matrix::Matrix;
 use super::kernels::multiply_add::MultiplyAdd;
 use super::kernels::peer::{Partner, Peer, Ping};
 use super::kernels::prefill::Prefill;
+use super::kernels::product::Product;
 use super::kernels::rowwise::Rowwise;
 use super::kernels::stream::Stream;
 use super::kernels::warpgroup::{self, Warpgroup};
+use super::libraries::cublaslt::{self, Lt};
+use super::libraries::{Loaded, Used, nccl, told};
 use super::survey::Found;
 use super::timing::{Clock, Program, Timed};
 use crate::backend::time::Instant;
-use crate::backend::{BackendError, Device, Kernel, Stopwatch};
+use crate::backend::{BackendError, Device, Kernel, LibraryFolders, Stopwatch};
 use crate::dtype::DType;
-use crate::facts::{ClockReading, Conditions, Identity, Observed, Timer};
+use crate::facts::{ClockReading, Conditions, Identity, Library, LibraryName, Observed, Timer};
 use crate::resource::{ComputeUnit, Overhead, Phase, Scope};
 use crate::units::Seconds;
 use crate::workload::{Kind, Workload};
@@ -38,13 +41,28 @@ pub(super) struct CudaDevice {
     others: Vec<Found>,
     /// The one of them that data is exchanged with, once it was needed.
     partner: OnceCell<Partner>,
+    /// Where NVIDIA's libraries are looked for.
+    folders: LibraryFolders,
+    /// cuBLASLt, or why it is not used, once it was needed.
+    products: OnceCell<Used<Lt>>,
+    /// NCCL, or why it is not used, once it was needed.
+    exchanges: OnceCell<Result<Loaded<nccl::Functions>, String>>,
+    /// All devices of this one's kind, once they were needed together.
+    group: OnceCell<Group>,
 }
 
 impl CudaDevice {
-    pub(super) fn open(found: &Found, others: Vec<Found>, patience: Seconds) -> Result<Self, BackendError> {
+    pub(super) fn open(
+        found: &Found,
+        others: Vec<Found>,
+        patience: Seconds,
+        folders: LibraryFolders,
+    ) -> Result<Self, BackendError> {
         let gpu = Gpu::open(found, patience)?;
         let clock = Clock::new(&gpu)?;
-        Ok(Self { identity: found.identity(), clock, gpu, others, partner: OnceCell::new() })
+        let (partner, group) = (OnceCell::new(), OnceCell::new());
+        let (products, exchanges) = (OnceCell::new(), OnceCell::new());
+        Ok(Self { identity: found.identity(), clock, gpu, others, partner, folders, products, exchanges, group })
     }
 
     fn partner(&self) -> Result<&Partner, BackendError> {
@@ -53,6 +71,28 @@ impl CudaDevice {
         }
         let partner = Partner::of(&self.gpu, &self.others)?;
         Ok(self.partner.get_or_init(|| partner))
+    }
+
+    /// cuBLASLt, or why it is not used.
+    fn products(&self) -> &Used<Lt> {
+        self.products.get_or_init(|| {
+            let found = cublaslt::find(&self.folders, self.gpu.found.cuda());
+            Used::of(LibraryName::CublasLt, found, |loaded| Lt::new(loaded, &self.gpu.context))
+        })
+    }
+
+    /// NCCL, or why it is not used.
+    fn exchanges(&self) -> &Result<Loaded<nccl::Functions>, String> {
+        self.exchanges.get_or_init(|| nccl::find(&self.folders))
+    }
+
+    /// All devices of this one's kind.
+    fn group(&self) -> Result<&Group, BackendError> {
+        if let Some(group) = self.group.get() {
+            return Ok(group);
+        }
+        let group = Group::of(&self.gpu, &self.others, self.exchanges())?;
+        Ok(self.group.get_or_init(|| group))
     }
 
     /// Makes a program ready to be timed.
@@ -108,6 +148,13 @@ impl Device for CudaDevice {
         }
     }
 
+    fn library(&self, name: LibraryName) -> Option<Library> {
+        match name {
+            LibraryName::CublasLt => Some(self.products().told.clone()),
+            LibraryName::Nccl => Some(told(name, self.exchanges())),
+        }
+    }
+
     fn prepare<'device>(&'device mut self, workload: &Workload) -> Result<Box<dyn Kernel + 'device>, BackendError> {
         self.gpu.enter()?;
         let bytes = workload.bytes_per_lane().saturating_mul(u64::from(workload.lanes));
@@ -131,7 +178,7 @@ impl Device for CudaDevice {
                 self.timed(|gpu| Matrix::new(gpu, (input, accumulate), lanes))
             }
             Kind::Gemm { input, accumulate, shape, copies } => {
-                self.timed(|gpu| Gemm::new(gpu, (input, accumulate), shape, copies))
+                self.timed(|gpu| Product::new(gpu, self.products().as_ref(), (input, accumulate), (shape, copies)))
             }
             Kind::Chase { bytes, hops } => self.timed(|gpu| Chase::new(gpu, bytes, hops)),
             Kind::HostCopy { direction, bytes, buffers } => {
@@ -140,6 +187,9 @@ impl Device for CudaDevice {
             Kind::Atomic { sharing } => self.timed(|gpu| Atomic::new(gpu, sharing, lanes)),
             Kind::Empty { overhead: Overhead::Launch } => self.timed(|gpu| Empty::new(gpu, Handing::Singly)),
             Kind::Empty { overhead: Overhead::GraphLaunch } => self.timed(|gpu| Empty::new(gpu, Handing::Graph)),
+            Kind::PeerCopy { exchange, bytes, .. } if exchange.ways().is_none() => {
+                Ok(Box::new(Collective::new(&self.gpu, self.group()?, exchange, bytes)?))
+            }
             Kind::PeerCopy { exchange, bytes, buffers } => {
                 let sizes = (bytes.saturating_mul(lanes.into()), buffers);
                 Ok(Box::new(Peer::new(&self.gpu, self.partner()?, exchange, sizes)?))

@@ -2,7 +2,7 @@
 //!
 //! `survey` finds devices, in a process of its own because drivers crash and hang there. `device` ties together: `driver` (what is called of the driver, by its
 //! `functions`, and its errors), `context` (what all on a device belongs to), `gpu` (the open device: memory, modules, launches), `tensor_map` (how kernels are told of matrices), `ptx` (the kernels that ship, and which of them a device can run), `timing` (what times launches),
-//! `kernels` (what is measured) and `telemetry` (what the sensors say meanwhile).
+//! `kernels` (what is measured), `libraries` (NVIDIA's own, where they are installed) and `telemetry` (what the sensors say meanwhile).
 
 #![allow(unsafe_code, reason = "the driver's interface is one of C")]
 
@@ -12,6 +12,7 @@ mod driver;
 mod functions;
 mod gpu;
 mod kernels;
+mod libraries;
 mod ptx;
 mod rates;
 mod survey;
@@ -20,7 +21,7 @@ mod tensor_map;
 mod timing;
 
 use super::{Backend, BackendError, Device, Host};
-use crate::facts::{GpuConditions, Identity};
+use crate::facts::{GpuConditions, Identity, Library, LibraryName};
 use survey::Survey;
 
 const NAME: &str = "cuda";
@@ -43,6 +44,15 @@ impl Backend for CudaBackend {
         found.get(index)?.conditions.clone()
     }
 
+    /// Loaded in this process, which is what a probe does with them.
+    fn libraries(&self, host: &dyn Host) -> Vec<Library> {
+        let Ok(found) = host.survey(self).and_then(|text| Survey::read(&text)?.devices()) else { return Vec::new() };
+        let Some(device) = found.first() else { return Vec::new() };
+        let found = libraries::cublaslt::find(&host.library_folders(), device.cuda());
+        let products = libraries::told(LibraryName::CublasLt, &found);
+        vec![products, libraries::told(LibraryName::Nccl, &libraries::nccl::find(&host.library_folders()))]
+    }
+
     /// Opens a device in this process, once a survey has shown that the driver can be asked.
     fn open(&self, index: usize, host: &dyn Host) -> Result<Box<dyn Device>, BackendError> {
         let found = Survey::read(&host.survey(self)?)?.devices()?;
@@ -50,7 +60,7 @@ impl Backend for CudaBackend {
             return Err(BackendError::NoSuchDevice { backend: NAME, index, count: found.len() });
         };
         let others = found.iter().filter(|other| other.index != device.index).cloned().collect();
-        Ok(Box::new(device::CudaDevice::open(device, others, host.patience())?))
+        Ok(Box::new(device::CudaDevice::open(device, others, host.patience(), host.library_folders())?))
     }
 
     fn survey(&self) -> Result<String, BackendError> {

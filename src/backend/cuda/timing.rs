@@ -12,7 +12,7 @@ use super::ptx::Source;
 use crate::backend::time::Instant;
 use crate::backend::variants::{known, naming};
 use crate::backend::{BackendError, CycleLimit, Disturbance, Kernel, Sample};
-use crate::facts::{ClockReading, Timer, TimerSource};
+use crate::facts::{ClockReading, Implementer, Timer, TimerSource};
 use crate::units::{Hertz, Seconds};
 
 /// How long is waited by asking again and again, and between two questions after that.
@@ -197,6 +197,16 @@ pub(super) trait Program {
     /// The implementations, described.
     fn variants(&self) -> &[String];
 
+    /// Whose an implementation is.
+    fn implementer(&self, _variant: usize) -> Implementer {
+        Implementer::Open
+    }
+
+    /// Who might have had an implementation and has none, and why.
+    fn without(&self) -> Option<(Implementer, &str)> {
+        None
+    }
+
     /// Iterations that one launch can make at most.
     fn most_at_once(&self, _variant: usize) -> u64 {
         1
@@ -229,6 +239,14 @@ pub(super) struct Timed<'device, P> {
 impl<P: Program> Kernel for Timed<'_, P> {
     fn variants(&self) -> &[String] {
         self.program.variants()
+    }
+
+    fn implementer(&self, variant: usize) -> Implementer {
+        self.program.implementer(variant)
+    }
+
+    fn without(&self) -> Option<(Implementer, &str)> {
+        self.program.without()
     }
 
     fn verify(&mut self, variant: usize) -> Result<(), BackendError> {

@@ -14,6 +14,7 @@ pub(in crate::backend) fn random(dtype: DType, seed: Seed, count: usize) -> Vec<
     }
     match dtype {
         DType::F32 => bytes::<f32>(seed, count),
+        DType::F64 => bytes::<f64>(seed, count),
         DType::F16 => bytes::<f16>(seed, count),
         DType::Bf16 => bytes::<bf16>(seed, count),
         DType::Fp8E4m3 => bytes::<E4m3>(seed, count),
@@ -39,6 +40,7 @@ const fn few_digits(dtype: DType) -> [u32; 6] {
 pub(in crate::backend) fn value(dtype: DType, bytes: &[u8], index: usize) -> f64 {
     match dtype {
         DType::F32 => bytemuck::pod_read_unaligned::<f32>(&bytes[4 * index..][..4]).value(),
+        DType::F64 => bytemuck::pod_read_unaligned::<f64>(&bytes[8 * index..][..8]).value(),
         DType::F16 => bytemuck::pod_read_unaligned::<f16>(&bytes[2 * index..][..2]).value(),
         DType::Bf16 => bytemuck::pod_read_unaligned::<bf16>(&bytes[2 * index..][..2]).value(),
         DType::Fp8E4m3 => E4m3(bytes[index]).value(),

@@ -17,7 +17,7 @@ pub enum Knowledge {
     Measured,
     /// Between measured sizes.
     Interpolated,
-    /// By the formula through measured products.
+    /// By the formula through measured products, or through measured exchanges.
     Fitted,
     /// Measured through an engine: what that reaches, not what the device can do.
     Engine,

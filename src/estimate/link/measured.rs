@@ -3,8 +3,8 @@
 use super::Link;
 use crate::estimate::cost::Knowledge;
 use crate::graph::Collective;
-use crate::profile::{Ceilings, Demand, Imported, Known, Place, Profile};
-use crate::resource::{Exchange, Overhead, Resource, Scope};
+use crate::profile::{Ceilings, Demand, Imported, Known, Place, Point, Profile};
+use crate::resource::{Exchange, Key, Overhead, Resource, Scope};
 use crate::units::{Bytes, BytesPerSecond, Seconds, Unit, human};
 
 /// A link that was measured.
@@ -42,12 +42,15 @@ const STEPS: u32 = 24;
 const TELLING: [Exchange; 4] = [Exchange::AllReduce, Exchange::AllGather, Exchange::ReduceScatter, Exchange::AllToAll];
 
 impl MeasuredLink {
-    /// The link that a profile tells of: from exchanges that another tool timed, which hold all that they take; or else from copies between two devices.
+    /// The link that a profile tells of: from exchanges that rooflab or another tool timed, which hold all that they take; or else from copies between two devices.
     #[must_use]
     pub fn of_profile(profile: &Profile) -> Option<Self> {
         let timed = TELLING.iter().flat_map(|&exchange| {
             let resource = Resource::PeerLink { exchange };
-            profile.imported_of(resource).filter_map(move |imported| of_imported(imported, exchange))
+            let own = profile.ceiling(Key { resource, scope: Scope::Device });
+            let own = own.and_then(|ceiling| of_points(ceiling.points(), exchange));
+            let imported = profile.imported_of(resource).filter_map(move |imported| of_imported(imported, exchange));
+            own.into_iter().chain(imported)
         });
         timed.into_iter().next().or_else(|| of_copies(profile))
     }
@@ -108,6 +111,17 @@ const fn collective(exchange: Exchange, devices: u64, bytes: Bytes) -> Collectiv
     }
 }
 
+/// The link that a measured curve tells of, of points with as many devices as the first.
+fn of_points(points: &[Point], exchange: Exchange) -> Option<MeasuredLink> {
+    let devices = points.first()?.devices?;
+    let of_all = points.iter().filter(|point| point.devices == Some(devices));
+    let points: Vec<(Bytes, Seconds)> = of_all.filter_map(|point| Some((Bytes(point.at?), point.time))).collect();
+    let name = exchange.to_string();
+    let timings =
+        Timings { file: "measured by rooflab", name: &name, exchange, devices: devices.into(), points: &points };
+    Some(MeasuredLink { knowledge: Knowledge::Fitted, ..MeasuredLink::through(&timings)? })
+}
+
 /// The link that an imported curve tells of.
 fn of_imported(imported: &Imported, exchange: Exchange) -> Option<MeasuredLink> {
     let time = |at: f64, value: f64| (Bytes(at), Seconds(at / value));
@@ -139,7 +153,7 @@ fn of_copies(profile: &Profile) -> Option<MeasuredLink> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::{ImportedPoint, Origin, bundled_named};
+    use crate::profile::{Ceiling, ImportedPoint, Origin, Outcome, bundled_named};
     use proptest::prelude::*;
 
     fn sheet() -> Profile {
@@ -185,6 +199,29 @@ mod tests {
         );
         let sum = sums.link.time(&Collective::AllReduce { devices: 8, bytes: Bytes(1e8) }).get();
         assert!((sum / 1e-3).ln().abs() < 0.15, "{sum}");
+    }
+
+    #[test]
+    fn sums_that_rooflab_measured_itself_count_first() {
+        let mut profile = sheet();
+        let curve = [(Some(1e3), 1e8), (Some(1e8), 1e11)];
+        profile.take_over(imported(Exchange::AllReduce, Some(8), &curve));
+        let point = |&(at, value): &(Option<f64>, f64), devices| {
+            let time = Seconds(at.unwrap() / value);
+            Point { devices, time, ..Point::exact(at, value) }
+        };
+        let put = |devices| {
+            let points = curve.iter().map(|place| point(place, devices)).collect();
+            let outcome = Outcome::Ok { points, limit: None, plateau: None, fit: None };
+            let resource = Resource::PeerLink { exchange: Exchange::AllReduce };
+            let ceilings = vec![Ceiling::new(Key { resource, scope: Scope::Device }, outcome)];
+            MeasuredLink::of_profile(&Profile { ceilings, ..profile.clone() }).unwrap()
+        };
+        let own = put(Some(4));
+        assert_eq!((own.devices, own.knowledge), (Some(4), Knowledge::Fitted));
+        assert!(own.from.starts_with("measured by rooflab: `all_reduce` between 4 devices at 2 sizes"), "{}", own.from);
+        // Without the number of devices, times say nothing of a link.
+        assert_eq!(put(None).devices, Some(8));
     }
 
     #[test]

@@ -55,6 +55,26 @@ pub(super) static ROWS: &[Probe] = &[
         PerEffort::new(Grid::Nothing, Grid::Far, Grid::Coarse),
         "Bytes per second between two devices that send to each other at once, added up: the link under the load of a sum over devices.",
     ),
+    peer_copy(
+        Exchange::AllReduce,
+        PerEffort::new(Grid::Coarse, Grid::Coarse, Grid::Octaves),
+        "Bytes per second of a sum over all local devices of a kind, by NCCL: what tensor parallelism waits for twice in every layer.",
+    ),
+    peer_copy(
+        Exchange::AllGather,
+        PerEffort::new(Grid::Nothing, Grid::Coarse, Grid::Octaves),
+        "Bytes per second that all local devices of a kind get of what each has a part of, by NCCL.",
+    ),
+    peer_copy(
+        Exchange::ReduceScatter,
+        PerEffort::new(Grid::Nothing, Grid::Coarse, Grid::Octaves),
+        "Bytes per second of a sum of which every local device of a kind keeps a part, by NCCL.",
+    ),
+    peer_copy(
+        Exchange::AllToAll,
+        PerEffort::new(Grid::Nothing, Grid::Coarse, Grid::Octaves),
+        "Bytes per second that local devices of a kind send to one another, each a part to each, by NCCL: what experts that are shared out wait for.",
+    ),
     Probe {
         family: Family::Empty(Overhead::PeerSend),
         device: PerEffort::ALWAYS,

@@ -8,7 +8,7 @@ mod scattered;
 mod streams;
 
 use crate::dtype::DType;
-use crate::facts::DeviceKind;
+use crate::facts::{DeviceKind, LibraryName};
 use crate::profile::Effort;
 use crate::resource::{
     Access, ComputeUnit, Direction, Exchange, Key, MemoryLevel, Overhead, Phase, Resource, RowwiseOp, Scope, Sharing,
@@ -76,7 +76,7 @@ pub enum Family {
     Atomic(Sharing),
     /// Host copies of growing size.
     HostCopy(Direction),
-    /// Copies of growing size between two devices.
+    /// Copies of growing size between two devices, or operations of all devices of a kind.
     PeerCopy(Exchange),
     /// Empty jobs.
     Empty(Overhead),
@@ -123,6 +123,18 @@ impl PerEffort {
             Effort::Quick => self.quick,
             Effort::Normal => self.normal,
             Effort::Thorough => self.thorough,
+        }
+    }
+}
+
+impl Family {
+    /// The library of a device's maker that may have its workloads too.
+    #[must_use]
+    pub const fn library(self) -> Option<LibraryName> {
+        match self {
+            Self::Gemm { .. } => Some(LibraryName::CublasLt),
+            Self::PeerCopy(exchange) if exchange.ways().is_none() => Some(LibraryName::Nccl),
+            _ => None,
         }
     }
 }

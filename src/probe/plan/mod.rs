@@ -165,6 +165,7 @@ pub fn plan(device: &dyn Device, available_memory: Option<u64>, request: Request
             let settings = if probe.is_operator() { Settings::of_operators(request.effort) } else { settings };
             let speed = Speed::of(sizes.kind, lanes);
             let estimate = estimate(probe.family, &workloads, speed, &settings, request.sustain);
+            let estimate = if is_measured_twice(device, probe.family) { estimate * 2.0 } else { estimate };
             steps.push(Step { probe, scope, keys, workloads, settings, estimate });
         }
     }
@@ -197,6 +198,11 @@ fn reach(probe: &Probe, scope: Scope, keys: &[Key], request: &Request) -> Grid {
         (false, true) => Grid::Far,
         (false, false) => planned.max(Grid::Coarse),
     }
+}
+
+/// Whether a library of the maker's has a family's workloads too, each of which is then measured twice.
+fn is_measured_twice(device: &dyn Device, family: Family) -> bool {
+    family.library().and_then(|name| device.library(name)).is_some_and(|library| library.version().is_some())
 }
 
 fn estimate(

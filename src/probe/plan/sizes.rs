@@ -21,6 +21,8 @@ pub(super) struct Sizes {
     pub(super) far: u64,
     /// What it should be.
     pub(super) wanted: u64,
+    /// The largest product that somebody asks for by its shape.
+    pub(super) most: u64,
     /// Elements that streaming kernels take at a time.
     pub(super) stream_granule: u64,
 }
@@ -41,8 +43,9 @@ impl Sizes {
         let of_total = if identity.memory > 0 { identity.memory / share } else { LEAST_FAR };
         let of_available = available.map_or(u64::MAX, |available| available / 5);
         let of_array = device.largest_array().unwrap_or(u64::MAX);
-        let far = wanted.min(of_total).min(of_available).min(of_array).max(1 << 20);
-        Self { kind: identity.kind, far, wanted, stream_granule: device.stream_granule() }
+        let most = of_total.min(of_available).min(of_array).max(1 << 20);
+        let far = wanted.min(most);
+        Self { kind: identity.kind, far, wanted, most, stream_granule: device.stream_granule() }
     }
 
     /// The first place of a curve: some bytes per lane, or those of a whole GPU.

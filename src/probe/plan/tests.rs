@@ -1,7 +1,7 @@
 //! Plans of simulated devices, and of one that is only planned for.
 
 use super::sizes::{FAR_OF_GPU, FAR_OF_SOFTWARE};
-use super::workloads::{FIRST_WORKING_SET, peer_copies};
+use super::workloads::{FIRST_WORKING_SET, collectives, peer_copies};
 use super::*;
 use crate::backend::mock::MockBackend;
 use crate::backend::{Backend, BackendError, InPlace, Kernel, Stopwatch};
@@ -175,6 +175,8 @@ fn messages_between_devices_grow_to_what_fills_a_link() {
     assert_eq!(peer_copies(Grid::Coarse, 512 << 20), [16 << 10, 256 << 10, 4 << 20, 64 << 20, 256 << 20]);
     assert_eq!(peer_copies(Grid::Octaves, 100 << 10), [16 << 10, 64 << 10, 100 << 10]);
     assert_eq!(peer_copies(Grid::Coarse, 100), [100]);
+    assert_eq!(collectives(Grid::Coarse, 8 << 20), [1 << 10, 16 << 10, 256 << 10, 4 << 20, 8 << 20]);
+    assert_eq!(collectives(Grid::Far, 8 << 30), [1 << 30]);
     let gpu = PlainGpu(Identity { memory: 24 << 30, ..Identity::named("plain", DeviceKind::Gpu) });
     for step in plan(&gpu, None, request(&["link.peer.*"], Effort::Thorough)).steps {
         for workload in step.workloads {

@@ -24,6 +24,9 @@ const FIRST_OPERAND_OF_GPU: u64 = 4 << 20;
 /// Smallest message between devices, and pairs of buffers at most that messages take turns in.
 const FIRST_MESSAGE: u64 = 16 << 10;
 const MOST_BUFFERS: u64 = 64;
+/// Smallest and largest operation of all devices: nccl-tests' usual range.
+const FIRST_COLLECTIVE: u64 = 1 << 10;
+const LAST_COLLECTIVE: u64 = 1 << 30;
 /// Heads of keys and values of one layer: a prompt's attention on a GPU takes them together.
 const HEADS_OF_LAYER: u64 = 8;
 /// Tokens up to which the weights of a matrix product come from memory.
@@ -59,7 +62,9 @@ pub(super) fn workloads(
                 if shapes.is_empty() { shapes::of(grid, speed, input != DType::F64) } else { in_order(shapes) };
             let kind = |shape: Shape, copies: u64| Kind::Gemm { input, accumulate, shape, copies };
             let bytes = |shape, copies| Workload { kind: kind(shape, copies), lanes }.footprint();
-            let fits = |&shape: &Shape| bytes(shape, 1) <= sizes.far / 2;
+            // Who names a shape gets it as far as there is memory.
+            let most = if shapes.is_empty() { sizes.far / 2 } else { sizes.most / 2 };
+            let fits = |&shape: &Shape| bytes(shape, 1) <= most;
             // For few tokens the weights are what matters, and they come from memory, not from a cache.
             let cold = |shape: Shape| if shape.m <= FEW_TOKENS { sizes.far / 2 / bytes(shape, 1) } else { 1 };
             chosen.into_iter().filter(fits).map(|shape| kind(shape, cold(shape).max(1))).collect()
@@ -112,6 +117,11 @@ pub(super) fn workloads(
                 Kind::HostCopy { direction, bytes: per_lane, buffers }
             })
             .collect(),
+        Family::PeerCopy(exchange) if exchange.ways().is_none() => {
+            // What is sent and what is received lie on each device.
+            let kind = |bytes| Kind::PeerCopy { exchange, bytes, buffers: 1 };
+            collectives(grid, sizes.far / 4).into_iter().map(kind).collect()
+        }
         Family::PeerCopy(exchange) => {
             // A run holds as much on each device as it would for a copy within this one.
             let most = sizes.far / 2 / exchange.ways().unwrap_or(1);
@@ -190,14 +200,22 @@ fn host_copies(grid: Grid, most: u64) -> Vec<u64> {
 
 /// Messages from those that are all latency to those that fill the fastest links, as far as there is memory.
 pub(super) fn peer_copies(grid: Grid, most: u64) -> Vec<u64> {
-    let last = most.min(256 << 20);
+    by_factors(grid, FIRST_MESSAGE, most.min(256 << 20))
+}
+
+/// The same of operations of all devices.
+pub(super) fn collectives(grid: Grid, most: u64) -> Vec<u64> {
+    by_factors(grid, FIRST_COLLECTIVE, most.min(LAST_COLLECTIVE))
+}
+
+fn by_factors(grid: Grid, first: u64, last: u64) -> Vec<u64> {
     let factor = match grid {
         Grid::Nothing => return Vec::new(),
         Grid::Far => return vec![last],
         Grid::Coarse => 16,
         Grid::Octaves | Grid::Fine => 4,
     };
-    let sizes = std::iter::successors(Some(FIRST_MESSAGE), |bytes| Some(bytes * factor));
+    let sizes = std::iter::successors(Some(first), |bytes| Some(bytes * factor));
     sizes.take_while(|&bytes| bytes < last).chain([last]).collect()
 }
 

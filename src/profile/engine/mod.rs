@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::document::{Ceiling, Header, Outcome, Profile, SCHEMA as PROFILE_SCHEMA, Source};
 use super::point::{Point, Samples, Stop};
-use crate::facts::{Conditions, DeviceKind, Identity, Observed};
+use crate::facts::{Conditions, DeviceKind, Identity, Implementer, Observed};
 use crate::fit::fit;
 use crate::resource::{Key, Resource, Scope};
 use crate::units::Seconds;
@@ -150,7 +150,10 @@ impl EnginePoint {
             time: Seconds(work.ops as f64 / value),
             work,
             lanes: 0,
+            devices: None,
             variant: String::new(),
+            by: Implementer::Open,
+            beside: None,
             clock: None,
             stop: Stop::Budget,
             flags: Vec::new(),

@@ -1,14 +1,14 @@
 //! Matrix products: `kernels/gemm.cuh`.
 
 use super::gemm_warpgroup::{self, Maps, Operands};
+use super::vendor::same;
 use crate::backend::BackendError;
 use crate::backend::cuda::gpu::{Argument, Buffer, Function, Gpu, Grid};
 use crate::backend::cuda::ptx::Source;
 use crate::backend::cuda::rates;
 use crate::backend::cuda::timing::Program;
 use crate::backend::reference::element::Element;
-use crate::backend::reference::product::{Sizes, check};
-use crate::backend::reference::rows::{Rows, value};
+use crate::backend::reference::rows::Rows;
 use crate::data::Seed;
 use crate::dtype::DType;
 use crate::workload::{PRODUCT_GRANULE, Shape};
@@ -30,10 +30,10 @@ const fn float(input: DType, source: Source, name: &'static str, rounding: f64) 
 }
 
 /// Matrix units cut off what does not fit, always towards zero, so that errors add up faster than those of rounding.
-const CUT: f64 = 4.0 * <f32 as Element>::ROUNDING;
+pub(super) const CUT: f64 = 4.0 * <f32 as Element>::ROUNDING;
 /// Ada Lovelace keeps 13 digits after the first of sums of fp8 (SageAttention2, arXiv 2411.10958): half of a unit is 2⁻¹⁴ of a sum. It is cut off once for the 32 products of an
 /// instruction.
-const NARROW: f64 = 1.0 / 32_768.0;
+pub(super) const NARROW: f64 = 1.0 / 32_768.0;
 
 const FORMATS: [Format; 4] = [
     float(DType::F16, Source::Gemm, "f16", CUT),
@@ -51,7 +51,7 @@ const FORMATS: [Format; 4] = [
 
 /// The longest sums of factors of few digits that are exact on all matrix units. Products of such factors have a mean square of 22: at this length twelve standard
 /// deviations of a sum are 14 340, and below 16 384 there is a digit for each whole number also where a sum has 14 of them.
-const EXACT_LENGTH: u64 = 65_536;
+pub(super) const EXACT_LENGTH: u64 = 65_536;
 
 impl Format {
     /// Whether products of full random data leave so much room that a strip which was left out may hide in it. Products of factors of few digits, which are
@@ -312,30 +312,13 @@ impl Program for Gemm<'_> {
 
 impl Gemm<'_> {
     /// Multiplies the factors that were written, with the last copy of B, and compares every row with the reference.
-    fn compare(&self, variant: usize, [a, b]: &[Rows; 2], rounding: f64) -> Result<(), BackendError> {
+    fn compare(&self, variant: usize, factors: &[Rows; 2], rounding: f64) -> Result<(), BackendError> {
         self.gpu.poison(&self.c)?;
         self.gpu.poison(&self.partial)?;
         let copy = self.copies - 1;
         self.multiply(variant, copy)?;
         let c = self.gpu.contents(&self.c)?;
-        let Shape { m, n, k } = self.shape;
-        let sizes = Sizes { m: m as usize, n: n as usize, k: k as usize };
-        let first = copy as usize * sizes.n;
-        let dtype = self.format.input;
-        let sums = |row: usize| {
-            c[4 * sizes.n * row..][..4 * sizes.n].chunks_exact(4).map(|word| match self.format.accumulate {
-                DType::Int32 => f64::from(bytemuck::pod_read_unaligned::<i32>(word)),
-                _ => f64::from(bytemuck::pod_read_unaligned::<f32>(word)),
-            })
-        };
-        check(
-            sizes,
-            rounding,
-            |row| (0..sizes.k).map(move |index| value(dtype, a.row(row), index)),
-            |row| (0..sizes.k).map(move |index| value(dtype, b.row(first + row), index)),
-            sums,
-        )
-        .map_err(BackendError::WrongResult)
+        same(&c, factors, (self.format.input, self.format.accumulate), self.shape, copy, rounding)
     }
 }
 
@@ -343,6 +326,7 @@ impl Gemm<'_> {
 mod tests {
     use super::*;
     use crate::backend::cuda::ptx;
+    use crate::backend::reference::product::{Sizes, check};
     use proptest::prelude::*;
 
     #[test]

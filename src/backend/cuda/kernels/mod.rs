@@ -2,6 +2,7 @@
 
 pub(super) mod atomic;
 pub(super) mod chase;
+pub(super) mod collective;
 pub(super) mod copy;
 mod dealt;
 pub(super) mod decode;
@@ -14,6 +15,8 @@ pub(super) mod matrix;
 pub(super) mod multiply_add;
 pub(super) mod peer;
 pub(super) mod prefill;
+pub(super) mod product;
 pub(super) mod rowwise;
 pub(super) mod stream;
+mod vendor;
 pub(super) mod warpgroup;
