@@ -54,7 +54,7 @@ fn profiles_that_are_none() {
         ("newer", with("rooflab.profile/1", "rooflab.profile/2"), &["is of version 2", "hint: update rooflab"]),
         ("odd-version", with("rooflab.profile/1", "rooflab.profile/x"), &["its schema is `rooflab.profile/x`"]),
         ("wrong-type", with("\"cores\": 4", "\"cores\": \"four\""), &["field `device.cores`", "invalid type"]),
-        ("missing", with("\"value\":", "\"worth\":"), &["field `ceilings[0]", "missing field `value`"]),
+        ("missing", with("\"value\":", "\"worth\":"), &["field `ceilings[0]", ".value`: it is missing"]),
         ("deep", "[".repeat(100_000), &["it is not JSON", "recursion limit"]),
         ("escape", "{\"schema\": \"\\u001b[31mred\"}".to_owned(), &["its schema is `\u{fffd}[31mred`"]),
     ];

@@ -104,12 +104,25 @@ pub fn from_json(bytes: &[u8]) -> Result<(Profile, Vec<ReadNote>), ReadError> {
     let unknown = leave_out_unknown(&mut value, "ceilings");
     leave_out_unknown(&mut value, "datasheet");
     leave_out_unknown(&mut value, "imported");
-    let profile = serde_path_to_error::deserialize(value)
-        .map_err(|error| ReadError::Field { path: error.path().to_string(), cause: error.into_inner().to_string() })?;
+    let profile = serde_path_to_error::deserialize(value).map_err(|error| {
+        let (path, cause) = place_and_cause(&error);
+        ReadError::Field { path, cause }
+    })?;
     let mut notes = Vec::new();
     notes.extend((!unknown.is_empty()).then_some(ReadNote::UnknownResources(unknown)));
     notes.extend((further > 0).then_some(ReadNote::FurtherProfiles(further)));
     Ok((profile, notes))
+}
+
+/// Where in a document a field is wrong, and what is wrong with it. One that is missing is named like one that is there.
+pub(super) fn place_and_cause(error: &serde_path_to_error::Error<serde_json::Error>) -> (String, String) {
+    let (place, cause) = (error.path().to_string(), error.inner().to_string());
+    let missing = cause.strip_prefix("missing field `").and_then(|rest| rest.split_once('`'));
+    match missing {
+        Some((field, _)) if error.path().iter().next().is_none() => (field.to_owned(), "it is missing".to_owned()),
+        Some((field, _)) => (format!("{place}.{field}"), "it is missing".to_owned()),
+        None => (place, cause),
+    }
 }
 
 /// The first document that a page has embedded, and how many follow it.

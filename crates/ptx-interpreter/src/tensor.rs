@@ -124,14 +124,14 @@ impl TensorMap {
         for row in 0..rows {
             let mut rest = row;
             let mut start = Some(self.address);
-            for dimension in 1..self.sizes.len() {
-                let of_box = u64::from(self.tile[dimension]);
-                let index = place[dimension] + (rest % of_box) as i64;
+            // The dimensions after that of a row.
+            let further = self.tile.iter().zip(place).zip(&self.sizes).skip(1).zip(&self.strides);
+            for (((&of_box, &first), &size), &stride) in further {
+                let of_box = u64::from(of_box);
+                let index = first + (rest % of_box) as i64;
                 rest /= of_box;
-                let index = u64::try_from(index).ok().filter(|index| *index < self.sizes[dimension]);
-                start = start
-                    .zip(index)
-                    .map(|(start, index)| start.wrapping_add(index.wrapping_mul(self.strides[dimension - 1])));
+                let index = u64::try_from(index).ok().filter(|&index| index < size);
+                start = start.zip(index).map(|(start, index)| start.wrapping_add(index.wrapping_mul(stride)));
             }
             let within = |at: u64, bytes: u64| {
                 let first = place[0] * element as i64 + at as i64;

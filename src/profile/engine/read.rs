@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::check::problem;
 use super::{ENGINE_SCHEMA, Engine, ceilings};
 use crate::profile::document::Profile;
-use crate::profile::read::{MAX_BYTES, leave_out_unknown, shortened};
+use crate::profile::read::{MAX_BYTES, leave_out_unknown, place_and_cause, shortened};
 use crate::units::Seconds;
 
 /// Name of the schema, without its version.
@@ -76,9 +76,9 @@ impl CalibratedEngine {
         let mut value: Value = serde_json::from_slice(bytes).map_err(EngineError::NotJson)?;
         check_schema(&value)?;
         leave_out_unknown(&mut value, "ceilings");
-        let engine = serde_path_to_error::deserialize(value).map_err(|error| EngineError::Field {
-            path: error.path().to_string(),
-            cause: error.into_inner().to_string(),
+        let engine = serde_path_to_error::deserialize(value).map_err(|error| {
+            let (path, cause) = place_and_cause(&error);
+            EngineError::Field { path, cause }
         })?;
         Self::new(engine)
     }
@@ -183,6 +183,12 @@ mod tests {
         assert!(with("/schema", json!("rooflab.engine/2")).contains("version 2"));
         assert!(with("/schema", json!("rooflab.profile/1")).contains("`rooflab.profile/1`"));
         assert!(with("/step", json!("soon")).contains("field `step`"));
+        for (place, field) in [("", "step"), ("/ceilings/0", "resource")] {
+            let mut document = document();
+            document.pointer_mut(place).and_then(Value::as_object_mut).unwrap().remove(field);
+            let path = if place.is_empty() { field.to_owned() } else { format!("ceilings[0].{field}") };
+            assert_eq!(read(&document).unwrap_err().to_string(), format!("field `{path}`: it is missing"));
+        }
         assert!(CalibratedEngine::from_json(b"{").unwrap_err().to_string().contains("not JSON"));
     }
 

@@ -91,7 +91,7 @@ impl Plain for TensorCopy {
                 lanes.for_each(|lanes, lane| {
                     let map = read_map(lanes, maps[lane], places.len())?;
                     let ranks = ranks.map(|ranks| ranks[lane] as u32 & 0xffff);
-                    fetch(lanes, lane, map, &coordinates(&places, lane), (to[lane], barrier[lane], ranks))
+                    fetch(lanes, lane, &map, &coordinates(&places, lane), (to[lane], barrier[lane], ranks))
                 })
             }
             Self::Send { map, place, from } => {
@@ -183,11 +183,11 @@ fn box_at(lanes: &Lanes<'_, '_>, map: &TensorMap, address: u64) -> Result<u64, C
 fn fetch(
     lanes: &mut Lanes<'_, '_>,
     lane: usize,
-    map: TensorMap,
+    map: &TensorMap,
     place: &[i64],
     (to, barrier, ranks): (u64, u64, Option<u32>),
 ) -> Result<(), Cause> {
-    let to = box_at(lanes, &map, to)?;
+    let to = box_at(lanes, map, to)?;
     let (own, thread) = (lanes.block.rank(), lanes.thread(lane));
     let (warp, pc, place) = (lanes.warp.index, lanes.block.pc, place.to_vec());
     let fetch =
