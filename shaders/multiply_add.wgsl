@@ -1,8 +1,8 @@
 // Multiply-adds on values in registers.
 //
 // Work: two operations for each element of each chain and step, two steps to a round, {{UNROLL}} rounds to a turn of the loop; four multiply-adds
-// to a step where four 8-bit integers are a word. Bound: the issue rate of multiply-adds. Every invocation has factors and first sums of its own, and its result depends
-// on the number of turns, so that neither can be left out.
+// to a step where four 8-bit integers are a word. Bound: the issue rate of multiply-adds. Every invocation has factors of its own, every element of its chains a first sum of its own, and the
+// result depends on the number of turns, so that none can be left out.
 {{ENABLE}}
 alias Chain = {{CHAIN}};
 alias Scalar = {{SCALAR}};
@@ -29,7 +29,7 @@ fn k_multiply_add(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) 
     let y = Chain(Scalar(sizes.y));
     let z = {{SECOND}};
     //@repeat {{CHAINS}} c
-    var sum$c = Chain(Scalar((thread + $cu * 37u) % 61u)) {{SCALE}};
+    var sum$c = Chain({{START}}) {{SCALE}};
     //@end
     let turns = sizes.turns + select(0u, 1u, thread < sizes.longer);
     for (var turn = 0u; turn < turns; turn++) {

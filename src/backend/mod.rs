@@ -335,6 +335,12 @@ impl BackendError {
         Self::NoKernel { reason: reason.into() }
     }
 
+    /// Whether it befalls other kernels of the device as well: the device was lost, or has no memory left.
+    #[must_use]
+    pub const fn is_of_the_device(&self) -> bool {
+        matches!(self, Self::Lost(_) | Self::OutOfMemory { .. })
+    }
+
     /// What the user can do about it, where that is known.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {

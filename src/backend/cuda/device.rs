@@ -48,7 +48,7 @@ pub(super) struct CudaDevice {
     /// NCCL, or why it is not used, once it was needed.
     exchanges: OnceCell<Result<Loaded<nccl::Functions>, String>>,
     /// All devices of this one's kind, once they were needed together.
-    group: OnceCell<Group>,
+    group: OnceCell<Result<Group, BackendError>>,
 }
 
 impl CudaDevice {
@@ -88,11 +88,9 @@ impl CudaDevice {
 
     /// All devices of this one's kind.
     fn group(&self) -> Result<&Group, BackendError> {
-        if let Some(group) = self.group.get() {
-            return Ok(group);
-        }
-        let group = Group::of(&self.gpu, &self.others, self.exchanges())?;
-        Ok(self.group.get_or_init(|| group))
+        // What failed once is not tried for every size again: it may take seconds each time.
+        let group = self.group.get_or_init(|| Group::of(&self.gpu, &self.others, self.exchanges()));
+        group.as_ref().map_err(Clone::clone)
     }
 
     /// Makes a program ready to be timed.

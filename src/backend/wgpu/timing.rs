@@ -133,7 +133,8 @@ impl Clock {
             (start, gpu.queue.submit([commands]))
         })?;
         gpu.wait(Some(submission))?;
-        Ok(Elapsed { seconds: self.without_submission(start), valid: true, ticks: None })
+        let seconds = self.without_submission(start);
+        Ok(Elapsed { seconds, valid: seconds > 0.0, ticks: None })
     }
 
     /// The time since some moment, less that of a submission with nothing in it.
@@ -194,6 +195,11 @@ pub(super) trait Program {
         1
     }
 
+    /// Whether all pieces take as long, so that the time of some tells that of others.
+    fn pieces_are_alike(&self) -> bool {
+        true
+    }
+
     /// Pieces that one dispatch can make at most: its loops are kept short.
     fn most_at_once(&self, _variant: usize) -> u64 {
         1
@@ -243,8 +249,19 @@ impl Bench<'_> {
 pub(super) struct Timed<'device> {
     bench: Bench<'device>,
     program: Box<dyn Program>,
-    /// Of each variant: seconds of a piece as they were seen last, and the pieces of that submission.
-    pace: Vec<Option<(f64, u64)>>,
+    /// Of each variant, how fast it went.
+    pace: Vec<Option<Pace>>,
+}
+
+/// How fast a variant went.
+#[derive(Clone, Copy)]
+struct Pace {
+    /// Seconds of a piece, as they were seen last; of the slowest so far where pieces are not alike.
+    piece: f64,
+    /// Pieces of the submission that told it.
+    count: u64,
+    /// Pieces that have run.
+    seen: u64,
 }
 
 impl<'device> Timed<'device> {
@@ -256,11 +273,31 @@ impl<'device> Timed<'device> {
     /// Pieces that the next submission may have.
     fn affordable(&self, variant: usize) -> u64 {
         let most = self.program.most_at_once(variant).saturating_mul(MOST_DISPATCHES);
+        let alike = self.program.pieces_are_alike();
         match self.pace[variant] {
             None => 1,
-            Some((pace, count)) if pace * (count as f64) < TELLING => count.saturating_mul(GROWTH).min(most),
-            Some((pace, _)) => ((SUBMISSION / pace) as u64).clamp(1, most),
+            // One by one, until each has been seen once: the next may take a thousand times as long.
+            Some(Pace { seen, .. }) if !alike && seen < self.program.pieces(variant) => 1,
+            Some(Pace { piece, count, .. }) if alike && piece * (count as f64) < TELLING => {
+                count.saturating_mul(GROWTH).min(most)
+            }
+            Some(Pace { piece, .. }) => ((SUBMISSION / piece) as u64).clamp(1, most),
         }
+    }
+
+    /// Learns from a submission of some pieces.
+    fn learn(&mut self, variant: usize, count: u64, seconds: f64) {
+        let piece = seconds / count as f64;
+        let before = self.pace[variant];
+        let seen = before.map_or(0, |pace| pace.seen).saturating_add(count);
+        self.pace[variant] = Some(match before {
+            Some(pace) if !self.program.pieces_are_alike() => {
+                Pace { piece: pace.piece.max(piece), count: pace.count, seen }
+            }
+            // A short remainder at the end of a run tells less than what came before it.
+            Some(pace) if count < pace.count && seconds < TELLING => Pace { seen, ..pace },
+            _ => Pace { piece, count, seen },
+        });
     }
 }
 
@@ -288,10 +325,7 @@ impl Kernel for Timed<'_> {
             } else {
                 clock.time(gpu, |pass| program.dispatch_all(variant, count, pass))?
             };
-            // A short remainder at the end of a run tells less than what came before it.
-            if self.pace[variant].is_none_or(|(_, before)| count >= before) || time.seconds >= TELLING {
-                self.pace[variant] = Some((time.seconds / count as f64, count));
-            }
+            self.learn(variant, count, time.seconds);
             elapsed += time.seconds;
             valid &= time.valid;
             left -= count;

@@ -200,9 +200,13 @@ fn reach(probe: &Probe, scope: Scope, keys: &[Key], request: &Request) -> Grid {
     }
 }
 
-/// Whether a library of the maker's has a family's workloads too, each of which is then measured twice.
+/// Whether a library of the maker's has a family's workloads beside rooflab's own kernels, so that each may be measured twice.
 fn is_measured_twice(device: &dyn Device, family: Family) -> bool {
-    family.library().and_then(|name| device.library(name)).is_some_and(|library| library.version().is_some())
+    let family = matches!(family, Family::Gemm { .. }).then_some(family);
+    family
+        .and_then(Family::library)
+        .and_then(|name| device.library(name))
+        .is_some_and(|library| library.version().is_some())
 }
 
 fn estimate(

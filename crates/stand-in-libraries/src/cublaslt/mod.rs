@@ -26,6 +26,7 @@ const NOT_SUPPORTED: Status = 15;
 /// Attributes that are understood, and the value of a transposed factor.
 const TRANSA: c_int = 3;
 const TRANSB: c_int = 4;
+const FAST_ACCUMULATION: c_int = 25;
 const TRANSPOSED: i32 = 1;
 const MAX_WORKSPACE_BYTES: c_int = 1;
 
@@ -107,6 +108,10 @@ extern "C" fn cublasLtMatmulDescSetAttribute(
     bytes: usize,
 ) -> Status {
     guarded(None, || {
+        if attribute == FAST_ACCUMULATION {
+            // Sums here are exact, fast or not.
+            return value::<i8>(place, bytes).map(|_| ());
+        }
         let transposed = value::<i32>(place, bytes)? == TRANSPOSED;
         with(operation, |object| match (object, attribute) {
             (Object::Operation(operation), TRANSA) => put(&raw mut operation.transposed[0], transposed),

@@ -1,6 +1,6 @@
 //! Matrix products by cuBLASLt: the algorithms that it holds for the fastest, each verified as every kernel is.
 
-use super::gemm::{CUT, EXACT_LENGTH, NARROW};
+use super::gemm::{CUT, EXACT_LENGTH, NARROW, rounding_of};
 use crate::backend::BackendError;
 use crate::backend::cuda::gpu::{Buffer, Gpu};
 use crate::backend::cuda::libraries::cublaslt::{Choice, ComputeType, DataType, Formats, Lt, Places, Product};
@@ -157,7 +157,7 @@ impl Vendor<'_> {
             self.fill(&self.host)?;
             found?;
         }
-        self.compare(variant, &self.host, self.format.rounding)
+        self.compare(variant, &self.host, rounding_of(self.format.rounding, self.shape.k))
     }
 
     fn compare(&self, variant: usize, factors: &[Rows; 2], rounding: f64) -> Result<(), BackendError> {

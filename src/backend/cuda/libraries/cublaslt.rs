@@ -59,6 +59,7 @@ pub(in crate::backend::cuda) enum ComputeType {
 /// Attributes of an operation (`cublasLtMatmulDescAttributes_t`).
 const TRANSA: c_int = 3;
 const TRANSB: c_int = 4;
+const FAST_ACCUMULATION: c_int = 25;
 /// Values of both (`cublasOperation_t`).
 const PLAIN: i32 = 0;
 const TRANSPOSED: i32 = 1;
@@ -279,6 +280,15 @@ impl<'device> Product<'device> {
                 (functions.set_operation)(operation.raw, attribute, (&raw const value).cast(), size_of_val(&value))
             };
             check(status, "takes no transposed factor")?;
+        }
+        if formats.input == DataType::E4m3 {
+            // Sums of fp8 stay in the matrix units, with the digits that these have, as they do in rooflab's own kernels.
+            let yes = 1_i8;
+            // SAFETY: the operation is alive, and the value is copied before the call returns.
+            let status = unsafe {
+                (functions.set_operation)(operation.raw, FAST_ACCUMULATION, (&raw const yes).cast(), size_of_val(&yes))
+            };
+            check(status, "takes no fast accumulation")?;
         }
         Ok(Self {
             lt,

@@ -53,6 +53,10 @@ impl Program for InTurn {
         self.turns.len() as u64
     }
 
+    fn pieces_are_alike(&self) -> bool {
+        false
+    }
+
     fn dispatch(&mut self, _: usize, turns: u64, pass: &mut wgpu::ComputePass<'_>) {
         for _ in 0..turns {
             let Turn { stage, iterations } = self.turns[self.next];

@@ -138,6 +138,9 @@ const GROWTH: u64 = 4;
 /// Factors and first sums: what threads differ in, and after how many they are alike again.
 const FACTORS: u64 = 8;
 const STARTS: u64 = 61;
+/// What first sums of a thread's chains differ in, and those of the elements of a chain.
+const OF_CHAIN: u64 = 37;
+const OF_ELEMENT: u64 = 7;
 const ALIKE: u64 = FACTORS * STARTS;
 
 /// How turns are dealt out: so many threads, each with so many turns, and how many have one more.
@@ -173,6 +176,14 @@ impl Format {
             _ => (fused("y"), fused("z")),
         };
         let reduce = ["total", "total.x + total.y", "", "total.x + total.y + total.z + total.w"][width as usize - 1];
+        let start = if width == 1 {
+            format!("Scalar((thread + $cu * {OF_CHAIN}u) % {STARTS}u)")
+        } else {
+            let elements: Vec<String> =
+                (0..width).map(|element| format!("{}u", u64::from(element) * OF_ELEMENT)).collect();
+            let elements = elements.join(", ");
+            format!("(vec{width}u(thread + $cu * {OF_CHAIN}u) + vec{width}u({elements})) % vec{width}u({STARTS}u)")
+        };
         let scale = if self.is_integer() { String::new() } else { format!("* {}({})", self.scalar, self.scale) };
         Shader::new(source!("multiply_add"), "k_multiply_add")
             .with("FIRST_STEP", first)
@@ -184,6 +195,7 @@ impl Format {
             .with("WORD", self.word)
             .with("WIDE", vector(self.wide))
             .with("REDUCE", reduce)
+            .with("START", start)
             .with("SCALE", scale)
             .with("CHAINS", chains)
             .with("UNROLL", UNROLL)
@@ -210,16 +222,17 @@ impl Format {
     fn expected(&self, Shape { width, chains }: Shape, turns: u64) -> Vec<f64> {
         let arrived: Vec<f64> = (0..ALIKE).map(|at| self.chain(at / STARTS, at % STARTS, turns)).collect();
         let of_thread = |thread: u64| {
-            let chain = |chain: u32| {
-                let start = (thread + 37 * u64::from(chain)) % STARTS;
+            let element = |(chain, element): (u32, u32)| {
+                let start = (thread + OF_CHAIN * u64::from(chain) + OF_ELEMENT * u64::from(element)) % STARTS;
                 arrived[(thread % FACTORS * STARTS + start) as usize]
             };
             // The first chain is counted twice.
-            let all = std::iter::once(0).chain(0..chains).map(chain);
+            let chains = std::iter::once(0).chain(0..chains);
+            let all = chains.flat_map(|chain| (0..width).map(move |element| (chain, element))).map(element);
             if self.is_integer() {
-                f64::from(all.fold(0, |sum: u32, chain| sum.wrapping_add(chain as u32)).wrapping_mul(width))
+                f64::from(all.fold(0, |sum: u32, element| sum.wrapping_add(element as u32)))
             } else {
-                f64::from(width) * all.sum::<f64>()
+                all.sum::<f64>()
             }
         };
         (0..ALIKE).map(of_thread).collect()

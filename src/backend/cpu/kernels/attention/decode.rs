@@ -4,7 +4,7 @@
 //! are widened to f32 once for all heads of the group.
 //!
 //! With four heads to a group, bf16, and AVX-512, a core that loads 256 bytes of keys issues 32 multiply-adds, 8 instructions that widen and 12 that add sums up,
-//! and 40 for as many bytes of values: 46 cycles of two units for 512 bytes, so that from 11 bytes per cycle on it is these that bound it.
+//! and 40 for as many bytes of values: 46 cycles of two units for 512 bytes, so that from 11 bytes per cycle on it is these that bound it, and below they hide behind the loads only in part.
 
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};

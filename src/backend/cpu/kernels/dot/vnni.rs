@@ -133,7 +133,7 @@ macro_rules! vnni_dot {
 
             const CHUNK: usize = GROUP;
             const BYTES: usize = $bytes;
-    const REGISTERS: usize = 32;
+            const REGISTERS: usize = 32;
 
             #[inline(always)]
             unsafe fn zero() -> __m512 {

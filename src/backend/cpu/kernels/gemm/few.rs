@@ -30,7 +30,7 @@ pub(super) unsafe fn product<D: Dot, const ELEMENT: usize>(block: &Block) {
         for token in 0..block.m {
             D::prepare(block.a.add(token * block.k * ELEMENT), block.k, block.scratch.add(token * stride));
         }
-        // Tokens are dealt out evenly to passes over a group of rows, so that none is left with one.
+        // As few passes over a group of rows as there are sums for, of as many tokens each as they can.
         let most = if D::REGISTERS >= 32 { 8 } else { 4 };
         let tokens = block.m.div_ceil(block.m.div_ceil(most));
         // As many rows as leave room for their weights and the tokens' activations beside the sums.

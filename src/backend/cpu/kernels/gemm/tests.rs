@@ -19,8 +19,10 @@ const FORMATS: [(DType, DType); 4] =
 fn every_engine_is_right_also_at_the_edges() {
     let mut arena = Arena::default();
     let shapes = [(1, 1, 64), (3, 5, 64), (14, 32, 128), (15, 33, 448), (67, 130, 832), (130, 70, 1280), (6, 96, 896)];
+    // For few tokens, every number of them and rows beyond whole groups.
+    let few = (1..=9).chain([13, 17, 32]).map(|tokens| (tokens, 75, 192));
     for formats in FORMATS {
-        for (m, n, k) in shapes {
+        for (m, n, k) in shapes.into_iter().chain(few.clone()) {
             let mut gemm = gemm(formats, Shape { m, n, k }, 2, 3, &mut arena);
             // Also those that the machine has better ones for; they need less room.
             let fits = |engine: &&Engine| (engine.input, engine.accumulate) == formats && (engine.available)();
