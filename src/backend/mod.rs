@@ -99,7 +99,7 @@ pub trait Host {
     }
 
     /// Where libraries of a device's maker are looked for.
-    fn library_folders(&self) -> LibraryFolders {
+    fn vendor_folders(&self) -> LibraryFolders {
         LibraryFolders::default()
     }
 }
@@ -159,7 +159,7 @@ pub trait Device {
     }
 
     /// A library of its maker that is used beside rooflab's own kernels, or why it is not; none of another maker's.
-    fn library(&self, _name: LibraryName) -> Option<Library> {
+    fn vendor_library(&self, _name: LibraryName) -> Option<Library> {
         None
     }
 

@@ -54,7 +54,7 @@ impl Host for ThisProgram {
         self.patience.unwrap_or(InPlace.patience())
     }
 
-    fn library_folders(&self) -> LibraryFolders {
+    fn vendor_folders(&self) -> LibraryFolders {
         libraries::folders()
     }
 }

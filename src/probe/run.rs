@@ -114,10 +114,10 @@ fn begin(device: &mut dyn Device, plan: &Plan, context: Context) -> Builder {
 
 /// The maker's libraries that a plan has use for, or why they are not used.
 fn libraries(device: &dyn Device, plan: &Plan) -> Vec<Library> {
-    let mut names: Vec<LibraryName> = plan.steps.iter().filter_map(|step| step.probe.family.library()).collect();
+    let mut names: Vec<LibraryName> = plan.steps.iter().filter_map(|step| step.probe.family.vendor_library()).collect();
     names.sort();
     names.dedup();
-    names.into_iter().filter_map(|name| device.library(name)).collect()
+    names.into_iter().filter_map(|name| device.vendor_library(name)).collect()
 }
 
 /// A run under way.

@@ -146,7 +146,7 @@ impl Device for CudaDevice {
         }
     }
 
-    fn library(&self, name: LibraryName) -> Option<Library> {
+    fn vendor_library(&self, name: LibraryName) -> Option<Library> {
         match name {
             LibraryName::CublasLt => Some(self.products().told.clone()),
             LibraryName::Nccl => Some(told(name, self.exchanges())),

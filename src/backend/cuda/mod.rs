@@ -48,9 +48,9 @@ impl Backend for CudaBackend {
     fn libraries(&self, host: &dyn Host) -> Vec<Library> {
         let Ok(found) = host.survey(self).and_then(|text| Survey::read(&text)?.devices()) else { return Vec::new() };
         let Some(device) = found.first() else { return Vec::new() };
-        let found = libraries::cublaslt::find(&host.library_folders(), device.cuda());
+        let found = libraries::cublaslt::find(&host.vendor_folders(), device.cuda());
         let products = libraries::told(LibraryName::CublasLt, &found);
-        vec![products, libraries::told(LibraryName::Nccl, &libraries::nccl::find(&host.library_folders()))]
+        vec![products, libraries::told(LibraryName::Nccl, &libraries::nccl::find(&host.vendor_folders()))]
     }
 
     /// Opens a device in this process, once a survey has shown that the driver can be asked.
@@ -60,7 +60,7 @@ impl Backend for CudaBackend {
             return Err(BackendError::NoSuchDevice { backend: NAME, index, count: found.len() });
         };
         let others = found.iter().filter(|other| other.index != device.index).cloned().collect();
-        Ok(Box::new(device::CudaDevice::open(device, others, host.patience(), host.library_folders())?))
+        Ok(Box::new(device::CudaDevice::open(device, others, host.patience(), host.vendor_folders())?))
     }
 
     fn survey(&self) -> Result<String, BackendError> {

@@ -130,7 +130,7 @@ impl PerEffort {
 impl Family {
     /// The library of a device's maker that may have its workloads too.
     #[must_use]
-    pub const fn library(self) -> Option<LibraryName> {
+    pub const fn vendor_library(self) -> Option<LibraryName> {
         match self {
             Self::Gemm { .. } => Some(LibraryName::CublasLt),
             Self::PeerCopy(exchange) if exchange.ways().is_none() => Some(LibraryName::Nccl),

@@ -204,8 +204,8 @@ fn reach(probe: &Probe, scope: Scope, keys: &[Key], request: &Request) -> Grid {
 fn is_measured_twice(device: &dyn Device, family: Family) -> bool {
     let family = matches!(family, Family::Gemm { .. }).then_some(family);
     family
-        .and_then(Family::library)
-        .and_then(|name| device.library(name))
+        .and_then(Family::vendor_library)
+        .and_then(|name| device.vendor_library(name))
         .is_some_and(|library| library.version().is_some())
 }
 

@@ -93,6 +93,17 @@ fn is_native_fp8((major, minor): (u32, u32)) -> bool {
     (major, minor) == (8, 9) || major >= 12
 }
 
+/// Whether a product's sizes are those that results and factors are laid out for.
+pub(super) fn suits(shape: Shape) -> Result<(), BackendError> {
+    let Shape { m, n, k } = shape;
+    if m == 0 || n == 0 || k == 0 || !n.is_multiple_of(4) || !k.is_multiple_of(PRODUCT_GRANULE) {
+        return Err(BackendError::unsupported(format!(
+            "{shape}: a size is 0, the second is no multiple of 4, or the last none of {PRODUCT_GRANULE}"
+        )));
+    }
+    Ok(())
+}
+
 /// Bytes of a row that are multiplied at a time, and how many such strips a block has in shared memory.
 const STRIP: u64 = 64;
 const STAGES: u32 = 4;
@@ -195,11 +206,7 @@ impl<'device> Gemm<'device> {
             return Err(lacking);
         }
         let Shape { m, n, k } = shape;
-        if m == 0 || n == 0 || k == 0 || !n.is_multiple_of(4) || !k.is_multiple_of(PRODUCT_GRANULE) {
-            return Err(BackendError::unsupported(format!(
-                "{shape}: a size is 0, the second is no multiple of 4, or the last none of {PRODUCT_GRANULE}"
-            )));
-        }
+        suits(shape)?;
         let row_bytes = k.saturating_mul(u64::from(input.format().bits / 8));
         let copies = copies.max(1);
         // Within a matrix, places are 32 bits wide.
@@ -234,10 +241,9 @@ impl<'device> Gemm<'device> {
         }
         let sized = (shape, row_bytes / k);
         // An old driver, or one that does not take these kernels: there are the others, and their names say so.
-        let mut refused = None;
+        let (others, mut refused) = (names.len(), None);
         let offers = match gemm_warpgroup::offers(gpu, format.name, sized, copies) {
-            Err(BackendError::NoKernel { .. }) if !variants.is_empty() => Vec::new(),
-            Err(error) if !variants.is_empty() && !error.is_of_the_device() => {
+            Err(error) if others > 0 && !error.is_of_the_device() => {
                 refused = Some(error);
                 Vec::new()
             }
@@ -249,8 +255,7 @@ impl<'device> Gemm<'device> {
         let operands = Operands { a: a.address, b: b.address, c: c.address, partial: partial.address };
         for offer in offers {
             let maps = match offer.maps(gpu, sized, copies, operands) {
-                Err(BackendError::NoKernel { .. }) if !variants.is_empty() => break,
-                Err(error) if !variants.is_empty() && !error.is_of_the_device() => {
+                Err(error) if others > 0 && !error.is_of_the_device() => {
                     refused = Some(error);
                     break;
                 }
@@ -266,7 +271,8 @@ impl<'device> Gemm<'device> {
             });
         }
         if let Some(error) = refused {
-            names.iter_mut().for_each(|name| name.push_str(&format!("; `wgmma` cannot be used: {error}")));
+            let why = format!("; `wgmma` cannot be used: {error}");
+            names[..others].iter_mut().for_each(|name| name.push_str(&why));
         }
         let join = gpu.function(Source::Gemm, format.join)?;
         let gemm =

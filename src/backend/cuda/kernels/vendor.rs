@@ -1,6 +1,6 @@
 //! Matrix products by cuBLASLt: the algorithms that it holds for the fastest, each verified as every kernel is.
 
-use super::gemm::{CUT, EXACT_LENGTH, NARROW, rounding_of};
+use super::gemm::{CUT, EXACT_LENGTH, NARROW, rounding_of, suits};
 use crate::backend::BackendError;
 use crate::backend::cuda::gpu::{Buffer, Gpu};
 use crate::backend::cuda::libraries::cublaslt::{Choice, ComputeType, DataType, Formats, Lt, Places, Product};
@@ -10,7 +10,7 @@ use crate::backend::reference::product::{Sizes, check};
 use crate::backend::reference::rows::{Rows, value};
 use crate::data::Seed;
 use crate::dtype::DType;
-use crate::workload::{PRODUCT_GRANULE, Shape};
+use crate::workload::Shape;
 
 /// Algorithms that are tried at most.
 const ALGORITHMS: usize = 8;
@@ -91,11 +91,7 @@ impl<'device> Vendor<'device> {
             )));
         }
         let Shape { m, n, k } = shape;
-        if m == 0 || n == 0 || k == 0 || !n.is_multiple_of(4) || !k.is_multiple_of(PRODUCT_GRANULE) {
-            return Err(BackendError::unsupported(format!(
-                "{shape}: a size is 0, the second is no multiple of 4, or the last none of {PRODUCT_GRANULE}"
-            )));
-        }
+        suits(shape)?;
         let size = |dtype: DType| u64::from(dtype.format().bits / 8);
         let copies = copies.max(1);
         let row_bytes = k.saturating_mul(size(input));
