@@ -17,7 +17,7 @@ from typing import Any
 import clock
 from cases import Load, Run, Shape
 from install import BUILD
-from readings import WorkerFailed, job, say, worker
+from readings import Reading, WorkerFailed, job, worker
 
 WORDS = 256  # a vocabulary whose head costs nothing
 SHORT = 16  # tokens of sequences whose attention costs nothing
@@ -54,22 +54,56 @@ class Profiles:
     failed: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass
+class Calibration:
+    """What is measured of an engine in a format, in as many rounds as its cases: a machine has faster and slower minutes."""
+
+    alike: list[Run]
+    version: str = ""
+    measured: dict[tuple[Shape, Load], Reading] = field(default_factory=dict)
+    failed: str = ""
+
+    def measure(self, threads: int) -> None:
+        """One more round, in one process."""
+        run, plan = self.alike[0], planned(self.alike)
+        shapes = list(plan)
+        jobs = [job(replace(run, model=shape, loads=tuple(dict.fromkeys(plan[shape]))), threads, SECONDS) for shape in shapes]
+        try:
+            for line in worker(f"{run.engine.worker}_worker", jobs, threads=threads):
+                self.version = line.get("version", self.version)
+                if "load" in line:
+                    self.measured.setdefault((shapes[line["job"]], Load(**line["load"])), Reading()).add(line)
+        except (WorkerFailed, ValueError, KeyError) as error:
+            self.failed = self.failed or str(error)
+
+    def times(self, shape: Shape) -> Times:
+        """The times of a model's loads, over all rounds."""
+        readings = {load: reading for (of, load), reading in self.measured.items() if of == shape}
+        return {load: (clock.median(each.ttft), clock.median(each.tpot or [(math.nan, False)])) for load, each in readings.items()}
+
+
 def name(run: Run) -> str:
     """What an engine in a format is called; its profile is that of all models."""
     return f"{run.engine.name} {run.format}"
 
 
-def all_of(runs: Sequence[Run], threads: int, device: str) -> Profiles:
-    """The profiles of all engines and formats that run, each for models as large as they run."""
-    profiles = Profiles()
-    by_name: dict[str, list[Run]] = {}
+def of(runs: Sequence[Run]) -> dict[str, Calibration]:
+    """A calibration of every engine and format that runs, for models as large as they run."""
+    calibrations: dict[str, Calibration] = {}
     for run in runs:
-        by_name.setdefault(name(run), []).append(run)
-    for key, alike in by_name.items():
-        say(f"engine profile: {key}")
+        calibrations.setdefault(name(run), Calibration([])).alike.append(run)
+    return calibrations
+
+
+def written(calibrations: Mapping[str, Calibration], threads: int, device: str) -> Profiles:
+    """The profiles of all engines, in files."""
+    profiles = Profiles()
+    for key, calibration in calibrations.items():
         try:
-            document = profile(alike, threads, device)
-        except (WorkerFailed, ValueError, KeyError) as error:
+            if calibration.failed:
+                raise ValueError(calibration.failed)
+            document = profile(calibration, threads, device)
+        except (ValueError, KeyError) as error:
             profiles.failed[key] = str(error)
             continue
         path = BUILD / "engines" / f"{key.lower().replace(',', '').replace(' ', '-')}.json"
@@ -79,53 +113,53 @@ def all_of(runs: Sequence[Run], threads: int, device: str) -> Profiles:
     return profiles
 
 
-def profile(alike: Sequence[Run], threads: int, device: str) -> dict[str, Any]:
-    """The document of an engine in a format, for what some runs ask of it."""
-    run, widest = alike[0], max(each.model.hidden for each in alike)
+DECODE = tuple(Load(batch, SHORT) for batch in BATCHES)
+LONG = tuple(Load(1, tokens, 1) for tokens in PROMPTS)
+CACHED = tuple(Load(4, tokens) for tokens in (SHORT, *PROMPTS))
+SHORTEST = Load(1, SHORT)
+SMALL_HEAD = replace(HEAD, name="head-small", vocabulary=WORDS)
+
+
+def layers_for(alike: Sequence[Run]) -> list[Shape]:
+    """The models whose products are measured: as wide as those that run, and one beyond."""
+    widest = max(each.model.hidden for each in alike)
+    return [shape for index, shape in enumerate(LAYERS) if index < 2 or LAYERS[index - 1].hidden < widest]
+
+
+def planned(alike: Sequence[Run]) -> dict[Shape, list[Load]]:
+    """The loads of every model that some runs need."""
     most = 1.25 * max(load.batch * load.prompt for each in alike for load in each.loads)
-    layers = [shape for index, shape in enumerate(LAYERS) if index < 2 or LAYERS[index - 1].hidden < widest]
-    shortest, decode = Load(1, SHORT), [Load(batch, SHORT) for batch in BATCHES]
     short = [Load(tokens // SHORT, SHORT, 1) for tokens in PROMPTS]
-    long, cached = [Load(1, tokens, 1) for tokens in PROMPTS], [Load(4, tokens) for tokens in (SHORT, *PROMPTS)]
-    small = replace(HEAD, name="head-small", vocabulary=WORDS)
-    plan: dict[Shape, list[Load]] = {NARROW: [shortest], DEEPER: [shortest], **{shape: [*decode, many(shape, most)] for shape in layers}}
-    plan |= {HEAD: decode, small: decode, ATTENTION: [*long, *short, *cached]}
-    version, times = run_all(run, plan, threads)
-    step, layer = own_time(times[NARROW][shortest][1], times[DEEPER][shortest][1])
+    plan: dict[Shape, list[Load]] = {NARROW: [SHORTEST], DEEPER: [SHORTEST]}
+    plan |= {shape: [*DECODE, many(shape, most)] for shape in layers_for(alike)}
+    return plan | {HEAD: [*DECODE], SMALL_HEAD: [*DECODE], ATTENTION: [*LONG, *short, *CACHED]}
+
+
+def profile(calibration: Calibration, threads: int, device: str) -> dict[str, Any]:
+    """The document of an engine in a format."""
+    run, times = calibration.alike[0], calibration.times
+    step, layer = own_time(times(NARROW)[SHORTEST][1], times(DEEPER)[SHORTEST][1])
     overlapped = run.engine.device == "cuda" and run.engine.mode == "eager"
-    products = [point for shape in layers for point in of_layers(shape, times[shape], step + shape.layers * layer, overlapped)]
-    products += of_head(HEAD, times[HEAD], times[small])
-    kv = run.engine.cache(run.format)
-    ceilings = [(GEMM[run.format], products), (f"attention.decode.{kv}", of_cache(times[ATTENTION], cached, BYTES[kv]))]
-    ceilings += [(f"attention.prefill.{dtype}", of_prompts(times[ATTENTION], long)) for dtype in ARITHMETIC.get(run.format, ("f16", "bf16"))]
+    of_all = ((shape, times(shape), step + shape.layers * layer) for shape in layers_for(calibration.alike))
+    products = [point for shape, taken, own in of_all for point in of_layers(shape, taken, own, overlapped)]
+    products += of_head(HEAD, times(HEAD), times(SMALL_HEAD))
+    kv, attention = run.engine.cache(run.format), times(ATTENTION)
+    ceilings = [(GEMM[run.format], products), (f"attention.decode.{kv}", of_cache(attention, CACHED, BYTES[kv]))]
+    ceilings += [(f"attention.prefill.{dtype}", of_prompts(attention, LONG)) for dtype in ARITHMETIC.get(run.format, ("f16", "bf16"))]
     return {
         "schema": "rooflab.engine/1",
         "created": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "name": run.engine.name,
-        "version": version,
+        "version": calibration.version,
         "settings": {"mode": run.engine.mode, "threads": str(threads), "weights": run.format, "kv": kv},
         "device": device,
-        "calibrated_on": [described(shape) for shape in plan],
+        "calibrated_on": [described(shape) for shape in planned(calibration.alike)],
         "host": "overlapped" if overlapped else "added",
         "step": step,
         "layer": layer,
         "passes_within": True,
         "ceilings": [{"resource": resource, "points": points} for resource, points in ceilings if points],
     }
-
-
-def run_all(run: Run, plan: Mapping[Shape, Sequence[Load]], threads: int) -> tuple[str, dict[Shape, Times]]:
-    """The engine's version, and the times of all loads of all models, in one process."""
-    version = ""
-    shapes = list(plan)
-    found: dict[Shape, dict[Load, tuple[float, float]]] = {shape: {} for shape in shapes}
-    jobs = [job(replace(run, model=shape, loads=tuple(dict.fromkeys(plan[shape]))), threads, SECONDS) for shape in shapes]
-    for line in worker(f"{run.engine.worker}_worker", jobs, threads=threads):
-        version = line.get("version", version)
-        if "load" in line:
-            later = line["tpot"] or [(math.nan, False)]
-            found[shapes[line["job"]]][Load(**line["load"])] = clock.median(line["ttft"]), clock.median(later)
-    return version, found
 
 
 def many(shape: Shape, most: float) -> Load:

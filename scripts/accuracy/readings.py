@@ -30,6 +30,11 @@ class Reading:
     tpot: list[clock.Sample] = field(default_factory=list)
     reason: str = ""
 
+    def add(self, line: dict[str, Any]) -> None:
+        """Takes in what a worker says of a load."""
+        self.ttft += [(taken, disturbed) for taken, disturbed in line["ttft"]]
+        self.tpot += [(taken, disturbed) for taken, disturbed in line["tpot"]]
+
     @property
     def complete(self) -> bool:
         return bool(self.ttft and self.tpot)
@@ -111,9 +116,7 @@ def measure(run: Run, threads: int, seconds: float, readings: Readings, versions
             if "version" in line:
                 versions[run.engine.name] = line["version"]
                 continue
-            reading = readings[run.key, Load(**line["load"])]
-            reading.ttft += [(taken, disturbed) for taken, disturbed in line["ttft"]]
-            reading.tpot += [(taken, disturbed) for taken, disturbed in line["tpot"]]
+            readings[run.key, Load(**line["load"])].add(line)
     except (WorkerFailed, ValueError, KeyError) as error:
         say(f"{run.key}: {error}")
         for load in run.loads:

@@ -64,6 +64,16 @@ class Calibration(unittest.TestCase):
         hidden = calibrate.of_layers(shape, times, took(4), True)
         self.assertEqual({point["shape"]["m"] for point in hidden}, {64, 768})
 
+    def test_rounds_are_pooled(self) -> None:
+        calibration, load = calibrate.Calibration([RUN]), calibrate.SHORTEST
+        for ttft, tpot in ((1.0, 0.1), (3.0, 0.3), (2.0, 0.2)):
+            line = {"ttft": [(ttft, False)], "tpot": [(tpot, False)]}
+            calibration.measured.setdefault((calibrate.NARROW, load), Reading()).add(line)
+        self.assertEqual(calibration.times(calibrate.NARROW), {load: (2.0, 0.2)})
+        self.assertEqual(calibration.times(calibrate.DEEPER), {})
+        failed = calibrate.written({"an engine": calibrate.Calibration([RUN], failed="not there")}, 1, "d")
+        self.assertEqual((failed.files, failed.failed), ({}, {"an engine": "not there"}))
+
     def test_attention_is_what_longer_sequences_add(self) -> None:
         element, bandwidth = 2, 1e10
         token = 2 * calibrate.ATTENTION.kv_heads * calibrate.ATTENTION.head_dim * element * calibrate.ATTENTION.layers

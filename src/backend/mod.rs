@@ -201,6 +201,11 @@ pub trait Kernel {
         None
     }
 
+    /// Whether its buffers hold their data from the beginning. Otherwise verifying a variant, whichever it is, fills them, and comes before any is timed.
+    fn is_filled(&self) -> bool {
+        false
+    }
+
     /// Runs one iteration with poisoned outputs and compares every result with a reference.
     ///
     /// # Errors

@@ -42,16 +42,84 @@ pub(super) fn highest_clocks(clocks: impl Iterator<Item = (u32, Hertz)>) -> BTre
     highest
 }
 
-/// The visits that are made a second time: first whatever stands for a ceiling, then what is in doubt, as far as a time for doubts goes.
-pub(super) fn chosen(visits: &[Visit], representatives: &[(Key, Spot)], doubts: Seconds) -> Vec<usize> {
-    let (first, others): (Vec<usize>, Vec<usize>) = (0..visits.len())
-        .partition(|&index| representatives.contains(&(visits[index].key, visits[index].workload.spot())));
+/// Second visits beside those of what stands for a ceiling take this share of the time that all steps were meant to take, at most…
+const DOUBTS: f64 = 0.1;
+/// …and this one on a restless machine: one on which so many of those ceilings did not come back.
+const RESTLESS: f64 = 0.3;
+const OFTEN: f64 = 0.25;
+
+/// The visits of what stands for a ceiling.
+pub(super) fn representative(visits: &[Visit], representatives: &[(Key, Spot)]) -> Vec<usize> {
+    let stands = |&index: &usize| representatives.contains(&(visits[index].key, visits[index].workload.spot()));
+    (0..visits.len()).filter(stands).collect()
+}
+
+/// What is visited a second time after what stands for a ceiling: whatever is in doubt. On a restless machine that is everything, because a point that was visited once may be of any of its moods.
+/// The most doubtful come first, as far as the time goes.
+pub(super) fn doubtful(visits: &[Visit], done: &[usize], planned: Seconds) -> Vec<usize> {
+    let changed = done.iter().filter(|&&index| visits[index].measurement.came_back() == Some(false)).count();
+    let restless = changed as f64 > OFTEN * done.len() as f64;
     let clocks = visits.iter().filter_map(|visit| Some((visit.workload.lanes, visit.measurement.clock()?)));
     let highest = highest_clocks(clocks);
-    let mut spent = Seconds(0.0);
-    let doubtful = others.into_iter().filter(|&index| visits[index].is_doubtful(&highest)).take_while(|&index| {
-        spent = spent + visits[index].settings.typical(1);
-        spent <= doubts
-    });
-    first.into_iter().chain(doubtful).collect()
+    let others = (0..visits.len()).filter(|index| !done.contains(index));
+    let (first, then): (Vec<usize>, Vec<usize>) = others.partition(|&index| visits[index].is_doubtful(&highest));
+    let then = then.into_iter().filter(|_| restless);
+    let mut left = planned * if restless { RESTLESS } else { DOUBTS };
+    let fits = |index: &usize| {
+        left = left - visits[*index].settings.typical(1);
+        left.get() >= 0.0
+    };
+    first.into_iter().chain(then).take_while(fits).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Implementer;
+    use crate::profile::{Effort, Stop};
+    use crate::resource::{Access, Scope, StreamOp};
+    use crate::workload::Kind;
+
+    /// A visit of some elements at a clock, whose two medians are given where it was made twice.
+    fn visit(elements: u64, clock: f64, visits: &[f64]) -> Visit {
+        let kind = Kind::Stream { access: Access::plain(StreamOp::Read), elements, parts: 1 };
+        let measurement = Measurement {
+            variant: 0,
+            by: Implementer::Open,
+            devices: None,
+            beside: None,
+            iterations: 1,
+            clean: vec![1.0; 20],
+            disturbed: Vec::new(),
+            untimed: 0,
+            visits: visits.to_vec(),
+            clocks: vec![Hertz(clock)],
+            glances: Vec::new(),
+            stop: Stop::Goal,
+            linearity: None,
+            steady: None,
+        };
+        Visit {
+            key: Key { resource: "memory.read".parse().unwrap(), scope: Scope::Device },
+            settings: Settings::of(Effort::Normal),
+            workload: Workload { kind, lanes: 1 },
+            measurement,
+            variant: String::new(),
+            limit: None,
+        }
+    }
+
+    #[test]
+    fn what_is_in_doubt_comes_first_and_on_a_restless_machine_everything() {
+        let visits = |second: f64| vec![visit(1, 2e9, &[]), visit(2, 1e9, &[]), visit(3, 2e9, &[1.0, second])];
+        let stands = |visits: &[Visit]| vec![(visits[2].key, visits[2].workload.spot())];
+        let calm = visits(1.01);
+        let done = representative(&calm, &stands(&calm));
+        assert_eq!(done, [2]);
+        assert_eq!(doubtful(&calm, &done, Seconds(100.0)), [1]);
+        let restless = visits(1.3);
+        assert_eq!(doubtful(&restless, &done, Seconds(100.0)), [1, 0]);
+        let of_one = restless[0].settings.typical(1).get() / RESTLESS;
+        assert_eq!(doubtful(&restless, &done, Seconds(1.5 * of_one)), [1]);
+    }
 }

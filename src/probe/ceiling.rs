@@ -38,7 +38,7 @@ pub(super) fn ceilings(
     if !has_levels {
         let limit = limits.into_iter().flatten().last();
         flag_warm(&mut points, step, plan);
-        let fit = fitted(step, &points);
+        let fit = matches!(step.probe.family, Family::Gemm { .. }).then(|| fitted(&points)).flatten();
         return vec![Ceiling::new(step.key(), Outcome::Ok { points, limit, plateau: None, fit })];
     }
     let mut found = found_levels(step, &points, identity, shapes);
@@ -81,11 +81,8 @@ pub(super) fn ceilings(
     ceilings
 }
 
-/// The formula through a step's points, if they are matrix products and enough of them.
-fn fitted(step: &Step, points: &[Point]) -> Option<Fit> {
-    if !matches!(step.probe.family, Family::Gemm { .. }) {
-        return None;
-    }
+/// The formula through the points of matrix products, if there are enough of them.
+pub(super) fn fitted(points: &[Point]) -> Option<Fit> {
     let times: Vec<(Work, Seconds)> = points.iter().map(|point| (point.work, point.time)).collect();
     fit(&times)
 }

@@ -22,9 +22,8 @@ pub struct Settings {
     pub rounds: usize,
 }
 
-/// What is left of budgets when a run is late: this share of them, and at most so many times what a point takes when nothing disturbs it.
+/// What is left of budgets when a run is late: this share of them.
 const HURRY: f64 = 0.25;
-const HURRIED: f64 = 2.0;
 
 impl Settings {
     /// The settings of an effort.
@@ -50,9 +49,7 @@ impl Settings {
                 ..common
             },
             Effort::Normal => common,
-            Effort::Thorough => {
-                Self { goal: 0.003, least: 25, budget: Seconds(4.0), warm_up: Seconds(0.3), rounds: 5, ..common }
-            }
+            Effort::Thorough => Self { goal: 0.003, least: 25, budget: Seconds(4.0), warm_up: Seconds(0.3), ..common },
         }
     }
 
@@ -66,10 +63,10 @@ impl Settings {
     }
 
     /// These settings for a run that takes longer than planned, because its samples scatter or its neighbours are busy: less time for what will not
-    /// hold still in it either.
+    /// hold still in it either, and at most so many times what a point takes when nothing disturbs it.
     #[must_use]
-    pub fn hurried(self) -> Self {
-        let budget = Seconds((self.budget * HURRY).get().min((self.typical(1) * HURRIED).get()));
+    pub fn hurried(self, times: f64) -> Self {
+        let budget = Seconds((self.budget * HURRY).get().min((self.typical(1) * times).get()));
         Self { budget, warm_up: self.warm_up * HURRY, ..self }
     }
 

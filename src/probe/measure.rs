@@ -1,4 +1,4 @@
-//! The one measuring loop: verify, calibrate, choose the fastest variant and verify that too, warm up, sample until the median is known well
+//! The one measuring loop: calibrate, choose the fastest variant and verify it, warm up, sample until the median is known well
 //! enough or the time is spent, and check that twice the work takes twice the time.
 
 use super::contest::Beside;
@@ -94,16 +94,15 @@ impl Measurement {
         stats::median(&clocks).map(Hertz)
     }
 
-    /// This measurement with the samples of a later visit. Those of a visit at a clock well below the other's count as disturbed: something held the processor back, and did not the other time.
+    /// This measurement with the samples of a later visit. Those of a visit at a clock well below the other's, or that took longer, count as disturbed: something held the device back,
+    /// and did not the other time.
     #[must_use]
     pub fn joined(mut self, mut later: Self) -> Self {
         self.visits = [&self, &later].into_iter().filter_map(|visit| stats::median(visit.times())).collect();
-        if let Some((first, second)) = self.clock().zip(later.clock()) {
-            if first.get() < THROTTLED * second.get() {
-                self.set_aside();
-            } else if second.get() < THROTTLED * first.get() {
-                later.set_aside();
-            }
+        if self.was_held_back(&later) {
+            self.set_aside();
+        } else if later.was_held_back(&self) {
+            later.set_aside();
         }
         self.clean.extend(later.clean);
         self.disturbed.extend(later.disturbed);
@@ -113,6 +112,26 @@ impl Measurement {
         self.iterations = later.iterations;
         self.stop = if self.stop == Stop::Goal { later.stop } else { self.stop };
         self
+    }
+
+    /// Whether two visits gave the same time. None where there were not two.
+    #[must_use]
+    pub fn came_back(&self) -> Option<bool> {
+        let &[first, second] = self.visits.as_slice() else { return None };
+        Some((second / first - 1.0).abs() <= UNREPEATABLE)
+    }
+
+    /// Whether another visit shows that something held the device back in this one.
+    fn was_held_back(&self, other: &Self) -> bool {
+        let below = |(clock, other): (Hertz, Hertz)| clock.get() < THROTTLED * other.get();
+        match self.clock().zip(other.clock()) {
+            Some((clock, other)) if below((clock, other)) => return true,
+            Some((clock, other)) if below((other, clock)) => return false,
+            _ => {}
+        }
+        // A few quick samples do not speak against many slow ones.
+        let times = stats::median(self.times()).zip(stats::median(&other.clean));
+        other.clean.len() >= FEWEST && times.is_some_and(|(time, other)| time > other * (1.0 + UNREPEATABLE))
     }
 
     /// Counts all samples as disturbed.
@@ -141,6 +160,8 @@ pub(super) const THROTTLED: f64 = 0.95;
 const LONG: f64 = 20e-3;
 /// Deviation from proportionality that deserves a second look, and a flag if it stays.
 pub(super) const NONLINEAR: f64 = 0.05;
+/// Difference between two visits of a workload that is flagged.
+const UNREPEATABLE: f64 = 0.03;
 /// Fewest samples that have a 95 % confidence interval.
 pub(super) const FEWEST: usize = 6;
 /// Times the budget that a kernel is given which takes long by itself.
@@ -166,12 +187,17 @@ pub(super) fn measure_variants(
     interrupted: &dyn Fn() -> bool,
 ) -> Result<Measurement, BackendError> {
     let first = variants.first().copied().unwrap_or(0);
-    // Verifying also fills the buffers, which no variant may be timed without.
-    kernel.verify(first)?;
+    // No variant may be timed without data. Of several on data that is there, the one that stands is verified, and that is enough.
+    let chosen_first = kernel.is_filled() && variants.len() > 1;
+    if !chosen_first {
+        kernel.verify(first)?;
+    }
     let mut iterations = calibrate(kernel, first, settings, interrupted)?;
     let variant = fastest(kernel, variants, iterations, settings, now, interrupted)?.unwrap_or(first);
-    if variant != first {
+    if chosen_first || variant != first {
         kernel.verify(variant)?;
+    }
+    if variant != first {
         iterations = calibrate(kernel, variant, settings, interrupted)?;
     }
     let mut run = Run { kernel, variant, iterations };

@@ -12,8 +12,6 @@ use crate::workload::Workload;
 
 /// Ratio to a physical limit above which a value is suspect.
 const SUSPECT: f64 = 1.05;
-/// Difference between two visits of a workload that is flagged.
-const UNREPEATABLE: f64 = 0.03;
 
 /// A point with what the hardware allows there.
 pub(super) struct Measured {
@@ -126,7 +124,7 @@ fn flags(
         flags.push(Flag::Nonlinear { ratio });
     }
     if let &[first, second] = measurement.visits.as_slice()
-        && (second / first - 1.0).abs() > UNREPEATABLE
+        && measurement.came_back() == Some(false)
     {
         flags.push(Flag::Unrepeatable { visits: [workload.value(first), workload.value(second)] });
     }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::again::{self, Visit, highest_clocks};
 use super::catalogue::Family;
-use super::ceiling::{Shapes, ceilings};
+use super::ceiling::{Shapes, ceilings, fitted};
 use super::contest::measure;
 use super::effort::Settings;
 use super::measure::{THROTTLED, measure_again};
@@ -42,10 +42,9 @@ pub trait Observer {
     fn revisited(&mut self, done: usize, of: usize);
 }
 
-/// Second visits of points that are in doubt take this share of the time that all steps were meant to take, at most.
-const DOUBTS: f64 = 0.1;
-/// A run is late when it has taken this many times what its steps were meant to take, and this much more.
-const LATE: f64 = 1.15;
+/// A run is late when it has taken this many times what was meant to be done by now, and some seconds more; then a point is given at most so many times
+/// what it takes when nothing disturbs it. The later, the less, so that it ends near its plan on any machine.
+const LATE: [(f64, f64); 2] = [(1.3, 1.0), (1.15, 2.0)];
 const GRACE: Seconds = Seconds(3.0);
 /// Clean samples that an interrupted point must have to be kept.
 const WORTH_KEEPING: usize = 3;
@@ -80,6 +79,7 @@ pub fn run(
         session.planned = session.planned + step.estimate;
     }
     session.visit_again(device, &mut builder, observer);
+    refit(&mut builder);
     note_empty_launch(&mut builder);
     if !interrupted() {
         builder.complete();
@@ -145,7 +145,7 @@ impl Session<'_> {
         let sustain = self.plan.request.sustain.filter(|_| matches!(step.probe.family, Family::MultiplyAdd { .. }));
         for (index, &workload) in step.workloads.iter().enumerate() {
             let mut kernel = device.prepare(&workload)?;
-            let settings = self.settings_now(step);
+            let settings = self.in_time(step.settings, step.estimate);
             let measurement = measure(kernel.as_mut(), &settings, sustain, &self.now, self.interrupted)?;
             if measurement.stop == Stop::Interrupted && measurement.clean.len() < WORTH_KEEPING {
                 break;
@@ -163,11 +163,11 @@ impl Session<'_> {
         Ok(points)
     }
 
-    /// The settings of a step, in haste when the run is late.
-    fn settings_now(&self, step: &Step) -> Settings {
-        let spent = (self.now)() - self.start;
-        let late = spent.get() > LATE * (self.planned + step.estimate).get() + GRACE.get();
-        if late { step.settings.hurried() } else { step.settings }
+    /// Some settings, in haste when the run is late, given what is meant to be done next.
+    fn in_time(&self, settings: Settings, next: Seconds) -> Settings {
+        let spent = (self.now)() - self.start - GRACE;
+        let late = LATE.into_iter().find(|(late, _)| spent.get() > late * (self.planned + next).get());
+        late.map_or(settings, |(_, times)| settings.hurried(times))
     }
 
     fn point(&self, visit: &Visit) -> Option<Measured> {
@@ -183,19 +183,36 @@ impl Session<'_> {
             .iter()
             .filter_map(|ceiling| Some((whole(ceiling.key()), ceiling.representative()?.spot())))
             .collect();
-        let again = again::chosen(&self.visits, &stands_alone, self.planned * DOUBTS);
+        let first = again::representative(&self.visits, &stands_alone);
+        self.visit_all_again(device, &first, self.plan.second_visits, builder, observer);
+        self.planned = self.planned + self.plan.second_visits;
+        let then = again::doubtful(&self.visits, &first, self.planned);
+        let planned = then.iter().map(|&index| self.visits[index].settings.typical(1)).sum();
+        self.visit_all_again(device, &then, planned, builder, observer);
+    }
+
+    /// Measures some workloads a second time, which is meant to take some time.
+    fn visit_all_again(
+        &mut self,
+        device: &mut dyn Device,
+        again: &[usize],
+        planned: Seconds,
+        builder: &mut Builder,
+        observer: &mut dyn Observer,
+    ) {
         for (done, &index) in again.iter().enumerate() {
             if (self.interrupted)() {
                 return self.leave(builder, &again[done..], "interrupted");
             }
             observer.revisited(done, again.len());
             let visit = &self.visits[index];
+            let settings = self.in_time(visit.settings, planned * ((done + 1) as f64 / again.len() as f64));
             let later = device.prepare(&visit.workload).and_then(|mut kernel| {
                 // A library need not offer the same algorithms in the same order.
                 let Some(variant) = kernel.variants().iter().position(|name| *name == visit.variant) else {
                     return Err(BackendError::unsupported(format!("`{}` was not offered again", visit.variant)));
                 };
-                measure_again(kernel.as_mut(), variant, &visit.settings, &self.now, self.interrupted)
+                measure_again(kernel.as_mut(), variant, &settings, &self.now, self.interrupted)
             });
             match later {
                 Ok(later) if later.stop == Stop::Interrupted => {
@@ -271,6 +288,17 @@ fn fail(builder: &mut Builder, key: Key, place: Spot, error: &BackendError) {
     builder.revise(|ceiling| {
         if whole(ceiling.key()) == key && ceiling.points().iter().any(|point| point.spot() == place) {
             ceiling.outcome = Outcome::Failed { reason: format!("on the second visit: {error}") };
+        }
+    });
+}
+
+/// Formulas through points that second visits have changed.
+fn refit(builder: &mut Builder) {
+    builder.revise(|ceiling| {
+        if let Outcome::Ok { points, fit: Some(fit), .. } = &mut ceiling.outcome
+            && let Some(again) = fitted(points)
+        {
+            *fit = again;
         }
     });
 }

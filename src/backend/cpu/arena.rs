@@ -7,7 +7,7 @@ use crate::backend::BackendError;
 
 const HUGE_PAGE: usize = 2 << 20;
 
-/// Address space set aside per lane at first. It costs nothing until it is touched, and spares moving when sizes grow.
+/// Address space set aside per lane at least. It costs nothing until it is touched, and spares moving when sizes grow.
 const RESERVE: usize = 1 << 30;
 
 /// One lane's memory.
@@ -106,8 +106,10 @@ impl Arena {
 
 impl Region {
     fn map(bytes: usize) -> Result<Self, BackendError> {
-        // Strict overcommit and address-space limits refuse the reserve; then just what is needed is asked for.
-        Self::map_exactly(bytes.max(RESERVE)).or_else(|_| Self::map_exactly(bytes))
+        // The largest sets of two kernels differ by some rows: memory that has just room for the one is moved for the other, and the system clears every
+        // page anew. Strict overcommit and address-space limits refuse the reserve; then just what is needed is asked for.
+        let reserve = bytes.max(RESERVE).checked_next_power_of_two().unwrap_or(bytes);
+        Self::map_exactly(reserve).or_else(|_| Self::map_exactly(bytes))
     }
 
     fn map_exactly(bytes: usize) -> Result<Self, BackendError> {

@@ -17,7 +17,7 @@ pub(super) static ROWS: &[Probe] = &[
     ),
     stream(
         Access::plain(StreamOp::Write),
-        PerEffort::new(Grid::Coarse, Grid::Octaves, Grid::Fine),
+        PerEffort::new(Grid::Coarse, Grid::Octaves, Grid::Octaves),
         PerEffort::new(Grid::Nothing, Grid::Coarse, Grid::Octaves),
         "Bandwidth of pure stores. Ordinary stores fetch the line before they overwrite it; that traffic is not counted.",
     ),
@@ -29,7 +29,7 @@ pub(super) static ROWS: &[Probe] = &[
     ),
     stream(
         Access::plain(StreamOp::Copy),
-        PerEffort::new(Grid::Coarse, Grid::Octaves, Grid::Fine),
+        PerEffort::new(Grid::Coarse, Grid::Octaves, Grid::Octaves),
         PerEffort::new(Grid::Nothing, Grid::Coarse, Grid::Octaves),
         "Bandwidth of c = a: one load and one store per element.",
     ),

@@ -223,8 +223,9 @@ fn estimate(
     };
     let preparing = |workload: &Workload| {
         let bytes = workload.bytes_per_lane().saturating_mul(u64::from(workload.lanes));
-        // Filled once, verified for the first variant and for the fastest.
-        Seconds(3.0 * bytes as f64 / FILL_RATE)
+        // Filled once, and verified for the variant that stands; where data come with verifying, for the first as well.
+        let passes = if matches!(speed, Speed::Lanes(_)) { 2.0 } else { 3.0 };
+        Seconds(passes * bytes as f64 / FILL_RATE)
     };
     let beside = match family {
         Family::MultiplyAdd { .. } => sustain.unwrap_or(Seconds(0.0)),

@@ -339,6 +339,10 @@ impl Rowwise {
         unsafe { (self.operate)(&self.rows(lane, part)) }
     }
 
+    fn fill_array(&self, lane: usize, array: usize) {
+        (self.format.fill)(self.array(lane, array), Seed(950 + (2 * lane + array) as u32));
+    }
+
     #[allow(clippy::mut_from_ref, reason = "each lane has its own memory, and uses one slice of it at a time")]
     fn array(&self, lane: usize, array: usize) -> &mut [u8] {
         // SAFETY: the array lies within the lane's memory, which nobody else uses.
@@ -355,9 +359,7 @@ impl Program for Rowwise {
     }
 
     fn fill(&self, lane: usize) {
-        for array in 0..self.inputs() {
-            (self.format.fill)(self.array(lane, array), Seed(950 + (2 * lane + array) as u32));
-        }
+        (0..self.inputs()).for_each(|array| self.fill_array(lane, array));
         // SAFETY: the table lies within the lane's memory.
         let table = unsafe {
             let start = self.lanes.start(lane).add(self.offset(self.arrays())).cast::<f32>();
@@ -376,20 +378,21 @@ impl Program for Rowwise {
 
     /// Rows repeat, and so do their results: those of the first period are compared with a reference, the others with those.
     fn verify(&self, _: usize, lane: usize) -> Result<(), String> {
-        // Operators in place have changed their inputs.
-        self.fill(lane);
         let row_bytes = LENGTH * self.format.bytes;
         let distinct = self.rows.min(PERIOD);
-        let inputs: Vec<Vec<u8>> =
-            (0..self.inputs()).map(|array| self.array(lane, array)[..distinct * row_bytes].to_vec()).collect();
         let output = match self.op {
             RowwiseOp::Softmax | RowwiseOp::Rope | RowwiseOp::Add => 0,
             RowwiseOp::RmsNorm | RowwiseOp::Gather => 1,
             RowwiseOp::SiluMul => 2,
         };
-        if output >= self.inputs() {
+        if output < self.inputs() {
+            // An operator in place has changed its input.
+            self.fill_array(lane, output);
+        } else {
             self.array(lane, output).fill(0xff);
         }
+        let inputs: Vec<Vec<u8>> =
+            (0..self.inputs()).map(|array| self.array(lane, array)[..distinct * row_bytes].to_vec()).collect();
         (0..self.parts).for_each(|part| self.operate(lane, part));
         let results = self.array(lane, output);
         for row in 0..self.rows {
@@ -436,6 +439,7 @@ mod tests {
             for &op in RowwiseOp::ALL {
                 let lanes = arena.lanes(1, Rowwise::bytes(op, dtype, 520)).unwrap();
                 let mut operator = Rowwise::new((op, dtype), (520, 4), lanes).unwrap();
+                operator.fill(0);
                 for compiled in operator.format.operators[op as usize].iter().filter(|compiled| (compiled.available)())
                 {
                     operator.operate = compiled.function;

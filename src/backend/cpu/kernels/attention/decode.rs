@@ -266,15 +266,8 @@ struct Format {
     attend: [&'static [Compiled<Attend>]; WALKS.len()],
     scaled: bool,
     fill: fn(&mut [u8], Seed),
-    reference: fn(&Reference<'_>, &[f32]) -> Vec<f64>,
-}
-
-/// What a result is recomputed from: the rows that repeat, the first of them, and how many there are.
-struct Reference<'a> {
-    keys: &'a [u8],
-    values: &'a [u8],
-    first: usize,
-    context: usize,
+    /// The exact elements of the rows that repeat, scaled as the seed has it.
+    exact: fn(&[u8], Seed) -> Vec<Vec<f64>>,
 }
 
 struct Of<T>(PhantomData<T>);
@@ -293,18 +286,13 @@ impl<T: Element> Of<T> {
         (0..DIM).map(|index| unsafe { bytes.as_ptr().cast::<T>().add(index).read_unaligned() }).collect()
     }
 
-    /// The exact results.
-    fn reference(of: &Reference<'_>, queries: &[f32]) -> Vec<f64> {
+    fn exact(rows: &[u8], seed: Seed) -> Vec<Vec<f64>> {
         let integers = T::DTYPE == DType::Int8;
-        let exact = |rows: &[u8], seed: Seed| -> Vec<Vec<f64>> {
-            let of_row = |row| {
-                let scale = if integers { f64::from(scale(seed, row)) } else { 1.0 };
-                Self::row(rows, row).into_iter().map(|element| element.value() * scale).collect()
-            };
-            (0..PERIOD).map(of_row).collect()
+        let of_row = |row| {
+            let scale = if integers { f64::from(scale(seed, row)) } else { 1.0 };
+            Self::row(rows, row).into_iter().map(|element| element.value() * scale).collect()
         };
-        let (keys, values) = (exact(of.keys, KEYS), exact(of.values, VALUES));
-        repeated(of.first, of.context, queries, |row| &keys[row], |row| &values[row])
+        (0..PERIOD).map(of_row).collect()
     }
 }
 
@@ -324,7 +312,7 @@ macro_rules! cache_format {
             ],
             scaled: $scaled,
             fill: Of::<$element>::fill,
-            reference: Of::<$element>::reference,
+            exact: Of::<$element>::exact,
         }
     };
 }
@@ -457,6 +445,7 @@ impl Program for Decode {
     fn verify(&self, variant: usize, lane: usize) -> Result<(), String> {
         let queries: Vec<f32> =
             (0..GROUP * DIM).map(|index| f32::random(QUERIES, index as u32) / (DIM as f32).sqrt()).collect();
+        let (keys, values) = ((self.format.exact)(&self.keys, KEYS), (self.format.exact)(&self.values, VALUES));
         let mut known: Vec<Option<Vec<f32>>> = vec![None; PERIOD];
         for index in 0..self.caches {
             let cache = self.cache(lane, index);
@@ -471,8 +460,8 @@ impl Program for Decode {
                 }
                 continue;
             }
-            let of = Reference { keys: &self.keys, values: &self.values, first, context: self.context };
-            for (at, expected) in (self.format.reference)(&of, &queries).into_iter().enumerate() {
+            let expected = repeated(first, self.context, &queries, |row| &keys[row], |row| &values[row]);
+            for (at, expected) in expected.into_iter().enumerate() {
                 let found = f64::from(results[at]);
                 // Results are means of numbers below 1.
                 if !near(found, expected, 1e-5) {
