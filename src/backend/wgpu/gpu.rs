@@ -1,6 +1,7 @@
 //! The open device: buffers, pipelines, and errors that end in a [`BackendError`] and never in a panic.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
@@ -53,7 +54,8 @@ impl Report {
     }
 }
 
-/// A compute pipeline ready to run.
+/// A compute pipeline ready to run. Copies are the same pipeline.
+#[derive(Clone)]
 pub(super) struct Pipeline {
     pub(super) raw: wgpu::ComputePipeline,
 }
@@ -65,6 +67,8 @@ pub(super) struct Gpu {
     pub(super) features: wgpu::Features,
     pub(super) limits: wgpu::Limits,
     pub(super) account: Rc<Account>,
+    /// What was compiled so far: equal operators of a model's layers run the same pipeline.
+    pub(super) compiled: RefCell<HashMap<Shader, Pipeline>>,
     checks: bool,
     lost: Report,
     stray: Report,
@@ -93,14 +97,15 @@ impl Gpu {
     }
 
     /// A device that is open already.
-    pub(super) fn of(device: wgpu::Device, queue: wgpu::Queue, checks: bool) -> Self {
+    fn of(device: wgpu::Device, queue: wgpu::Queue, checks: bool) -> Self {
         let (lost, stray) = (Report::default(), Report::default());
         let (to_lost, to_stray) = (lost.clone(), stray.clone());
         device.set_device_lost_callback(move |reason, message| to_lost.set(format!("{reason:?} {message}")));
         // Without a handler, errors outside of scopes end in a panic.
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| to_stray.set(one_line(&error.to_string()))));
         let (features, limits) = (device.features(), device.limits());
-        Self { device, queue, features, limits, account: Rc::default(), checks, lost, stray }
+        let (compiled, account) = (RefCell::default(), Rc::default());
+        Self { device, queue, features, limits, account, compiled, checks, lost, stray }
     }
 
     /// Does something with the device; whatever the driver says against it is the error.
@@ -277,8 +282,25 @@ impl Gpu {
         said.map_err(|why| BackendError::System(format!("a buffer cannot be mapped: {}", one_line(&why))))
     }
 
-    /// Compiles a shader.
+    /// The pipeline of a shader, compiled when it is first asked for.
     pub(super) fn pipeline(&self, shader: &Shader) -> Result<Pipeline, BackendError> {
+        self.still_there()?;
+        if let Some(known) = self.compiled.borrow().get(shader) {
+            return Ok(known.clone());
+        }
+        let pipeline = self.compile(shader)?;
+        self.compiled.borrow_mut().insert(shader.clone(), pipeline.clone());
+        Ok(pipeline)
+    }
+
+    fn compile(&self, shader: &Shader) -> Result<Pipeline, BackendError> {
+        let room = u64::from(self.limits.max_compute_workgroup_storage_size);
+        if shader.staged > room {
+            return Err(BackendError::unsupported(format!(
+                "a workgroup has {room} bytes of memory, and `{}` takes {}",
+                shader.file, shader.staged
+            )));
+        }
         let source = wgpu::ShaderSource::Wgsl(shader.text().into());
         let describe = wgpu::ShaderModuleDescriptor { label: Some(shader.file), source };
         let module = self.scoped(|| {
@@ -289,13 +311,14 @@ impl Gpu {
             // ends after a number of turns that the host gives, and nothing is divided by but constants and sizes above 0.
             unsafe { self.device.create_shader_module_trusted(describe, wgpu::ShaderRuntimeChecks::unchecked()) }
         })?;
+        let constants: Vec<_> = shader.constants.iter().map(|&(name, value)| (name, f64::from(value))).collect();
         let describe = wgpu::ComputePipelineDescriptor {
             label: Some(shader.file),
             layout: None,
             module: &module,
             entry_point: Some(shader.entry),
             compilation_options: wgpu::PipelineCompilationOptions {
-                constants: &shader.constants,
+                constants: &constants,
                 zero_initialize_workgroup_memory: false,
             },
             cache: None,

@@ -112,6 +112,7 @@ impl Tile {
             .with("TN", self.own_columns)
             .with("TM4", self.own_rows / 4)
             .with("TN4", self.own_columns / 4)
+            .staging(self.staged(format))
     }
 
     const fn lanes(self) -> u64 {
