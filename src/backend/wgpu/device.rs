@@ -12,6 +12,7 @@ use super::kernels::empty::{Alone, Empty};
 use super::kernels::gemm::Gemm;
 use super::kernels::gemv::Gemv;
 use super::kernels::in_turn::InTurn;
+use super::kernels::matrix_multiply_add::MatrixMultiplyAdd;
 use super::kernels::multiply_add::MultiplyAdd;
 use super::kernels::prefill::Prefill;
 use super::kernels::rowwise::Rowwise;
@@ -20,7 +21,7 @@ use super::timing::{Bench, Clock, Program, Timed};
 use crate::backend::time::Instant;
 use crate::backend::{BackendError, Device, Kernel, Sequence, Stage, Stopwatch};
 use crate::facts::{ClockReading, Conditions, Identity, Observed, Timer};
-use crate::resource::{Access, Overhead, Phase, Scope, StreamOp};
+use crate::resource::{Access, ComputeUnit, Overhead, Phase, Scope, StreamOp};
 use crate::workload::{GPU_STREAM_GRANULE, Kind, Workload};
 
 /// More than any device has; below it, sizes can be computed with without a thought of overflow.
@@ -146,7 +147,12 @@ fn program(gpu: &Gpu, workload: &Workload) -> Result<Box<dyn Program>, BackendEr
     sizes_of(workload)?;
     Ok(match workload.kind {
         Kind::Stream { access, elements, parts } => Box::new(Stream::new(gpu, access, elements, parts)?),
-        Kind::MultiplyAdd { unit, input, accumulate } => Box::new(MultiplyAdd::new(gpu, unit, input, accumulate)?),
+        Kind::MultiplyAdd { unit: ComputeUnit::Matrix, input, accumulate } => {
+            Box::new(MatrixMultiplyAdd::new(gpu, input, accumulate)?)
+        }
+        Kind::MultiplyAdd { unit: ComputeUnit::Vector, input, accumulate } => {
+            Box::new(MultiplyAdd::new(gpu, input, accumulate)?)
+        }
         Kind::Gemv { weights, activations, rows, columns, parts } => {
             Box::new(Gemv::new(gpu, (weights, activations), (rows, columns, parts))?)
         }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use super::adapters::{Adapter, FEATURES};
+use super::matrices::{self, Cube};
 use super::shaders::Shader;
 use crate::backend::BackendError;
 
@@ -66,6 +67,10 @@ pub(super) struct Gpu {
     pub(super) queue: wgpu::Queue,
     pub(super) features: wgpu::Features,
     pub(super) limits: wgpu::Limits,
+    /// Invocations of the narrowest subgroup and of the widest.
+    pub(super) subgroups: (u32, u32),
+    /// Cooperative matrices that kernels can use.
+    pub(super) cubes: Vec<Cube>,
     pub(super) account: Rc<Account>,
     /// What was compiled so far: equal operators of a model's layers run the same pipeline.
     pub(super) compiled: RefCell<HashMap<Shader, Pipeline>>,
@@ -78,7 +83,17 @@ impl Gpu {
     /// Opens the device of an adapter, with shaders that check every index and loop, or none.
     pub(super) fn open(adapter: &Adapter, checks: bool) -> Result<Self, BackendError> {
         let found = adapter.reopen()?;
-        let features = FEATURES.iter().fold(wgpu::Features::empty(), |all, (flag, _)| all | *flag) & found.features();
+        let mut features =
+            FEATURES.iter().fold(wgpu::Features::empty(), |all, (flag, _)| all | *flag) & found.features();
+        let cubes = matrices::of(&found);
+        let experimental_features = if cubes.is_empty() {
+            features.remove(matrices::FEATURE.0);
+            wgpu::ExperimentalFeatures::disabled()
+        } else {
+            // SAFETY: this is the one experimental feature asked for. Its kernels are rooflab's own: every matrix lies within its buffer, every invocation of a
+            // subgroup takes part in all that is done with one, and only sizes and formats that the device has offered are used.
+            unsafe { wgpu::ExperimentalFeatures::enabled() }
+        };
         if !features.contains(wgpu::Features::IMMEDIATES) {
             return Err(BackendError::unsupported("the driver lacks IMMEDIATES (push constants)"));
         }
@@ -86,6 +101,7 @@ impl Gpu {
             label: Some("rooflab"),
             required_features: features,
             required_limits: found.limits(),
+            experimental_features,
             memory_hints: wgpu::MemoryHints::Performance,
             ..wgpu::DeviceDescriptor::default()
         });
@@ -93,11 +109,13 @@ impl Gpu {
             what: format!("the driver does not open the device: {}", one_line(&error.to_string())),
             hint: "update the driver, or choose another device with `--device`".to_owned(),
         })?;
-        Ok(Self::of(device, queue, checks))
+        let info = found.get_info();
+        let subgroups = (info.subgroup_min_size.max(1), info.subgroup_max_size.max(1));
+        Ok(Self::of((device, queue), subgroups, cubes, checks))
     }
 
     /// A device that is open already.
-    fn of(device: wgpu::Device, queue: wgpu::Queue, checks: bool) -> Self {
+    fn of((device, queue): (wgpu::Device, wgpu::Queue), subgroups: (u32, u32), cubes: Vec<Cube>, checks: bool) -> Self {
         let (lost, stray) = (Report::default(), Report::default());
         let (to_lost, to_stray) = (lost.clone(), stray.clone());
         device.set_device_lost_callback(move |reason, message| to_lost.set(format!("{reason:?} {message}")));
@@ -105,7 +123,7 @@ impl Gpu {
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| to_stray.set(one_line(&error.to_string()))));
         let (features, limits) = (device.features(), device.limits());
         let (compiled, account) = (RefCell::default(), Rc::default());
-        Self { device, queue, features, limits, account, compiled, checks, lost, stray }
+        Self { device, queue, features, limits, subgroups, cubes, account, compiled, checks, lost, stray }
     }
 
     /// Does something with the device; whatever the driver says against it is the error.

@@ -1,5 +1,6 @@
-//! Matrix products: `shaders/gemm.wgsl`.
+//! Matrix products: `shaders/gemm.wgsl`, and `gemm_matrix` beside it.
 
+use super::gemm_matrix::Tiling;
 use super::{Dispatch, Immediates};
 use crate::backend::BackendError;
 use crate::backend::reference::element::Element;
@@ -139,8 +140,18 @@ pub(super) fn shaders() -> Vec<Shader> {
 struct Variant {
     pipeline: Pipeline,
     bindings: wgpu::BindGroup,
-    tile: Tile,
+    way: Way,
 }
+
+/// How a product is computed.
+#[derive(Clone, Copy)]
+enum Way {
+    Vectors(Tile),
+    Matrices(Tiling),
+}
+
+/// Matrix units cut off what does not fit, always towards zero, so that errors add up faster than those of rounding.
+const CUT: f64 = 4.0 * <f32 as Element>::ROUNDING;
 
 /// A matrix product.
 pub(in crate::backend::wgpu) struct Gemm {
@@ -176,18 +187,21 @@ impl Gemm {
         }
         let copies = copies.max(1);
         let bytes = |rows: u64| rows.saturating_mul(k).saturating_mul(u64::from(input.format().bits / 8));
+        let tilings = Tiling::of(gpu, (input, accumulate), shape);
+        // Tiles of matrices are whole: A and C have room for their rows.
+        let held = tilings.iter().map(|tiling| m.next_multiple_of(tiling.rows())).fold(m, u64::max);
         // Indices are 32 bits wide.
         let most = gpu.most_bytes().min(u64::from(u32::MAX));
-        if bytes(m).max(bytes(n.saturating_mul(copies))).max(m.saturating_mul(n).saturating_mul(4)) > most {
+        if bytes(held).max(bytes(n.saturating_mul(copies))).max(held.saturating_mul(n).saturating_mul(4)) > most {
             return Err(BackendError::unsupported(format!(
                 "{shape}: a matrix is larger than the {most} bytes of a buffer"
             )));
         }
         let (a, b) = (Rows::new(input, k as usize, m, SEEDS.0), Rows::new(input, k as usize, n * copies, SEEDS.1));
-        let (left, right) = (gpu.buffer(bytes(m))?, gpu.buffer(bytes(n * copies))?);
+        let (left, right) = (gpu.buffer(bytes(held))?, gpu.buffer(bytes(n * copies))?);
         gpu.write(&left, |start, piece| a.fill(start, piece))?;
         gpu.write(&right, |start, piece| b.fill(start, piece))?;
-        let c = gpu.buffer(4 * m * n)?;
+        let c = gpu.buffer(4 * held * n)?;
         let (mut variants, mut names) = (Vec::new(), Vec::new());
         let limits = &gpu.limits;
         for tile in TILES.into_iter().filter(|tile| tile.suits(shape)) {
@@ -196,20 +210,33 @@ impl Gemm {
             {
                 continue;
             }
-            let pipeline = gpu.pipeline(&tile.shader(format))?;
-            let bindings = gpu.bind(&pipeline, &[(0, &left), (1, &right), (2, &c)])?;
             names.push(format!("tiles of {}×{}, {}×{} each", tile.rows, tile.columns, tile.own_rows, tile.own_columns));
-            variants.push(Variant { pipeline, bindings, tile });
+            variants.push((tile.shader(format), Way::Vectors(tile)));
         }
+        for tiling in tilings {
+            names.push(tiling.name());
+            variants.push((tiling.shader(input), Way::Matrices(tiling)));
+        }
+        let ready = |(shader, way)| {
+            let pipeline = gpu.pipeline(&shader)?;
+            let bindings = gpu.bind(&pipeline, &[(0, &left), (1, &right), (2, &c)])?;
+            Ok(Variant { pipeline, bindings, way })
+        };
+        let variants = variants.into_iter().map(ready).collect::<Result<Vec<_>, BackendError>>()?;
         Ok(Self { format, shape, copies, next: 0, a, b, c, variants, names, _inputs: [left, right] })
     }
 
     fn multiply(&self, variant: usize, copy: u64, pass: &mut wgpu::ComputePass<'_>) {
-        let Variant { pipeline, bindings, tile } = &self.variants[variant];
-        let Shape { m, n, k } = self.shape;
-        let across = n.div_ceil(tile.columns);
-        let immediates = Immediates::of(&[m, n, k / 4, copy * n * (k / 4), across]);
-        Dispatch { pipeline, bindings, immediates, groups: across * m.div_ceil(tile.rows) }.put(pass);
+        let Variant { pipeline, bindings, way } = &self.variants[variant];
+        let (immediates, groups) = match way {
+            Way::Vectors(tile) => {
+                let Shape { m, n, k } = self.shape;
+                let across = n.div_ceil(tile.columns);
+                (Immediates::of(&[m, n, k / 4, copy * n * (k / 4), across]), across * m.div_ceil(tile.rows))
+            }
+            Way::Matrices(tiling) => tiling.dispatch(self.shape, copy),
+        };
+        Dispatch { pipeline, bindings, immediates, groups }.put(pass);
     }
 }
 
@@ -240,9 +267,13 @@ impl Program for Gemm {
         };
         let first = copy as usize * n;
         let sizes = Sizes { m: m as usize, n, k };
+        let rounding = match self.variants[variant].way {
+            Way::Vectors(_) => self.format.rounding,
+            Way::Matrices(_) => CUT,
+        };
         check(
             sizes,
-            self.format.rounding,
+            rounding,
             |row| (0..k).map(move |index| value(dtype, a.row(row), index)),
             |row| (0..k).map(move |index| value(dtype, b.row(first + row), index)),
             sum,
