@@ -76,7 +76,17 @@ const fn tile(rows: u64, columns: u64, own_rows: u64, own_columns: u64) -> Tile 
 }
 
 /// The tiles that are tried, as far as the product has rows for them.
-const TILES: [Tile; 4] = [tile(16, 64, 4, 4), tile(64, 64, 4, 4), tile(64, 64, 8, 8), tile(128, 128, 8, 8)];
+const TILES: [Tile; 9] = [
+    tile(4, 256, 4, 4),
+    tile(8, 256, 8, 4),
+    tile(16, 64, 4, 4),
+    tile(16, 128, 8, 4),
+    tile(64, 64, 4, 4),
+    tile(64, 64, 8, 8),
+    tile(128, 128, 8, 8),
+    tile(128, 128, 16, 8),
+    tile(256, 128, 16, 16),
+];
 /// Groups of four that a strip is deep.
 const DEEP: u64 = 4;
 
@@ -125,9 +135,9 @@ impl Tile {
         DEEP * format.steps * (self.rows + self.columns) * 4
     }
 
-    /// Whether the product has half a tile of rows at least; the smallest does for every product.
+    /// Whether the product has half a tile of rows at least, and for low tiles no more than one: one of 16 does for every product.
     const fn suits(self, shape: Shape) -> bool {
-        self.rows <= 16 || self.rows <= 2 * shape.m
+        (self.rows <= 16 || self.rows <= 2 * shape.m) && (self.rows >= 16 || shape.m <= self.rows)
     }
 }
 
@@ -279,5 +289,37 @@ impl Program for Gemm {
             sum,
         )
         .map_err(BackendError::WrongResult)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_of_rows_has_tiles_that_do_little_for_nothing() {
+        for m in [1, 4, 5, 8, 16, 17, 100, 4096] {
+            let suited: Vec<u64> =
+                TILES.into_iter().filter(|tile| tile.suits(Shape { m, n: 64, k: 64 })).map(|tile| tile.rows).collect();
+            assert!(suited.contains(&16), "{m}: {suited:?}");
+            assert!(suited.iter().all(|&rows| rows <= 2 * m.max(8)), "{m}: {suited:?}");
+            assert_eq!(suited.contains(&4), m <= 4);
+            assert_eq!(suited.contains(&256), m >= 128);
+        }
+        for tile in TILES {
+            assert!(tile.lanes() <= 256 && tile.lanes().is_multiple_of(16), "{tile:?}: {} lanes", tile.lanes());
+            assert_eq!((tile.rows % tile.own_rows, tile.columns % tile.own_columns), (0, 0));
+        }
+    }
+
+    /// Some drivers end all loops of an invocation after 65 535 turns together; a model of 70 billion parameters sums over 28 672 elements.
+    #[test]
+    fn loops_are_short_for_the_longest_sums_of_models() {
+        for (format, tile) in FORMATS.iter().flat_map(|format| TILES.map(|tile| (format, tile))) {
+            let fetches = |rows: u64| (rows / 4 * DEEP).div_ceil(tile.lanes());
+            let of_strip = 1 + fetches(tile.rows) + fetches(tile.columns) + format.steps * DEEP / 4;
+            let turns = 28_672 / (4 * DEEP) * of_strip;
+            assert!(turns <= 18_560, "{} {tile:?}: {turns} turns", format.input);
+        }
     }
 }
