@@ -111,6 +111,23 @@ fn kernels_do_not_depend_on_the_width_of_subgroups() {
     }
 }
 
+/// Lavapipe has cooperative matrices from Mesa 26 on: they are used then, and right, or what is missing is named.
+#[test]
+#[ignore = "needs lavapipe; `scripts/test` installs it"]
+fn matrix_units_are_used_or_what_they_lack_is_named() {
+    let driver = Driver::lavapipe();
+    let (_, devices, _) = driver.run(&Home::new(), &["devices", "--json"], &[]);
+    let has_them = devices.contains("\"cooperative matrices\"");
+    let verdicts = driver.verdicts(&["-p", "compute.matrix.f16*", "-p", "gemm.f16*"], &[]);
+    let by_matrices = |verdict: &(String, String, Verdict)| verdict.1.contains("cooperative matrices");
+    assert_eq!(verdicts.iter().any(by_matrices), has_them, "{verdicts:?}");
+    for (ceiling, _, verdict) in verdicts.iter().filter(|(ceiling, ..)| ceiling.starts_with("compute.matrix")) {
+        let named = matches!(verdict, Verdict::Unsupported(why) if why.contains("EXPERIMENTAL_COOPERATIVE_MATRIX"));
+        assert!(if has_them { *verdict == Verdict::Right } else { named }, "{ceiling}: {verdict:?}");
+    }
+    assert!(right(&verdicts) > 0, "products are computed one way or the other");
+}
+
 #[test]
 #[ignore = "needs SwiftShader; `scripts/test` unpacks it"]
 fn a_second_driver_agrees_and_says_what_it_lacks() {

@@ -6,6 +6,7 @@ pub(super) mod attention;
 pub(super) mod cycle;
 pub(super) mod decode;
 pub(super) mod element;
+pub(super) mod factors;
 pub(super) mod gemv;
 pub(super) mod parallel;
 pub(super) mod prefill;

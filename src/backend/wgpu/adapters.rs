@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::NAME;
+use super::matrices::FEATURE;
 use crate::backend::BackendError;
 use crate::facts::{DeviceKind, Identity};
 
@@ -15,12 +16,13 @@ const APIS: [(wgpu::Backends, &str); 4] = [
 ];
 
 /// Features that kernels can use, by the names that WGSL and wgpu give them.
-pub(super) const FEATURES: [(wgpu::Features, &str); 5] = [
+pub(super) const FEATURES: [(wgpu::Features, &str); 6] = [
     (wgpu::Features::TIMESTAMP_QUERY, "timestamps"),
     (wgpu::Features::IMMEDIATES, "immediates"),
     (wgpu::Features::SUBGROUP, "subgroups"),
     (wgpu::Features::SHADER_F16, "f16"),
     (wgpu::Features::SHADER_F64, "f64"),
+    (FEATURE.0, "cooperative matrices"),
 ];
 
 /// Words in names of drivers that compute on the processor.

@@ -12,6 +12,7 @@ use super::kernels::empty::{Alone, Empty};
 use super::kernels::gemm::Gemm;
 use super::kernels::gemv::Gemv;
 use super::kernels::in_turn::InTurn;
+use super::kernels::matrix_multiply_add::MatrixMultiplyAdd;
 use super::kernels::multiply_add::MultiplyAdd;
 use super::kernels::prefill::Prefill;
 use super::kernels::rowwise::Rowwise;
@@ -20,7 +21,7 @@ use super::timing::{Bench, Clock, Program, Timed};
 use crate::backend::time::Instant;
 use crate::backend::{BackendError, Device, Kernel, Sequence, Stage, Stopwatch};
 use crate::facts::{ClockReading, Conditions, Identity, Observed, Timer};
-use crate::resource::{Access, Overhead, Phase, Scope, StreamOp};
+use crate::resource::{Access, ComputeUnit, Overhead, Phase, Scope, StreamOp};
 use crate::workload::{GPU_STREAM_GRANULE, Kind, Workload};
 
 /// More than any device has; below it, sizes can be computed with without a thought of overflow.
@@ -146,7 +147,12 @@ fn program(gpu: &Gpu, workload: &Workload) -> Result<Box<dyn Program>, BackendEr
     sizes_of(workload)?;
     Ok(match workload.kind {
         Kind::Stream { access, elements, parts } => Box::new(Stream::new(gpu, access, elements, parts)?),
-        Kind::MultiplyAdd { unit, input, accumulate } => Box::new(MultiplyAdd::new(gpu, unit, input, accumulate)?),
+        Kind::MultiplyAdd { unit: ComputeUnit::Matrix, input, accumulate } => {
+            Box::new(MatrixMultiplyAdd::new(gpu, input, accumulate)?)
+        }
+        Kind::MultiplyAdd { unit: ComputeUnit::Vector, input, accumulate } => {
+            Box::new(MultiplyAdd::new(gpu, input, accumulate)?)
+        }
         Kind::Gemv { weights, activations, rows, columns, parts } => {
             Box::new(Gemv::new(gpu, (weights, activations), (rows, columns, parts))?)
         }
@@ -181,8 +187,12 @@ fn program(gpu: &Gpu, workload: &Workload) -> Result<Box<dyn Program>, BackendEr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::Turn;
     use crate::backend::wgpu::adapters::Survey;
     use crate::backend::wgpu::shaders::Shader;
+    use crate::dtype::DType;
+    use crate::resource::RowwiseOp;
+    use crate::workload::Shape;
 
     /// The last device there is, which is a software one where one is installed.
     fn device() -> WgpuDevice {
@@ -233,6 +243,61 @@ mod tests {
         drop(first);
         drop(device.gpu.buffer(before + 1024).unwrap());
         assert_eq!(device.gpu.account.most.get(), before + 1024 + device.standing());
+    }
+
+    /// wgpu itself takes any size, and some drivers then fail or crash.
+    #[test]
+    #[ignore = "needs a driver; `scripts/test` installs lavapipe"]
+    fn more_of_a_workgroups_memory_than_there_is_is_refused_before_the_driver_sees_it() {
+        let device = device();
+        let room = u64::from(device.gpu.limits.max_compute_workgroup_storage_size);
+        let shader = |staged| Shader::new(("room", "@compute @workgroup_size(1) fn main() {}"), "main").staging(staged);
+        assert!(device.gpu.pipeline(&shader(room)).is_ok());
+        let refused = device.gpu.pipeline(&shader(room + 1)).map(|_| ());
+        assert!(matches!(&refused, Err(BackendError::Unsupported { reason }) if reason.contains(&room.to_string())));
+    }
+
+    /// The layers of a model differ in their data alone, and a step by layers asks for what each operator alone has asked for before.
+    #[test]
+    #[ignore = "needs a driver; `scripts/test` installs lavapipe"]
+    fn equal_operators_of_all_layers_are_compiled_once() {
+        const LAYERS: usize = 28;
+        let bf16 = DType::Bf16;
+        let product = |m, n, k| Kind::Gemm { input: bf16, accumulate: DType::F32, shape: Shape { m, n, k }, copies: 1 };
+        let rows = |op| Kind::Rowwise { op, dtype: bf16, rows: 4, parts: 1 };
+        let vector = |rows| Kind::Gemv { weights: bf16, activations: bf16, rows, columns: 256, parts: 1 };
+        let layer = [
+            rows(RowwiseOp::RmsNorm),
+            vector(64),
+            rows(RowwiseOp::Rope),
+            Kind::Attention { phase: Phase::Decode, kv: bf16, context: 64, caches: 1 },
+            vector(128),
+            rows(RowwiseOp::Add),
+            rows(RowwiseOp::RmsNorm),
+            product(4, 64, 128),
+            rows(RowwiseOp::SiluMul),
+            product(4, 128, 64),
+        ];
+        let mut device = device();
+        let (before, mut alone) = (device.gpu.compiled.borrow().len(), 0);
+        for kind in layer {
+            let known = device.gpu.compiled.take();
+            drop(device.prepare(&Workload { kind, lanes: 1 }).unwrap());
+            let asked = std::mem::replace(&mut *device.gpu.compiled.borrow_mut(), known);
+            alone += asked.len();
+            device.gpu.compiled.borrow_mut().extend(asked);
+        }
+        let once = device.gpu.compiled.borrow().len() - before;
+        let stages: Vec<Stage> = std::iter::repeat_n(layer, LAYERS)
+            .flatten()
+            .map(|kind| Stage { workload: Workload { kind, lanes: 1 }, variant: 0 })
+            .collect();
+        let turns = (0..stages.len()).map(|stage| Turn { stage, iterations: 1 }).collect();
+        device.prepare_sequence(&Sequence { stages, turns }).unwrap().run(0, 1).unwrap();
+        let compiled = device.gpu.compiled.borrow().len() - before;
+        assert_eq!(compiled, once, "a step of {LAYERS} layers compiles nothing that an operator alone did not");
+        let asked = LAYERS * alone;
+        assert!(once < alone && asked > 1000, "{asked} pipelines are asked for, and {compiled} are compiled");
     }
 
     #[test]

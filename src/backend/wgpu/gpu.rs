@@ -1,11 +1,13 @@
 //! The open device: buffers, pipelines, and errors that end in a [`BackendError`] and never in a panic.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use super::adapters::{Adapter, FEATURES};
+use super::matrices::{self, Cube};
 use super::shaders::Shader;
 use crate::backend::BackendError;
 
@@ -53,7 +55,8 @@ impl Report {
     }
 }
 
-/// A compute pipeline ready to run.
+/// A compute pipeline ready to run. Copies are the same pipeline.
+#[derive(Clone)]
 pub(super) struct Pipeline {
     pub(super) raw: wgpu::ComputePipeline,
 }
@@ -64,7 +67,13 @@ pub(super) struct Gpu {
     pub(super) queue: wgpu::Queue,
     pub(super) features: wgpu::Features,
     pub(super) limits: wgpu::Limits,
+    /// Invocations of the narrowest subgroup and of the widest.
+    pub(super) subgroups: (u32, u32),
+    /// Cooperative matrices that kernels can use.
+    pub(super) cubes: Vec<Cube>,
     pub(super) account: Rc<Account>,
+    /// What was compiled so far: equal operators of a model's layers run the same pipeline.
+    pub(super) compiled: RefCell<HashMap<Shader, Pipeline>>,
     checks: bool,
     lost: Report,
     stray: Report,
@@ -74,7 +83,17 @@ impl Gpu {
     /// Opens the device of an adapter, with shaders that check every index and loop, or none.
     pub(super) fn open(adapter: &Adapter, checks: bool) -> Result<Self, BackendError> {
         let found = adapter.reopen()?;
-        let features = FEATURES.iter().fold(wgpu::Features::empty(), |all, (flag, _)| all | *flag) & found.features();
+        let mut features =
+            FEATURES.iter().fold(wgpu::Features::empty(), |all, (flag, _)| all | *flag) & found.features();
+        let cubes = matrices::of(&found);
+        let experimental_features = if cubes.is_empty() {
+            features.remove(matrices::FEATURE.0);
+            wgpu::ExperimentalFeatures::disabled()
+        } else {
+            // SAFETY: this is the one experimental feature asked for. Its kernels are rooflab's own: every matrix lies within its buffer, every invocation of a
+            // subgroup takes part in all that is done with one, and only sizes and formats that the device has offered are used.
+            unsafe { wgpu::ExperimentalFeatures::enabled() }
+        };
         if !features.contains(wgpu::Features::IMMEDIATES) {
             return Err(BackendError::unsupported("the driver lacks IMMEDIATES (push constants)"));
         }
@@ -82,6 +101,7 @@ impl Gpu {
             label: Some("rooflab"),
             required_features: features,
             required_limits: found.limits(),
+            experimental_features,
             memory_hints: wgpu::MemoryHints::Performance,
             ..wgpu::DeviceDescriptor::default()
         });
@@ -89,18 +109,21 @@ impl Gpu {
             what: format!("the driver does not open the device: {}", one_line(&error.to_string())),
             hint: "update the driver, or choose another device with `--device`".to_owned(),
         })?;
-        Ok(Self::of(device, queue, checks))
+        let info = found.get_info();
+        let subgroups = (info.subgroup_min_size.max(1), info.subgroup_max_size.max(1));
+        Ok(Self::of((device, queue), subgroups, cubes, checks))
     }
 
     /// A device that is open already.
-    pub(super) fn of(device: wgpu::Device, queue: wgpu::Queue, checks: bool) -> Self {
+    fn of((device, queue): (wgpu::Device, wgpu::Queue), subgroups: (u32, u32), cubes: Vec<Cube>, checks: bool) -> Self {
         let (lost, stray) = (Report::default(), Report::default());
         let (to_lost, to_stray) = (lost.clone(), stray.clone());
         device.set_device_lost_callback(move |reason, message| to_lost.set(format!("{reason:?} {message}")));
         // Without a handler, errors outside of scopes end in a panic.
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| to_stray.set(one_line(&error.to_string()))));
         let (features, limits) = (device.features(), device.limits());
-        Self { device, queue, features, limits, account: Rc::default(), checks, lost, stray }
+        let (compiled, account) = (RefCell::default(), Rc::default());
+        Self { device, queue, features, limits, subgroups, cubes, account, compiled, checks, lost, stray }
     }
 
     /// Does something with the device; whatever the driver says against it is the error.
@@ -277,8 +300,25 @@ impl Gpu {
         said.map_err(|why| BackendError::System(format!("a buffer cannot be mapped: {}", one_line(&why))))
     }
 
-    /// Compiles a shader.
+    /// The pipeline of a shader, compiled when it is first asked for.
     pub(super) fn pipeline(&self, shader: &Shader) -> Result<Pipeline, BackendError> {
+        self.still_there()?;
+        if let Some(known) = self.compiled.borrow().get(shader) {
+            return Ok(known.clone());
+        }
+        let pipeline = self.compile(shader)?;
+        self.compiled.borrow_mut().insert(shader.clone(), pipeline.clone());
+        Ok(pipeline)
+    }
+
+    fn compile(&self, shader: &Shader) -> Result<Pipeline, BackendError> {
+        let room = u64::from(self.limits.max_compute_workgroup_storage_size);
+        if shader.staged > room {
+            return Err(BackendError::unsupported(format!(
+                "a workgroup has {room} bytes of memory, and `{}` takes {}",
+                shader.file, shader.staged
+            )));
+        }
         let source = wgpu::ShaderSource::Wgsl(shader.text().into());
         let describe = wgpu::ShaderModuleDescriptor { label: Some(shader.file), source };
         let module = self.scoped(|| {
@@ -289,13 +329,14 @@ impl Gpu {
             // ends after a number of turns that the host gives, and nothing is divided by but constants and sizes above 0.
             unsafe { self.device.create_shader_module_trusted(describe, wgpu::ShaderRuntimeChecks::unchecked()) }
         })?;
+        let constants: Vec<_> = shader.constants.iter().map(|&(name, value)| (name, f64::from(value))).collect();
         let describe = wgpu::ComputePipelineDescriptor {
             label: Some(shader.file),
             layout: None,
             module: &module,
             entry_point: Some(shader.entry),
             compilation_options: wgpu::PipelineCompilationOptions {
-                constants: &shader.constants,
+                constants: &constants,
                 zero_initialize_workgroup_memory: false,
             },
             cache: None,

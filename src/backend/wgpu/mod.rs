@@ -1,15 +1,19 @@
 //! The portable GPU backend: whatever Vulkan, Metal, DirectX 12 or, last, OpenGL reaches, with kernels in WGSL.
 //!
 //! `adapters` finds devices, in a process of its own because drivers crash, hang and print there. `device` ties together: `gpu` (the
-//! open device: buffers, pipelines, errors), `timing` (submissions and what times them), `shaders` (the sources and their template) and
-//! `kernels` (what is measured).
+//! open device: buffers, pipelines, errors), `matrices` (what it has of cooperative matrices), `timing` (submissions and what times them), `shaders` (the
+//! sources and their template) and `kernels` (what is measured).
 
-#![allow(unsafe_code, reason = "shaders without run-time checks, and what only the driver below wgpu can tell")]
+#![allow(
+    unsafe_code,
+    reason = "shaders without run-time checks, a feature on trial, and what only the driver below wgpu can tell"
+)]
 
 mod adapters;
 mod device;
 mod gpu;
 mod kernels;
+mod matrices;
 mod shaders;
 mod timing;
 

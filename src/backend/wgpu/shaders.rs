@@ -6,7 +6,7 @@
 use std::fmt::Write;
 
 /// A source with the values that make one shader of it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Shader {
     /// The file it comes from.
     pub(super) file: &'static str,
@@ -15,9 +15,11 @@ pub(super) struct Shader {
     included: Vec<(&'static str, &'static str)>,
     values: Vec<(&'static str, String)>,
     /// Pipeline constants.
-    pub(super) constants: Vec<(&'static str, f64)>,
+    pub(super) constants: Vec<(&'static str, u32)>,
     /// Its entry point.
     pub(super) entry: &'static str,
+    /// Bytes of a workgroup's memory: wgpu does not hold them against what the device has.
+    pub(super) staged: u64,
 }
 
 /// A file of the folder `shaders`.
@@ -30,7 +32,7 @@ pub(super) use source;
 
 impl Shader {
     pub(super) const fn new((file, source): (&'static str, &'static str), entry: &'static str) -> Self {
-        Self { file, source, included: Vec::new(), values: Vec::new(), constants: Vec::new(), entry }
+        Self { file, source, included: Vec::new(), values: Vec::new(), constants: Vec::new(), entry, staged: 0 }
     }
 
     /// The same with a value for a name of the template.
@@ -48,8 +50,19 @@ impl Shader {
 
     /// The same with a pipeline constant.
     pub(super) fn constant(mut self, name: &'static str, value: u32) -> Self {
-        self.constants.push((name, f64::from(value)));
+        self.constants.push((name, value));
         self
+    }
+
+    /// The same with bytes of a workgroup's memory.
+    pub(super) const fn staging(mut self, bytes: u64) -> Self {
+        self.staged = bytes;
+        self
+    }
+
+    /// Invocations of a workgroup, where they are a pipeline constant.
+    pub(super) fn lanes(&self) -> u64 {
+        self.constants.iter().find(|(name, _)| *name == "LANES").map_or(0, |(_, lanes)| u64::from(*lanes))
     }
 
     /// The shader's text.
@@ -103,7 +116,15 @@ mod tests {
         );
     }
 
-    /// Every shader is valid and can be written in the language of every interface, whatever is installed here.
+    /// Bytes of the variables that a workgroup shares.
+    fn of_workgroups(module: &naga::Module) -> u64 {
+        let mut layouter = naga::proc::Layouter::default();
+        layouter.update(module.to_ctx()).unwrap();
+        let shared = module.global_variables.iter().filter(|(_, is)| is.space == naga::AddressSpace::WorkGroup);
+        shared.map(|(_, variable)| u64::from(layouter[variable.ty].size)).sum()
+    }
+
+    /// Every shader is valid, says how much of a workgroup's memory it takes, and can be written in the language of every interface, whatever is installed here.
     #[test]
     fn every_shader_compiles_for_every_interface() {
         let mut files = std::collections::BTreeSet::new();
@@ -117,7 +138,7 @@ mod tests {
                 .validate(&module)
                 .unwrap_or_else(|e| panic!("{what}: {}", e.emit_to_string(&text)));
             let constants: naga::back::PipelineConstants =
-                shader.constants.iter().map(|(n, v)| ((*n).to_owned(), *v)).collect();
+                shader.constants.iter().map(|(n, v)| ((*n).to_owned(), f64::from(*v))).collect();
             let (module, info) = naga::back::pipeline_constants::process_overrides(
                 &module,
                 &info,
@@ -125,24 +146,28 @@ mod tests {
                 &constants,
             )
             .unwrap_or_else(|e| panic!("{what}: {e}"));
+            assert!(shader.staged >= of_workgroups(&module), "{what}: {} bytes of a workgroup's memory", shader.staged);
             spv::write_vec(&module, &info, &spv::Options::default(), None).unwrap_or_else(|e| panic!("{what}: {e}"));
-            // Metal has no f64, and never says SHADER_F64.
-            if !text.contains("f64") {
+            // Metal has no f64, matrices of 8 by 8 alone, and never says otherwise.
+            if !text.contains("f64") && !text.contains("coop_mat16x16") {
                 let options =
                     msl::Options { lang_version: (2, 3), fake_missing_bindings: true, ..msl::Options::default() };
                 msl::write_string(&module, &info, &options, &msl::PipelineOptions::default())
                     .unwrap_or_else(|e| panic!("{what}: {e}"));
             }
-            let options = hlsl::Options {
-                shader_model: hlsl::ShaderModel::V6_4,
-                immediates_target: Some(hlsl::BindTarget::default()),
-                fake_missing_bindings: true,
-                ..hlsl::Options::default()
-            };
-            let pipeline = hlsl::PipelineOptions::default();
-            hlsl::Writer::new(&mut String::new(), &options, &pipeline)
-                .write(&module, &info, None)
-                .unwrap_or_else(|e| panic!("{what}: {e}"));
+            // DirectX 12 never says that it has cooperative matrices, and naga has no words for them.
+            if !text.contains("coop_mat") {
+                let options = hlsl::Options {
+                    shader_model: hlsl::ShaderModel::V6_4,
+                    immediates_target: Some(hlsl::BindTarget::default()),
+                    fake_missing_bindings: true,
+                    ..hlsl::Options::default()
+                };
+                let pipeline = hlsl::PipelineOptions::default();
+                hlsl::Writer::new(&mut String::new(), &options, &pipeline)
+                    .write(&module, &info, None)
+                    .unwrap_or_else(|e| panic!("{what}: {e}"));
+            }
             files.insert(shader.file);
             files.extend(shader.included.iter().map(|(file, _)| *file));
         }

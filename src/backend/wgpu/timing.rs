@@ -173,15 +173,20 @@ impl Clock {
             return Ok(Elapsed { seconds: self.without_submission(start), valid: true, ticks: None });
         };
         let ticks: Vec<u64> = gpu.mapped(&stamps.readable, 16, bytemuck::pod_collect_to_vec)?;
-        let (begin, end) = (ticks[0], ticks[1]);
-        let seconds = end.saturating_sub(begin) as f64 * stamps.period;
-        // Some drivers give zeros, or the clock of another unit.
+        Ok(Elapsed::between([ticks[0], ticks[1]], stamps.period, wall))
+    }
+}
+
+impl Elapsed {
+    /// The time between two timestamps where they can be believed, else the host's. Some drivers give zeros, or the clock of another unit.
+    fn between([begin, end]: [u64; 2], period: f64, wall: f64) -> Self {
+        let seconds = end.saturating_sub(begin) as f64 * period;
         let believed = begin > 0 && end >= begin && seconds <= CLOCKS_DIFFER * wall;
         let ticks = believed.then_some([begin, end]);
         if believed && seconds > 0.0 {
-            return Ok(Elapsed { seconds, valid: true, ticks });
+            return Self { seconds, valid: true, ticks };
         }
-        Ok(Elapsed { seconds: wall, valid: false, ticks })
+        Self { seconds: wall, valid: false, ticks }
     }
 }
 
@@ -342,6 +347,40 @@ impl Kernel for Timed<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::wgpu::adapters::Survey;
+
+    /// Metal on macOS 26 gives zeros, and a pass that a driver drops as well.
+    #[test]
+    fn timestamps_are_believed_only_where_they_can_be_true() {
+        let read = |ticks| Elapsed::between(ticks, 1e-9, 1e-3);
+        let right = read([5, 900_005]);
+        assert!(right.valid && (right.seconds - 0.9e-3).abs() < 1e-12 && right.ticks == Some([5, 900_005]));
+        for (ticks, why) in [
+            ([0, 0], "zeros"),
+            ([0, 900_000], "one of them was not written"),
+            ([900_000, 5], "the second comes before the first"),
+            ([5, 1_060_005], "more than the host has waited"),
+        ] {
+            let said = read(ticks);
+            assert!(!said.valid && said.seconds == 1e-3 && said.ticks.is_none(), "{why}");
+        }
+        // Nothing took less than a step: the clock is right, and the time is the host's.
+        let nothing = read([7, 7]);
+        assert!(!nothing.valid && nothing.seconds == 1e-3 && nothing.ticks.is_some());
+    }
+
+    #[test]
+    #[ignore = "needs a driver; `scripts/test` installs lavapipe"]
+    fn without_valid_timestamps_the_host_times() {
+        let adapters = Survey::take().adapters().unwrap();
+        let gpu = Gpu::open(adapters.last().unwrap(), false).unwrap();
+        let clock = Clock::new(&gpu).unwrap();
+        clock.learn(&gpu, |_| ()).unwrap();
+        clock.valid.set(false);
+        assert_eq!(clock.timer().source, TimerSource::HostClock);
+        let elapsed = clock.time(&gpu, |_| ()).unwrap();
+        assert!(elapsed.valid && elapsed.ticks.is_none() && elapsed.seconds >= 0.0);
+    }
 
     #[test]
     fn timestamps_tell_the_step_they_go_on_by() {

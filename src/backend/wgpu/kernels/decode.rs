@@ -64,6 +64,7 @@ impl Format {
             .with("DIM", DIM)
             .with("VECTORS", DIM * self.bytes / 16)
             .with("PIECES", 4 / self.bytes)
+            .staging(4 * (GROUP * DIM + GROUP * LANES + LANES))
     }
 }
 

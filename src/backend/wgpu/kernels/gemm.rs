@@ -1,5 +1,6 @@
-//! Matrix products: `shaders/gemm.wgsl`.
+//! Matrix products: `shaders/gemm.wgsl`, and `gemm_matrix` beside it.
 
+use super::gemm_matrix::Tiling;
 use super::{Dispatch, Immediates};
 use crate::backend::BackendError;
 use crate::backend::reference::element::Element;
@@ -75,7 +76,17 @@ const fn tile(rows: u64, columns: u64, own_rows: u64, own_columns: u64) -> Tile 
 }
 
 /// The tiles that are tried, as far as the product has rows for them.
-const TILES: [Tile; 4] = [tile(16, 64, 4, 4), tile(64, 64, 4, 4), tile(64, 64, 8, 8), tile(128, 128, 8, 8)];
+const TILES: [Tile; 9] = [
+    tile(4, 256, 4, 4),
+    tile(8, 256, 8, 4),
+    tile(16, 64, 4, 4),
+    tile(16, 128, 8, 4),
+    tile(64, 64, 4, 4),
+    tile(64, 64, 8, 8),
+    tile(128, 128, 8, 8),
+    tile(128, 128, 16, 8),
+    tile(256, 128, 16, 16),
+];
 /// Groups of four that a strip is deep.
 const DEEP: u64 = 4;
 
@@ -112,6 +123,7 @@ impl Tile {
             .with("TN", self.own_columns)
             .with("TM4", self.own_rows / 4)
             .with("TN4", self.own_columns / 4)
+            .staging(self.staged(format))
     }
 
     const fn lanes(self) -> u64 {
@@ -123,9 +135,9 @@ impl Tile {
         DEEP * format.steps * (self.rows + self.columns) * 4
     }
 
-    /// Whether the product has half a tile of rows at least; the smallest does for every product.
+    /// Whether the product has half a tile of rows at least, and for low tiles no more than one: one of 16 does for every product.
     const fn suits(self, shape: Shape) -> bool {
-        self.rows <= 16 || self.rows <= 2 * shape.m
+        (self.rows <= 16 || self.rows <= 2 * shape.m) && (self.rows >= 16 || shape.m <= self.rows)
     }
 }
 
@@ -138,8 +150,18 @@ pub(super) fn shaders() -> Vec<Shader> {
 struct Variant {
     pipeline: Pipeline,
     bindings: wgpu::BindGroup,
-    tile: Tile,
+    way: Way,
 }
+
+/// How a product is computed.
+#[derive(Clone, Copy)]
+enum Way {
+    Vectors(Tile),
+    Matrices(Tiling),
+}
+
+/// Matrix units cut off what does not fit, always towards zero, so that errors add up faster than those of rounding.
+const CUT: f64 = 4.0 * <f32 as Element>::ROUNDING;
 
 /// A matrix product.
 pub(in crate::backend::wgpu) struct Gemm {
@@ -175,18 +197,21 @@ impl Gemm {
         }
         let copies = copies.max(1);
         let bytes = |rows: u64| rows.saturating_mul(k).saturating_mul(u64::from(input.format().bits / 8));
+        let tilings = Tiling::of(gpu, (input, accumulate), shape);
+        // Tiles of matrices are whole: A and C have room for their rows.
+        let held = tilings.iter().map(|tiling| m.next_multiple_of(tiling.rows())).fold(m, u64::max);
         // Indices are 32 bits wide.
         let most = gpu.most_bytes().min(u64::from(u32::MAX));
-        if bytes(m).max(bytes(n.saturating_mul(copies))).max(m.saturating_mul(n).saturating_mul(4)) > most {
+        if bytes(held).max(bytes(n.saturating_mul(copies))).max(held.saturating_mul(n).saturating_mul(4)) > most {
             return Err(BackendError::unsupported(format!(
                 "{shape}: a matrix is larger than the {most} bytes of a buffer"
             )));
         }
         let (a, b) = (Rows::new(input, k as usize, m, SEEDS.0), Rows::new(input, k as usize, n * copies, SEEDS.1));
-        let (left, right) = (gpu.buffer(bytes(m))?, gpu.buffer(bytes(n * copies))?);
+        let (left, right) = (gpu.buffer(bytes(held))?, gpu.buffer(bytes(n * copies))?);
         gpu.write(&left, |start, piece| a.fill(start, piece))?;
         gpu.write(&right, |start, piece| b.fill(start, piece))?;
-        let c = gpu.buffer(4 * m * n)?;
+        let c = gpu.buffer(4 * held * n)?;
         let (mut variants, mut names) = (Vec::new(), Vec::new());
         let limits = &gpu.limits;
         for tile in TILES.into_iter().filter(|tile| tile.suits(shape)) {
@@ -195,20 +220,33 @@ impl Gemm {
             {
                 continue;
             }
-            let pipeline = gpu.pipeline(&tile.shader(format))?;
-            let bindings = gpu.bind(&pipeline, &[(0, &left), (1, &right), (2, &c)])?;
             names.push(format!("tiles of {}×{}, {}×{} each", tile.rows, tile.columns, tile.own_rows, tile.own_columns));
-            variants.push(Variant { pipeline, bindings, tile });
+            variants.push((tile.shader(format), Way::Vectors(tile)));
         }
+        for tiling in tilings {
+            names.push(tiling.name());
+            variants.push((tiling.shader(input), Way::Matrices(tiling)));
+        }
+        let ready = |(shader, way)| {
+            let pipeline = gpu.pipeline(&shader)?;
+            let bindings = gpu.bind(&pipeline, &[(0, &left), (1, &right), (2, &c)])?;
+            Ok(Variant { pipeline, bindings, way })
+        };
+        let variants = variants.into_iter().map(ready).collect::<Result<Vec<_>, BackendError>>()?;
         Ok(Self { format, shape, copies, next: 0, a, b, c, variants, names, _inputs: [left, right] })
     }
 
     fn multiply(&self, variant: usize, copy: u64, pass: &mut wgpu::ComputePass<'_>) {
-        let Variant { pipeline, bindings, tile } = &self.variants[variant];
-        let Shape { m, n, k } = self.shape;
-        let across = n.div_ceil(tile.columns);
-        let immediates = Immediates::of(&[m, n, k / 4, copy * n * (k / 4), across]);
-        Dispatch { pipeline, bindings, immediates, groups: across * m.div_ceil(tile.rows) }.put(pass);
+        let Variant { pipeline, bindings, way } = &self.variants[variant];
+        let (immediates, groups) = match way {
+            Way::Vectors(tile) => {
+                let Shape { m, n, k } = self.shape;
+                let across = n.div_ceil(tile.columns);
+                (Immediates::of(&[m, n, k / 4, copy * n * (k / 4), across]), across * m.div_ceil(tile.rows))
+            }
+            Way::Matrices(tiling) => tiling.dispatch(self.shape, copy),
+        };
+        Dispatch { pipeline, bindings, immediates, groups }.put(pass);
     }
 }
 
@@ -239,13 +277,49 @@ impl Program for Gemm {
         };
         let first = copy as usize * n;
         let sizes = Sizes { m: m as usize, n, k };
+        let rounding = match self.variants[variant].way {
+            Way::Vectors(_) => self.format.rounding,
+            Way::Matrices(_) => CUT,
+        };
         check(
             sizes,
-            self.format.rounding,
+            rounding,
             |row| (0..k).map(move |index| value(dtype, a.row(row), index)),
             |row| (0..k).map(move |index| value(dtype, b.row(first + row), index)),
             sum,
         )
         .map_err(BackendError::WrongResult)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_of_rows_has_tiles_that_do_little_for_nothing() {
+        for m in [1, 4, 5, 8, 16, 17, 100, 4096] {
+            let suited: Vec<u64> =
+                TILES.into_iter().filter(|tile| tile.suits(Shape { m, n: 64, k: 64 })).map(|tile| tile.rows).collect();
+            assert!(suited.contains(&16), "{m}: {suited:?}");
+            assert!(suited.iter().all(|&rows| rows <= 2 * m.max(8)), "{m}: {suited:?}");
+            assert_eq!(suited.contains(&4), m <= 4);
+            assert_eq!(suited.contains(&256), m >= 128);
+        }
+        for tile in TILES {
+            assert!(tile.lanes() <= 256 && tile.lanes().is_multiple_of(16), "{tile:?}: {} lanes", tile.lanes());
+            assert_eq!((tile.rows % tile.own_rows, tile.columns % tile.own_columns), (0, 0));
+        }
+    }
+
+    /// Some drivers end all loops of an invocation after 65 535 turns together; a model of 70 billion parameters sums over 28 672 elements.
+    #[test]
+    fn loops_are_short_for_the_longest_sums_of_models() {
+        for (format, tile) in FORMATS.iter().flat_map(|format| TILES.map(|tile| (format, tile))) {
+            let fetches = |rows: u64| (rows / 4 * DEEP).div_ceil(tile.lanes());
+            let of_strip = 1 + fetches(tile.rows) + fetches(tile.columns) + format.steps * DEEP / 4;
+            let turns = 28_672 / (4 * DEEP) * of_strip;
+            assert!(turns <= 18_560, "{} {tile:?}: {turns} turns", format.input);
+        }
     }
 }

@@ -63,6 +63,8 @@ const FORMATS: [Format; 5] = [
 
 /// Invocations of a workgroup and its rows.
 const SHAPES: [(u32, u64); 4] = [(64, 1), (64, 4), (128, 2), (256, 4)];
+/// Rows of a workgroup that is as wide as one subgroup, and has next to nothing to add up.
+const ROWS_OF_ONE: [u64; 2] = [4, 8];
 /// Far more than rounding adds up to, and far less than one product of thousands.
 const ROUNDING: f64 = 4e-6;
 
@@ -84,12 +86,18 @@ impl Format {
     }
 }
 
+/// The shapes that are tried on a device whose widest subgroup is known.
+fn shapes(subgroup: u32) -> impl Iterator<Item = (u32, u64)> {
+    let of_one = ROWS_OF_ONE.map(|rows| (subgroup, rows));
+    SHAPES.into_iter().chain(of_one.into_iter().filter(|shape| !SHAPES.contains(shape)))
+}
+
 /// The shaders of every specialisation.
 #[cfg(test)]
 pub(super) fn shaders() -> Vec<Shader> {
     let of_format = |format: &Format| {
         let of_shape = |shape| [Reduction::Tree, Reduction::Subgroups].map(|way| format.shader(shape, way));
-        SHAPES.into_iter().flat_map(of_shape).collect::<Vec<_>>()
+        [4, 8, 16, 32, 64, 128].into_iter().flat_map(shapes).flat_map(of_shape).collect::<Vec<_>>()
     };
     FORMATS.iter().flat_map(of_format).collect()
 }
@@ -142,7 +150,7 @@ impl Gemv {
         let results = gpu.buffer(4 * rows)?;
         let (mut variants, mut names) = (Vec::new(), Vec::new());
         for &reduction in Reduction::of(gpu) {
-            for (lanes, at_once) in SHAPES {
+            for (lanes, at_once) in shapes(gpu.subgroups.1) {
                 if lanes > gpu.limits.max_compute_invocations_per_workgroup || !(rows / parts).is_multiple_of(at_once) {
                     continue;
                 }

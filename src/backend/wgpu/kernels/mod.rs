@@ -6,8 +6,10 @@ pub(super) mod copy;
 pub(super) mod decode;
 pub(super) mod empty;
 pub(super) mod gemm;
+mod gemm_matrix;
 pub(super) mod gemv;
 pub(super) mod in_turn;
+pub(super) mod matrix_multiply_add;
 pub(super) mod multiply_add;
 pub(super) mod prefill;
 pub(super) mod rowwise;
@@ -71,6 +73,8 @@ pub(super) fn every_shader() -> Vec<Shader> {
         empty::shaders(),
         gemv::shaders(),
         gemm::shaders(),
+        gemm_matrix::shaders(),
+        matrix_multiply_add::shaders(),
         rowwise::shaders(),
         decode::shaders(),
         prefill::shaders(),

@@ -6,7 +6,6 @@ use crate::backend::wgpu::gpu::{Buffer, Gpu, Pipeline};
 use crate::backend::wgpu::shaders::{Shader, source};
 use crate::backend::wgpu::timing::{Bench, Program, SUBMISSION};
 use crate::dtype::DType;
-use crate::resource::ComputeUnit;
 use crate::workload::MULTIPLY_ADD_OPS;
 
 /// A pair of formats, and how WGSL computes with it.
@@ -311,17 +310,7 @@ pub(in crate::backend::wgpu) struct MultiplyAdd {
 }
 
 impl MultiplyAdd {
-    pub(in crate::backend::wgpu) fn new(
-        gpu: &Gpu,
-        unit: ComputeUnit,
-        input: DType,
-        accumulate: DType,
-    ) -> Result<Self, BackendError> {
-        if unit == ComputeUnit::Matrix {
-            return Err(BackendError::no_kernel(format!(
-                "WGSL reaches matrix units for f16 and f32 only, as an experiment (EXPERIMENTAL_COOPERATIVE_MATRIX), not for {input}"
-            )));
-        }
+    pub(in crate::backend::wgpu) fn new(gpu: &Gpu, input: DType, accumulate: DType) -> Result<Self, BackendError> {
         let wanted = |format: &&Format| (format.input, format.accumulate) == (input, accumulate);
         let Some(format) = FORMATS.iter().find(wanted) else {
             return Err(BackendError::unsupported(format!("WGSL has no {input} multiply-adds summed in {accumulate}")));

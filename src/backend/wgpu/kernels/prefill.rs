@@ -25,6 +25,7 @@ fn shader((rows, keys): (u64, u64)) -> Shader {
         .with("KEYS", keys)
         .with("OWN", rows * keys / DIM)
         .with("SCALE", format!("{:?}", 1.0 / (DIM as f32).sqrt()))
+        .staging(staged((rows, keys)))
 }
 
 /// Bytes of a workgroup's memory: queries in 32 bits, keys or values in 16, shares, and three numbers of each row.

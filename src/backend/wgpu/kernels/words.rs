@@ -20,6 +20,7 @@ impl Reduction {
 
     /// A shader that adds up this way.
     pub(super) fn in_shader(self, shader: Shader) -> Shader {
+        let partial = 4 * shader.lanes();
         match self {
             Self::Tree => shader.with("WIDTH_ARGUMENT", "").with("WIDTH", "1u").including(source!("reduce_tree")),
             Self::Subgroups => shader
@@ -27,6 +28,7 @@ impl Reduction {
                 .with("WIDTH", "width")
                 .including(source!("reduce_subgroup")),
         }
+        .staging(partial)
     }
 
     /// In a variant's name.

@@ -1,0 +1,34 @@
+//! Factors of the multiply-adds of matrix units: of so few digits that every sum is exact, whatever the order and the roundings of the hardware.
+
+/// What factors are made of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::backend) enum Elements {
+    /// Numbers between 1/2 and 1 of so many digits, with either sign. The second factors have the other sign, and another last digit in their first element.
+    Float { digits: u32 },
+    /// Signed bytes. The second factors have some of their bits turned.
+    Integer,
+}
+
+impl Elements {
+    /// An element of the first factors, or of the second ones, from its random bits.
+    pub(in crate::backend) fn of(self, random: u32, depth: u32, second: bool) -> f64 {
+        match self {
+            Self::Integer => {
+                let flipped = if second { 0xA5 } else { 0 };
+                f64::from((random as u8 ^ flipped).cast_signed())
+            }
+            Self::Float { digits } => {
+                let ones = (1_u32 << digits) - 1;
+                let last = u32::from(second && depth == 0);
+                let fraction = (random >> 1 & ones) ^ last;
+                let magnitude = f64::from(fraction + ones + 1) / f64::from(2 << digits);
+                if (random & 1 == 1) == second { magnitude } else { -magnitude }
+            }
+        }
+    }
+}
+
+/// Numbers of so many digits.
+pub(in crate::backend) const fn float(digits: u32) -> Elements {
+    Elements::Float { digits }
+}
