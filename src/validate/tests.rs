@@ -368,7 +368,7 @@ fn a_graph_is_predicted_by_what_launches_cost_within_one() {
 
 #[test]
 fn a_graph_that_is_refused_is_absent_and_one_that_is_wrong_is_a_finding() {
-    let mut validated = |error| {
+    let validated = |error| {
         let mut device = Exact { graphs: Some(Err(error)), ..Exact::new(None) };
         validate(&mut device, &model(2, 128), &LOADS, None).unwrap()
     };

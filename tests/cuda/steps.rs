@@ -108,6 +108,7 @@ const TIMED: usize = 3;
 #[test]
 #[ignore = "the tests below run it, in a process of its own"]
 #[cfg(feature = "cuda")]
+#[allow(clippy::print_stdout, reason = "this is how the process that runs it tells another one")]
 fn a_sequence_is_run() {
     use rooflab::backend::cuda::CudaBackend;
     use rooflab::backend::{Backend, BackendError};
