@@ -37,8 +37,26 @@ pub struct Timed {
     pub samples: (usize, usize),
     /// The implementation.
     pub variant: String,
-    /// Its place among the workload's implementations.
-    pub(super) place: usize,
+    /// All that was measured of it.
+    measurement: Measurement,
+}
+
+impl Outcome {
+    /// What comes of it together with a later visit: a machine that is shared shows another face minutes later, and what held it back the one time did not the other.
+    fn joined(self, later: Self) -> Self {
+        match (self, later) {
+            (Self::Timed(first), Self::Timed(later)) if first.measurement.variant == later.measurement.variant => {
+                outcome(first.measurement.joined(later.measurement), first.variant)
+            }
+            // Another implementation was the fastest.
+            (Self::Timed(first), Self::Timed(later)) => {
+                Self::Timed(if later.time.get() < first.time.get() { later } else { first })
+            }
+            // What computes something else the second time is not to be believed the first.
+            (Self::Timed(_), Self::Failed(failure)) => Self::Failed(failure),
+            (first, _) => first,
+        }
+    }
 }
 
 /// What was measured of a step.
@@ -50,6 +68,21 @@ pub struct Measured {
     pub whole: Outcome,
     /// Of the step as a graph of launches, where the device's backend has such a thing.
     pub as_graph: Option<Outcome>,
+}
+
+impl Measured {
+    fn joined(self, later: Self) -> Self {
+        let operators = self.operators.into_iter().zip(later.operators);
+        let as_graph = match (self.as_graph, later.as_graph) {
+            (Some(first), Some(later)) => Some(first.joined(later)),
+            (first, _) => first,
+        };
+        Self {
+            operators: operators.map(|(first, later)| first.joined(later)).collect(),
+            whole: self.whole.joined(later.whole),
+            as_graph,
+        }
+    }
 }
 
 /// What was measured of a plan.
@@ -64,7 +97,10 @@ pub struct Results {
 /// Clean samples that an interrupted measurement must have to count.
 const WORTH_KEEPING: usize = 3;
 
-/// Runs a plan. An interrupt ends it early; what was measured stays, what was not says so.
+/// Visits of everything.
+const VISITS: usize = 2;
+
+/// Runs a plan, twice from the beginning to the end. An interrupt ends it early; what was measured stays, what was not says so.
 pub fn run(
     device: &mut dyn Device,
     plan: &Plan,
@@ -72,9 +108,17 @@ pub fn run(
     interrupted: &dyn Fn() -> bool,
 ) -> Results {
     let settings = Settings::of(plan.effort);
-    let of = plan.steps.iter().map(|step| 1 + step.entries.iter().filter(|entry| entry.run.is_ok()).count()).sum();
+    let of_step = |step: &Planned| 1 + step.entries.iter().filter(|entry| entry.run.is_ok()).count();
+    let of = VISITS * plan.steps.iter().map(of_step).sum::<usize>();
     let mut bench = Bench { device, settings, observer, interrupted, known: Vec::new(), lost: None, done: 0, of };
-    let steps = plan.steps.iter().map(|step| bench.step(step)).collect();
+    let mut steps = bench.visit(plan);
+    for _ in 1..VISITS {
+        if interrupted() || bench.lost.is_some() {
+            break;
+        }
+        let later = bench.visit(plan);
+        steps = steps.into_iter().zip(later).map(|(first, later)| first.joined(later)).collect();
+    }
     Results { steps, interrupted: interrupted() }
 }
 
@@ -84,7 +128,7 @@ struct Bench<'run> {
     settings: Settings,
     observer: &'run mut dyn Observer,
     interrupted: &'run dyn Fn() -> bool,
-    /// Workloads that were measured: equal operators of several steps are measured once.
+    /// Workloads that were measured in this visit: equal operators of several steps are measured once.
     known: Vec<(Workload, Outcome)>,
     /// Why the device answers no more.
     lost: Option<String>,
@@ -93,6 +137,11 @@ struct Bench<'run> {
 }
 
 impl Bench<'_> {
+    fn visit(&mut self, plan: &Plan) -> Vec<Measured> {
+        self.known.clear();
+        plan.steps.iter().map(|step| self.step(step)).collect()
+    }
+
     fn step(&mut self, step: &Planned) -> Measured {
         let operators: Vec<Outcome> = step.entries.iter().map(|entry| self.operator(step, entry)).collect();
         let (whole, as_graph) = self.whole(step, &operators);
@@ -170,7 +219,7 @@ impl Bench<'_> {
     /// What became of a measurement. A device that was lost is noted.
     fn outcome(&mut self, measured: Result<(Measurement, String), BackendError>) -> Outcome {
         match measured {
-            Ok((measurement, variant)) => outcome(&measurement, variant),
+            Ok((measurement, variant)) => outcome(measurement, variant),
             Err(
                 error @ (BackendError::Unsupported { .. }
                 | BackendError::NoKernel { .. }
@@ -194,7 +243,7 @@ fn fastest_alone(step: &Planned, operators: &[Outcome]) -> Result<Vec<(usize, us
     let mut variants = Vec::new();
     for (index, outcome) in operators.iter().enumerate() {
         match outcome {
-            Outcome::Timed(timed) => variants.push((index, timed.place)),
+            Outcome::Timed(timed) => variants.push((index, timed.measurement.variant)),
             // What there is no kernel for is left out of both sides.
             Outcome::NotRun(_) => {}
             Outcome::Failed(_) => return Err(Outcome::NotRun("one of its operators failed by itself".to_owned())),
@@ -229,7 +278,7 @@ impl Limits<'_> {
     }
 }
 
-fn outcome(measurement: &Measurement, variant: String) -> Outcome {
+fn outcome(measurement: Measurement, variant: String) -> Outcome {
     if measurement.stop == Stop::Interrupted && measurement.clean.len() < WORTH_KEEPING {
         return Outcome::Interrupted;
     }
@@ -239,6 +288,6 @@ fn outcome(measurement: &Measurement, variant: String) -> Outcome {
         uncertainty: summary.uncertainty(),
         samples: (measurement.clean.len(), measurement.total()),
         variant,
-        place: measurement.variant,
+        measurement,
     })
 }

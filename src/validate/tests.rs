@@ -67,6 +67,9 @@ struct Exact {
     graphs: Option<Result<(), BackendError>>,
     /// How far samples lie from the formula at most, as a share.
     scatter: f64,
+    /// How much slower whatever is prepared for the first time is, as where a neighbour was busy then.
+    at_first: f64,
+    prepared: Vec<String>,
     time: Rc<Cell<f64>>,
 }
 
@@ -84,8 +87,20 @@ impl Exact {
             takes_caches_in_turn: true,
             graphs: None,
             scatter: 0.0,
+            at_first: 1.0,
+            prepared: Vec::new(),
             time: Rc::default(),
         }
+    }
+
+    /// How much slower than the formula something is that is prepared now.
+    fn mood(&mut self, what: &impl std::fmt::Debug) -> f64 {
+        let what = format!("{what:?}");
+        if self.prepared.contains(&what) {
+            return 1.0;
+        }
+        self.prepared.push(what);
+        self.at_first
     }
 
     fn seconds(&self, workload: &Workload) -> f64 {
@@ -187,7 +202,8 @@ impl Device for Exact {
             return Err(BackendError::unsupported("this device cannot do that"));
         }
         let is_right = self.wrong.is_none_or(|wrong| !wrong(workload));
-        Ok(self.kernel(self.seconds(workload), is_right))
+        let mood = self.mood(workload);
+        Ok(self.kernel(self.seconds(workload) * mood, is_right))
     }
 
     fn prepare_sequence<'device>(
@@ -206,6 +222,7 @@ impl Device for Exact {
         // A GPU is told of the next kernel while it is at one.
         let (device, launches) = (turns.iter().map(of_turn).sum::<f64>(), LAUNCH * turns.len() as f64);
         let seconds = if is_gpu_like { device.max(launches) } else { device + launches };
+        let seconds = seconds * self.mood(sequence);
         let graph = self.graphs.clone().map(|result| result.map(|()| in_graph));
         Ok(Box::new(Formula { names, seconds, graph, is_right: true, scatter, runs: 0, time: Rc::clone(&self.time) }))
     }
@@ -339,6 +356,14 @@ fn a_device_that_keeps_to_its_profile_is_predicted_to_the_bit() {
     assert_eq!((document.findings.len(), document.verdict), (0, Some(Verdict::Holds)));
     let classes: Vec<Class> = document.classes.iter().map(|class| class.class).collect();
     assert_eq!(classes, Class::ALL);
+}
+
+#[test]
+fn what_held_a_device_back_on_one_of_two_visits_does_not_count() {
+    let mut device = Exact { at_first: 1.5, ..Exact::new(None) };
+    let document = validate(&mut device, &model(2, 128), &LOADS, None).unwrap();
+    assert_eq!((document.operators.unwrap().worst, document.whole.unwrap().worst), (0.0, 0.0));
+    assert_eq!(document.verdict, Some(Verdict::Holds));
 }
 
 /// Both ways of starting a step are predicted, each as what it is.
