@@ -380,9 +380,8 @@ fn a_graph_is_predicted_by_what_launches_cost_within_one() {
         for compared in [&whole.compared, &graph.compared] {
             assert!(compared.error.abs() < 1e-12, "{compared:?}");
         }
-        // Kernels that are shorter than a launch within a graph make the difference.
-        let is_longer = graph.compared.measured > whole.compared.measured;
-        assert_eq!(is_longer, step.load.phase == Phase::Decode, "{:?}", step.load);
+        // Every step has a kernel that is shorter than a launch within a graph: that of the choice of a token.
+        assert!(graph.compared.measured > whole.compared.measured, "{:?}", step.load);
     }
     assert_eq!((document.whole.unwrap().count, document.verdict), (6, Some(Verdict::Holds)));
     // Where a graph takes longer than its kernels do, that is found of steps.
