@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper of tests fails the test")]
 
 mod common;
+#[path = "cuda/steps.rs"]
+mod steps;
 #[path = "cuda/vendor.rs"]
 mod vendor;
 

@@ -158,6 +158,11 @@ pub trait Device {
         None
     }
 
+    /// Whether attention of new tokens takes one of several caches after the other. Else heads of all caches are attended to at once.
+    fn takes_caches_in_turn(&self) -> bool {
+        true
+    }
+
     /// A library of its maker that is used beside rooflab's own kernels, or why it is not; none of another maker's.
     fn vendor_library(&self, _name: LibraryName) -> Option<Library> {
         None
@@ -169,7 +174,8 @@ pub trait Device {
     /// [`BackendError::Unsupported`] with what the device lacks, [`BackendError::NoKernel`] with what this backend does, or the failure.
     fn prepare<'device>(&'device mut self, workload: &Workload) -> Result<Box<dyn Kernel + 'device>, BackendError>;
 
-    /// Makes several workloads ready side by side, as one kernel with one implementation. An iteration of it is all turns of the sequence.
+    /// Makes several workloads ready side by side, as one kernel: an iteration of it is all turns of the sequence. Its first implementation starts one after the other; another
+    /// may have them started together, and says so ([`Kernel::is_graph`]).
     ///
     /// # Errors
     /// As for [`Device::prepare`], and where the backend runs one workload at a time.
@@ -203,6 +209,11 @@ pub trait Kernel {
 
     /// Whether its buffers hold their data from the beginning. Otherwise verifying a variant, whichever it is, fills them, and comes before any is timed.
     fn is_filled(&self) -> bool {
+        false
+    }
+
+    /// Whether an implementation hands all launches of an iteration over to the device together. It does the same as the one that hands them over one by one.
+    fn is_graph(&self, _variant: usize) -> bool {
         false
     }
 

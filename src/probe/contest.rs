@@ -70,6 +70,20 @@ pub fn measure(
     Ok(Measurement { beside: Some(beside), ..winner })
 }
 
+/// Measures one implementation, whichever is the fastest.
+///
+/// # Errors
+/// When verification fails or the device does.
+pub fn measure_variant(
+    kernel: &mut dyn Kernel,
+    variant: usize,
+    settings: &Settings,
+    now: &dyn Fn() -> Seconds,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<Measurement, BackendError> {
+    measure_variants(kernel, &[variant], settings, None, now, interrupted)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,7 +18,7 @@ mod select;
 mod shapes;
 
 pub use catalogue::{Family, Grid, Probe, probes};
-pub use contest::{Beside, Rival, measure};
+pub use contest::{Beside, Rival, measure, measure_variant};
 pub use effort::Settings;
 pub use measure::Measurement;
 pub use plan::{LeftOut, Plan, Request, Step, plan};

@@ -4,7 +4,7 @@ use super::block::{Block, Cell, Group, Row, Table, Tone};
 use crate::units::{Seconds, Unit, human, percent};
 use crate::validate::{
     About, Accuracy, ClassAccuracy, Compared, Document, LeftOut, OperatorOutcome, OperatorRow, Phase, StepOutcome,
-    StepRow, Verdict,
+    StepRow, Verdict, Whole,
 };
 
 /// A validation.
@@ -70,22 +70,11 @@ fn of_step(step: &StepRow, threshold: f64) -> Vec<Block> {
     let (compared, absent): (Vec<_>, Vec<_>) =
         step.operators.iter().partition(|row| matches!(row.outcome, OperatorOutcome::Compared { .. }));
     let mut rows: Vec<Row> = compared.into_iter().filter_map(|row| operator(row, threshold)).collect();
-    match &step.whole {
-        StepOutcome::Compared(whole) => {
-            let sum = format!("operators alone sum up to {}", time(whole.sum_of_operators));
-            rows.push(Row {
-                label: "the step".to_owned(),
-                cells: cells(String::new(), Cell::new(sum, Tone::Dim), &whole.compared, "", threshold),
-            });
-        }
-        StepOutcome::Absent(absent) => rows.push(Row {
-            label: "the step".to_owned(),
-            cells: vec![Cell::new(format!("not run as a whole: {}", absent.reason), Tone::Warn)],
-        }),
-        StepOutcome::Failed(failed) => rows.push(Row {
-            label: "the step".to_owned(),
-            cells: vec![Cell::new(format!("failed as a whole: {}", failed.failure), Tone::Bad)],
-        }),
+    let sum = |whole: &Whole| format!("operators alone sum up to {}", time(whole.sum_of_operators));
+    rows.push(as_whole("the step", "as a whole", &step.whole, sum, threshold));
+    if let Some(outcome) = &step.as_graph {
+        let words = |_: &Whole| "the same launches, started together".to_owned();
+        rows.push(as_whole("as a graph", "as a graph", outcome, words, threshold));
     }
     let columns = ["×", "kernel", "predicted", "measured", "error", "±", "known"].map(str::to_owned).to_vec();
     let right = vec![true, false, true, true, true, true, false];
@@ -94,6 +83,18 @@ fn of_step(step: &StepRow, threshold: f64) -> Vec<Block> {
     blocks.push(Block::line(if absent.is_empty() { share } else { share + "; in neither time are" }, Tone::Dim));
     blocks.extend(reasons(&absent).into_iter().map(|line| Block::line(format!("  {line}"), Tone::Dim)));
     blocks
+}
+
+/// A step's row: what it is, and how it was run, for those that were not.
+fn as_whole(label: &str, how: &str, outcome: &StepOutcome, words: impl Fn(&Whole) -> String, threshold: f64) -> Row {
+    let cells = match outcome {
+        StepOutcome::Compared(whole) => {
+            cells(String::new(), Cell::new(words(whole), Tone::Dim), &whole.compared, "", threshold)
+        }
+        StepOutcome::Absent(absent) => vec![Cell::new(format!("not run {how}: {}", absent.reason), Tone::Warn)],
+        StepOutcome::Failed(failed) => vec![Cell::new(format!("failed {how}: {}", failed.failure), Tone::Bad)],
+    };
+    Row { label: label.to_owned(), cells }
 }
 
 /// What was not run, the operators of one reason together.

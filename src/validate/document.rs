@@ -79,6 +79,8 @@ pub struct StepRow {
     pub covered: f64,
     /// All operators that were run, in turn.
     pub whole: StepOutcome,
+    /// The same with all launches handed over together as a graph, where the device has that; predicted by what a launch costs within one.
+    pub as_graph: Option<StepOutcome>,
     /// Each operator by itself.
     pub operators: Vec<OperatorRow>,
 }

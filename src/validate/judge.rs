@@ -7,7 +7,7 @@ use super::document::{
 use super::kernel::Class;
 use super::plan::{Entry, Phase, Plan, Planned};
 use super::run::{Measured, Outcome, Results, Timed};
-use crate::estimate::cost::Costing;
+use crate::estimate::cost::{CostError, Costing, StepCost};
 use crate::graph::Graph;
 use crate::units::{Seconds, percent};
 
@@ -90,7 +90,7 @@ impl Judged {
 }
 
 fn left_out(steps: &[StepRow]) -> Vec<LeftOut> {
-    let lacks_steps = steps.iter().any(|step| whole(step).is_none());
+    let lacks_steps = steps.iter().any(|step| whole(&step.whole).is_none());
     let lacks_operators = steps.iter().any(|step| step.covered < MOST_OF_IT);
     let all = [(lacks_steps, LeftOut::Steps), (lacks_operators, LeftOut::Operators)];
     all.into_iter().filter(|(lacks, _)| *lacks).map(|(_, what)| what).collect()
@@ -102,21 +102,28 @@ fn step_row(step: &Planned, measured: &Measured, costing: &Costing<'_>) -> StepR
     let run = || outcomes().filter(|(_, outcome)| matches!(outcome, Outcome::Timed(_))).map(|(entry, _)| entry);
     // A backend may have no kernel for what was planned: then it is in neither time.
     let graph = Graph { operators: run().map(|entry| entry.operator).collect(), layers: step.layers.0 };
-    let whole = match (&measured.whole, costing.graph(&graph)) {
-        (Outcome::Timed(timed), Ok(cost)) => StepOutcome::Compared(Whole {
-            compared: compared(cost.time, timed, 1),
-            sum_of_operators: outcomes().filter_map(|(entry, outcome)| sum(entry, outcome)).sum(),
-        }),
-        (Outcome::Timed(_), Err(error)) => StepOutcome::Absent(Absent { reason: error.to_string() }),
-        (Outcome::NotRun(reason), _) => StepOutcome::Absent(Absent { reason: reason.clone() }),
-        (Outcome::Failed(failure), _) => StepOutcome::Failed(Failed { failure: failure.clone() }),
-        (Outcome::Interrupted, _) => StepOutcome::Absent(interrupted()),
-    };
+    let sum_of_operators = outcomes().filter_map(|(entry, outcome)| sum(entry, outcome)).sum();
+    let whole = step_outcome(&measured.whole, costing.graph(&graph), sum_of_operators);
+    let of_graph = |outcome| step_outcome(outcome, costing.with_graphs().graph(&graph), sum_of_operators);
+    let as_graph = measured.as_graph.as_ref().map(of_graph);
     let time = |entry: &Entry| entry.run.as_ref().map_or(0.0, |run| run.cost.total().get());
     let planned: f64 = step.entries.iter().map(time).sum();
     let left: f64 = run().map(time).sum();
     let covered = if planned > 0.0 { step.covered * left / planned } else { 0.0 };
-    StepRow { load: step.load, layers: step.layers.0, of_layers: step.layers.1, covered, whole, operators }
+    StepRow { load: step.load, layers: step.layers.0, of_layers: step.layers.1, covered, whole, as_graph, operators }
+}
+
+/// A step as it was measured, beside what it is predicted to cost.
+fn step_outcome(outcome: &Outcome, predicted: Result<StepCost, CostError>, sum_of_operators: Seconds) -> StepOutcome {
+    match (outcome, predicted) {
+        (Outcome::Timed(timed), Ok(cost)) => {
+            StepOutcome::Compared(Whole { compared: compared(cost.time, timed, 1), sum_of_operators })
+        }
+        (Outcome::Timed(_), Err(error)) => StepOutcome::Absent(Absent { reason: error.to_string() }),
+        (Outcome::NotRun(reason), _) => StepOutcome::Absent(Absent { reason: reason.clone() }),
+        (Outcome::Failed(failure), _) => StepOutcome::Failed(Failed { failure: failure.clone() }),
+        (Outcome::Interrupted, _) => StepOutcome::Absent(interrupted()),
+    }
 }
 
 fn operator_row(entry: &Entry, outcome: &Outcome) -> OperatorRow {
@@ -173,13 +180,14 @@ fn comparisons(steps: &[StepRow]) -> impl Iterator<Item = (Class, u64, &Compared
     })
 }
 
-/// Every step that was compared as a whole.
+/// Every step that was compared as a whole, and every one as a graph.
 fn wholes(steps: &[StepRow]) -> impl Iterator<Item = &Compared> {
-    steps.iter().filter_map(whole).map(|whole| &whole.compared)
+    let outcomes = steps.iter().flat_map(|step| std::iter::once(&step.whole).chain(&step.as_graph));
+    outcomes.filter_map(whole).map(|whole| &whole.compared)
 }
 
-const fn whole(step: &StepRow) -> Option<&Whole> {
-    match &step.whole {
+const fn whole(outcome: &StepOutcome) -> Option<&Whole> {
+    match outcome {
         StepOutcome::Compared(whole) => Some(whole),
         StepOutcome::Absent(_) | StepOutcome::Failed(_) => None,
     }
@@ -232,8 +240,12 @@ fn failures(header: &Header, plan: &[Planned], measured: &[Measured]) -> Vec<Fin
                 put(About::Class(run.kernel.class), format!("`{}` failed: {failure}", run.kernel.words()));
             }
         }
+        let phase = step.load.phase.word();
         if let Outcome::Failed(failure) = &of.whole {
-            put(About::Steps, format!("a {} step failed: {failure}", step.load.phase.word()));
+            put(About::Steps, format!("a {phase} step failed: {failure}"));
+        }
+        if let Some(Outcome::Failed(failure)) = &of.as_graph {
+            put(About::Steps, format!("a {phase} step as a graph failed: {failure}"));
         }
     }
     findings

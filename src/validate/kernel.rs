@@ -79,6 +79,8 @@ pub(super) struct Lanes {
     pub(super) count: u32,
     /// Whether it is measured as a GPU is: heads are lanes of attention there.
     pub(super) is_gpu_like: bool,
+    /// Whether attention takes one cache after the other.
+    pub(super) takes_caches_in_turn: bool,
 }
 
 /// What executions of an operator find in memory.
@@ -88,7 +90,7 @@ enum Memory {
     Same,
     /// The next of several matrices or caches that a workload goes round in.
     Next,
-    /// Caches in a workload of their own: a GPU attends to those of a launch at once, and not in turn.
+    /// Caches in a workload of their own, where a device does not take them in turn.
     Own,
 }
 
@@ -285,10 +287,10 @@ fn attention(class: Class, phase: Phase, kv: DType, context: u64, heads: u64, la
     let rounds = heads.div_ceil(most);
     let lanes_of_round = heads.div_ceil(rounds) as u32;
     let kind = Kind::Attention { phase, kv, context, caches: 1 };
-    let memory = match (phase, lanes.is_gpu_like) {
+    let memory = match (phase, lanes.takes_caches_in_turn) {
         (Phase::Prefill, _) => Memory::Same,
-        (Phase::Decode, false) => Memory::Next,
-        (Phase::Decode, true) => Memory::Own,
+        (Phase::Decode, true) => Memory::Next,
+        (Phase::Decode, false) => Memory::Own,
     };
     Kernel { class, one: Workload { kind, lanes: lanes_of_round }, iterations: rounds, memory }
 }

@@ -227,7 +227,11 @@ impl<'a> Planner<'a> {
         Self {
             request,
             costing,
-            lanes: Lanes { count: device.lanes(Scope::Device).max(1), is_gpu_like: identity.kind.is_gpu_like() },
+            lanes: Lanes {
+                count: device.lanes(Scope::Device).max(1),
+                is_gpu_like: identity.kind.is_gpu_like(),
+                takes_caches_in_turn: device.takes_caches_in_turn(),
+            },
             memory: (memory as f64 * SHARE) as u64,
             largest_array: device.largest_array().unwrap_or(u64::MAX),
         }

@@ -1,8 +1,8 @@
 //! Carries out a plan: every operator by itself, then the step of all of them.
 
 use super::plan::{Entry, Plan, Planned, Run};
-use crate::backend::{BackendError, Device, Stopwatch};
-use crate::probe::{Measurement, Settings, measure};
+use crate::backend::{BackendError, Device, Kernel, Stopwatch};
+use crate::probe::{Measurement, Settings, measure, measure_variant};
 use crate::profile::Stop;
 use crate::units::Seconds;
 use crate::workload::Workload;
@@ -37,8 +37,26 @@ pub struct Timed {
     pub samples: (usize, usize),
     /// The implementation.
     pub variant: String,
-    /// Its place among the workload's implementations.
-    pub(super) place: usize,
+    /// All that was measured of it.
+    measurement: Measurement,
+}
+
+impl Outcome {
+    /// What comes of it together with a later visit: a machine that is shared shows another face minutes later, and what held it back the one time did not the other.
+    fn joined(self, later: Self) -> Self {
+        match (self, later) {
+            (Self::Timed(first), Self::Timed(later)) if first.measurement.variant == later.measurement.variant => {
+                outcome(first.measurement.joined(later.measurement), first.variant)
+            }
+            // Another implementation was the fastest.
+            (Self::Timed(first), Self::Timed(later)) => {
+                Self::Timed(if later.time.get() < first.time.get() { later } else { first })
+            }
+            // What computes something else the second time is not to be believed the first.
+            (Self::Timed(_), Self::Failed(failure)) => Self::Failed(failure),
+            (first, _) => first,
+        }
+    }
 }
 
 /// What was measured of a step.
@@ -48,6 +66,23 @@ pub struct Measured {
     pub operators: Vec<Outcome>,
     /// Of the step.
     pub whole: Outcome,
+    /// Of the step as a graph of launches, where the device's backend has such a thing.
+    pub as_graph: Option<Outcome>,
+}
+
+impl Measured {
+    fn joined(self, later: Self) -> Self {
+        let operators = self.operators.into_iter().zip(later.operators);
+        let as_graph = match (self.as_graph, later.as_graph) {
+            (Some(first), Some(later)) => Some(first.joined(later)),
+            (first, _) => first,
+        };
+        Self {
+            operators: operators.map(|(first, later)| first.joined(later)).collect(),
+            whole: self.whole.joined(later.whole),
+            as_graph,
+        }
+    }
 }
 
 /// What was measured of a plan.
@@ -62,7 +97,10 @@ pub struct Results {
 /// Clean samples that an interrupted measurement must have to count.
 const WORTH_KEEPING: usize = 3;
 
-/// Runs a plan. An interrupt ends it early; what was measured stays, what was not says so.
+/// Visits of everything.
+const VISITS: usize = 2;
+
+/// Runs a plan, twice from the beginning to the end. An interrupt ends it early; what was measured stays, what was not says so.
 pub fn run(
     device: &mut dyn Device,
     plan: &Plan,
@@ -70,9 +108,17 @@ pub fn run(
     interrupted: &dyn Fn() -> bool,
 ) -> Results {
     let settings = Settings::of(plan.effort);
-    let of = plan.steps.iter().map(|step| 1 + step.entries.iter().filter(|entry| entry.run.is_ok()).count()).sum();
+    let of_step = |step: &Planned| 1 + step.entries.iter().filter(|entry| entry.run.is_ok()).count();
+    let of = VISITS * plan.steps.iter().map(of_step).sum::<usize>();
     let mut bench = Bench { device, settings, observer, interrupted, known: Vec::new(), lost: None, done: 0, of };
-    let steps = plan.steps.iter().map(|step| bench.step(step)).collect();
+    let mut steps = bench.visit(plan);
+    for _ in 1..VISITS {
+        if interrupted() || bench.lost.is_some() {
+            break;
+        }
+        let later = bench.visit(plan);
+        steps = steps.into_iter().zip(later).map(|(first, later)| first.joined(later)).collect();
+    }
     Results { steps, interrupted: interrupted() }
 }
 
@@ -82,7 +128,7 @@ struct Bench<'run> {
     settings: Settings,
     observer: &'run mut dyn Observer,
     interrupted: &'run dyn Fn() -> bool,
-    /// Workloads that were measured: equal operators of several steps are measured once.
+    /// Workloads that were measured in this visit: equal operators of several steps are measured once.
     known: Vec<(Workload, Outcome)>,
     /// Why the device answers no more.
     lost: Option<String>,
@@ -91,10 +137,15 @@ struct Bench<'run> {
 }
 
 impl Bench<'_> {
+    fn visit(&mut self, plan: &Plan) -> Vec<Measured> {
+        self.known.clear();
+        plan.steps.iter().map(|step| self.step(step)).collect()
+    }
+
     fn step(&mut self, step: &Planned) -> Measured {
         let operators: Vec<Outcome> = step.entries.iter().map(|entry| self.operator(step, entry)).collect();
-        let whole = self.whole(step, &operators);
-        Measured { operators, whole }
+        let (whole, as_graph) = self.whole(step, &operators);
+        Measured { operators, whole, as_graph }
     }
 
     fn operator(&mut self, step: &Planned, entry: &Entry) -> Outcome {
@@ -113,8 +164,8 @@ impl Bench<'_> {
         }
         let outcome = self.timed(|bench| {
             let mut kernel = bench.device.prepare(&run.alone)?;
-            let now = bench.stopwatch.as_ref();
-            let measurement = measure(kernel.as_mut(), &bench.settings, None, now, bench.interrupted)?;
+            let Limits { settings, stopwatch, interrupted } = &bench.limits;
+            let measurement = measure(kernel.as_mut(), settings, None, stopwatch.as_ref(), interrupted)?;
             let variant = kernel.variants()[measurement.variant].clone();
             Ok((measurement, variant))
         });
@@ -122,33 +173,27 @@ impl Bench<'_> {
         outcome
     }
 
-    /// All operators of a step in turn.
-    fn whole(&mut self, step: &Planned, operators: &[Outcome]) -> Outcome {
+    /// All operators of a step in turn, and the same as a graph.
+    fn whole(&mut self, step: &Planned, operators: &[Outcome]) -> (Outcome, Option<Outcome>) {
         self.next(&format!("{} step", step.load.phase.word()));
-        if let Some(reason) = &step.not_whole {
-            return Outcome::NotRun(reason.clone());
-        }
-        let mut variants = Vec::new();
-        for (index, outcome) in operators.iter().enumerate() {
-            match outcome {
-                Outcome::Timed(timed) => variants.push((index, timed.place)),
-                // What there is no kernel for is left out of both sides.
-                Outcome::NotRun(_) => {}
-                Outcome::Failed(_) => return Outcome::NotRun("one of its operators failed by itself".to_owned()),
-                Outcome::Interrupted => return Outcome::Interrupted,
-            }
-        }
-        if variants.is_empty() {
-            return Outcome::NotRun("none of its operators was run".to_owned());
-        }
+        let variants = match fastest_alone(step, operators) {
+            Ok(variants) => variants,
+            Err(outcome) => return (outcome, None),
+        };
         let sequence = step.sequence(&variants);
-        self.timed(|bench| {
+        let mut as_graph = None;
+        let whole = self.timed(|bench| {
             let mut kernel = bench.device.prepare_sequence(&sequence)?;
-            let now = bench.stopwatch.as_ref();
-            let measurement = measure(kernel.as_mut(), &bench.settings, None, now, bench.interrupted)?;
-            let variant = kernel.variants()[measurement.variant].clone();
-            Ok((measurement, variant))
-        })
+            let whole = bench.limits.measure(kernel.as_mut(), 0)?;
+            let graph = (0..kernel.variants().len()).find(|&variant| kernel.is_graph(variant));
+            as_graph = graph.map(|variant| {
+                let goes_on = !(bench.limits.interrupted)();
+                goes_on.then(|| bench.limits.measure(kernel.as_mut(), variant))
+            });
+            Ok(whole)
+        });
+        let graph = |measured: Option<_>| measured.map_or(Outcome::Interrupted, |measured| self.outcome(measured));
+        (whole, as_graph.map(graph))
     }
 
     fn next(&mut self, what: &str) {
@@ -165,10 +210,16 @@ impl Bench<'_> {
             return Outcome::Interrupted;
         }
         let stopwatch = self.device.stopwatch();
-        let mut at =
-            At { device: &mut *self.device, settings: self.settings, stopwatch, interrupted: self.interrupted };
-        match measured(&mut at) {
-            Ok((measurement, variant)) => outcome(&measurement, variant),
+        let limits = Limits { settings: self.settings, stopwatch, interrupted: self.interrupted };
+        let mut at = At { device: &mut *self.device, limits };
+        let measured = measured(&mut at);
+        self.outcome(measured)
+    }
+
+    /// What became of a measurement. A device that was lost is noted.
+    fn outcome(&mut self, measured: Result<(Measurement, String), BackendError>) -> Outcome {
+        match measured {
+            Ok((measurement, variant)) => outcome(measurement, variant),
             Err(
                 error @ (BackendError::Unsupported { .. }
                 | BackendError::NoKernel { .. }
@@ -184,15 +235,50 @@ impl Bench<'_> {
     }
 }
 
+/// The operators that run within a step, each with the implementation that was fastest by itself; or what becomes of the step without them.
+fn fastest_alone(step: &Planned, operators: &[Outcome]) -> Result<Vec<(usize, usize)>, Outcome> {
+    if let Some(reason) = &step.not_whole {
+        return Err(Outcome::NotRun(reason.clone()));
+    }
+    let mut variants = Vec::new();
+    for (index, outcome) in operators.iter().enumerate() {
+        match outcome {
+            Outcome::Timed(timed) => variants.push((index, timed.measurement.variant)),
+            // What there is no kernel for is left out of both sides.
+            Outcome::NotRun(_) => {}
+            Outcome::Failed(_) => return Err(Outcome::NotRun("one of its operators failed by itself".to_owned())),
+            Outcome::Interrupted => return Err(Outcome::Interrupted),
+        }
+    }
+    if variants.is_empty() {
+        return Err(Outcome::NotRun("none of its operators was run".to_owned()));
+    }
+    Ok(variants)
+}
+
 /// What a single measurement needs.
 struct At<'run> {
     device: &'run mut dyn Device,
+    limits: Limits<'run>,
+}
+
+/// How long is measured.
+struct Limits<'run> {
     settings: Settings,
     stopwatch: Stopwatch,
     interrupted: &'run dyn Fn() -> bool,
 }
 
-fn outcome(measurement: &Measurement, variant: String) -> Outcome {
+impl Limits<'_> {
+    /// Measures one implementation of a kernel.
+    fn measure(&self, kernel: &mut dyn Kernel, variant: usize) -> Result<(Measurement, String), BackendError> {
+        let now = self.stopwatch.as_ref();
+        let measurement = measure_variant(kernel, variant, &self.settings, now, self.interrupted)?;
+        Ok((measurement, kernel.variants()[variant].clone()))
+    }
+}
+
+fn outcome(measurement: Measurement, variant: String) -> Outcome {
     if measurement.stop == Stop::Interrupted && measurement.clean.len() < WORTH_KEEPING {
         return Outcome::Interrupted;
     }
@@ -202,6 +288,6 @@ fn outcome(measurement: &Measurement, variant: String) -> Outcome {
         uncertainty: summary.uncertainty(),
         samples: (measurement.clean.len(), measurement.total()),
         variant,
-        place: measurement.variant,
+        measurement,
     })
 }

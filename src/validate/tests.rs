@@ -27,6 +27,8 @@ const PEAK: f64 = (1_u64 << 42) as f64;
 /// Pure loads are faster than any kernel.
 const LOADS_ALONE: f64 = 2.0 * BANDWIDTH;
 const LAUNCH: f64 = 1.0 / (1 << 20) as f64;
+/// What a kernel takes at least within a graph: more than the passes over few tokens, less than a product.
+const GRAPH_LAUNCH: f64 = 1.0 / (1 << 14) as f64;
 
 /// Seconds of an iteration by the formula: weights and caches at the bandwidth, operations at the peak.
 fn formula(workload: &Workload) -> f64 {
@@ -60,8 +62,14 @@ struct Exact {
     wrong: Option<fn(&Workload) -> bool>,
     /// Whether it runs several kernels as one step.
     runs_steps: bool,
+    takes_caches_in_turn: bool,
+    /// What comes of a step as a graph, where it has graphs.
+    graphs: Option<Result<(), BackendError>>,
     /// How far samples lie from the formula at most, as a share.
     scatter: f64,
+    /// How much slower whatever is prepared for the first time is, as where a neighbour was busy then.
+    at_first: f64,
+    prepared: Vec<String>,
     time: Rc<Cell<f64>>,
 }
 
@@ -76,9 +84,23 @@ impl Exact {
             largest_array: None,
             wrong: None,
             runs_steps: true,
+            takes_caches_in_turn: true,
+            graphs: None,
             scatter: 0.0,
+            at_first: 1.0,
+            prepared: Vec::new(),
             time: Rc::default(),
         }
+    }
+
+    /// How much slower than the formula something is that is prepared now.
+    fn mood(&mut self, what: &impl std::fmt::Debug) -> f64 {
+        let what = format!("{what:?}");
+        if self.prepared.contains(&what) {
+            return 1.0;
+        }
+        self.prepared.push(what);
+        self.at_first
     }
 
     fn seconds(&self, workload: &Workload) -> f64 {
@@ -87,14 +109,16 @@ impl Exact {
     }
 
     fn kernel(&self, seconds: f64, is_right: bool) -> Box<dyn Kernel> {
-        let (names, scatter) = (["formula".to_owned()], self.scatter);
-        Box::new(Formula { names, seconds, is_right, scatter, runs: 0, time: Rc::clone(&self.time) })
+        let (names, scatter) = (vec!["formula".to_owned()], self.scatter);
+        Box::new(Formula { names, seconds, graph: None, is_right, scatter, runs: 0, time: Rc::clone(&self.time) })
     }
 }
 
 struct Formula {
-    names: [String; 1],
+    names: Vec<String>,
     seconds: f64,
+    /// Seconds of the second implementation, or what comes of it.
+    graph: Option<Result<f64, BackendError>>,
     is_right: bool,
     scatter: f64,
     runs: u32,
@@ -106,15 +130,26 @@ impl Kernel for Formula {
         &self.names
     }
 
-    fn verify(&mut self, _: usize) -> Result<(), BackendError> {
+    fn is_graph(&self, variant: usize) -> bool {
+        variant == 1
+    }
+
+    fn verify(&mut self, variant: usize) -> Result<(), BackendError> {
+        if let (1, Some(Err(error))) = (variant, &self.graph) {
+            return Err(error.clone());
+        }
         if self.is_right { Ok(()) } else { Err(BackendError::WrongResult("1 instead of 2".to_owned())) }
     }
 
-    fn run(&mut self, _: usize, iterations: u64) -> Result<Sample, BackendError> {
+    fn run(&mut self, variant: usize, iterations: u64) -> Result<Sample, BackendError> {
+        let seconds = match (variant, &self.graph) {
+            (1, Some(Ok(seconds))) => *seconds,
+            _ => self.seconds,
+        };
         self.runs += 1;
         // Evenly over the range, whatever the number of samples.
         let place = (f64::from(self.runs) * 0.618).fract() * 2.0 - 1.0;
-        let elapsed = Seconds(self.seconds * iterations as f64 * (1.0 + self.scatter * place));
+        let elapsed = Seconds(seconds * iterations as f64 * (1.0 + self.scatter * place));
         self.time.set(self.time.get() + elapsed.get());
         Ok(Sample { elapsed, clock: None, disturbance: None, glance: None })
     }
@@ -158,12 +193,17 @@ impl Device for Exact {
         self.largest_array
     }
 
+    fn takes_caches_in_turn(&self) -> bool {
+        self.takes_caches_in_turn
+    }
+
     fn prepare<'device>(&'device mut self, workload: &Workload) -> Result<Box<dyn Kernel + 'device>, BackendError> {
         if self.lacks.is_some_and(|lacks| lacks(workload)) {
             return Err(BackendError::unsupported("this device cannot do that"));
         }
         let is_right = self.wrong.is_none_or(|wrong| !wrong(workload));
-        Ok(self.kernel(self.seconds(workload), is_right))
+        let mood = self.mood(workload);
+        Ok(self.kernel(self.seconds(workload) * mood, is_right))
     }
 
     fn prepare_sequence<'device>(
@@ -174,8 +214,17 @@ impl Device for Exact {
             return Err(BackendError::unsupported("one kernel at a time"));
         }
         let Sequence { stages, turns } = sequence.checked()?;
-        let of_turn = |turn: &Turn| self.seconds(&stages[turn.stage].workload) * turn.iterations as f64 + LAUNCH;
-        Ok(self.kernel(turns.iter().map(of_turn).sum(), true))
+        let of_turn = |turn: &Turn| self.seconds(&stages[turn.stage].workload) * turn.iterations as f64;
+        let (names, scatter) = (vec!["in turn".to_owned(), "as a graph".to_owned()], self.scatter);
+        let names = names[..if self.graphs.is_some() { 2 } else { 1 }].to_vec();
+        let in_graph = turns.iter().map(|turn| of_turn(turn).max(GRAPH_LAUNCH)).sum();
+        let is_gpu_like = self.identity.kind.is_gpu_like();
+        // A GPU is told of the next kernel while it is at one.
+        let (device, launches) = (turns.iter().map(of_turn).sum::<f64>(), LAUNCH * turns.len() as f64);
+        let seconds = if is_gpu_like { device.max(launches) } else { device + launches };
+        let seconds = seconds * self.mood(sequence);
+        let graph = self.graphs.clone().map(|result| result.map(|()| in_graph));
+        Ok(Box::new(Formula { names, seconds, graph, is_right: true, scatter, runs: 0, time: Rc::clone(&self.time) }))
     }
 }
 
@@ -212,6 +261,7 @@ fn profile() -> Profile {
     put("gemm.bf16.f32", None, PEAK);
     put("attention.prefill.bf16", Some(1.0), PEAK);
     put("overhead.launch", None, LAUNCH);
+    put("overhead.graph_launch", None, GRAPH_LAUNCH);
     builder.profile().clone()
 }
 
@@ -239,14 +289,24 @@ fn validate_until(
     memory: Option<u64>,
     interrupted: &dyn Fn() -> bool,
 ) -> Result<Document, PlanError> {
+    validate_against(&profile(), device, model, loads, memory, interrupted)
+}
+
+fn validate_against(
+    profile: &Profile,
+    device: &mut Exact,
+    model: &Model,
+    loads: &[Load],
+    memory: Option<u64>,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<Document, PlanError> {
     struct Nobody;
     impl Observer for Nobody {
         fn measuring(&mut self, done: usize, of: usize, _: &str) {
             assert!(done < of);
         }
     }
-    let profile = profile();
-    let costing = Costing::new(&profile, None, Options::default());
+    let costing = Costing::new(profile, None, Options::default());
     let precision = Precision::uniform(model, WeightFormat::plain(DType::Bf16));
     let (kv, effort) = (KvFormat::plain(DType::Bf16), Effort::Quick);
     let request = Request { model, precision: &precision, kv, loads, effort, layers: None, memory };
@@ -257,7 +317,7 @@ fn validate_until(
         created: jiff::Timestamp::UNIX_EPOCH,
         model: ModelFacts::new(model, "bf16", "bf16"),
         device: "exact:0".to_owned(),
-        hardware: Hardware::new(&profile, 1),
+        hardware: Hardware::new(profile, 1),
         effort,
         threshold: FAR_OFF,
     };
@@ -296,6 +356,58 @@ fn a_device_that_keeps_to_its_profile_is_predicted_to_the_bit() {
     assert_eq!((document.findings.len(), document.verdict), (0, Some(Verdict::Holds)));
     let classes: Vec<Class> = document.classes.iter().map(|class| class.class).collect();
     assert_eq!(classes, Class::ALL);
+}
+
+#[test]
+fn what_held_a_device_back_on_one_of_two_visits_does_not_count() {
+    let mut device = Exact { at_first: 1.5, ..Exact::new(None) };
+    let document = validate(&mut device, &model(2, 128), &LOADS, None).unwrap();
+    assert_eq!((document.operators.unwrap().worst, document.whole.unwrap().worst), (0.0, 0.0));
+    assert_eq!(document.verdict, Some(Verdict::Holds));
+}
+
+/// Both ways of starting a step are predicted, each as what it is.
+#[test]
+fn a_graph_is_predicted_by_what_launches_cost_within_one() {
+    let mut device = Exact { graphs: Some(Ok(())), ..Exact::new(None) };
+    device.identity.kind = DeviceKind::Gpu;
+    let profile = Profile { device: device.identity.clone(), ..profile() };
+    let document = validate_against(&profile, &mut device, &model(2, 128), &LOADS, None, &|| false).unwrap();
+    for step in &document.steps {
+        let (StepOutcome::Compared(whole), Some(StepOutcome::Compared(graph))) = (&step.whole, &step.as_graph) else {
+            panic!("{step:?}")
+        };
+        for compared in [&whole.compared, &graph.compared] {
+            assert!(compared.error.abs() < 1e-12, "{compared:?}");
+        }
+        // Every step has a kernel that is shorter than a launch within a graph: that of the choice of a token.
+        assert!(graph.compared.measured > whole.compared.measured, "{:?}", step.load);
+    }
+    assert_eq!((document.whole.unwrap().count, document.verdict), (6, Some(Verdict::Holds)));
+    // Where a graph takes longer than its kernels do, that is found of steps.
+    let slow = Exact { graphs: Some(Ok(())), ..Exact::new(Some((|_| true, 1.25))) };
+    let document = validate(&mut { slow }, &model(2, 128), &LOADS, None).unwrap();
+    assert_eq!(document.findings.last().unwrap().about, About::Steps);
+}
+
+#[test]
+fn a_graph_that_is_refused_is_absent_and_one_that_is_wrong_is_a_finding() {
+    let validated = |error| {
+        let mut device = Exact { graphs: Some(Err(error)), ..Exact::new(None) };
+        validate(&mut device, &model(2, 128), &LOADS, None).unwrap()
+    };
+    let document = validated(BackendError::unsupported("no graphs"));
+    let absent = Some(StepOutcome::Absent(Absent { reason: "no graphs".to_owned() }));
+    assert!(document.steps.iter().all(|step| step.as_graph == absent));
+    assert_eq!((document.whole.unwrap().count, document.verdict), (3, Some(Verdict::Holds)));
+    let document = validated(BackendError::WrongResult("a launch less".to_owned()));
+    assert_eq!(document.verdict, Some(Verdict::Fails));
+    assert_eq!(document.findings[0].says, "a prefill step as a graph failed: wrong result: a launch less");
+    // A device that is lost in the first step runs no other.
+    let document = validated(BackendError::Lost("gone".to_owned()));
+    let is_failed = |step: &StepRow| matches!(step.as_graph, Some(StepOutcome::Failed(_)));
+    assert!(is_failed(&document.steps[0]) && document.steps[1..].iter().all(|step| step.as_graph.is_none()));
+    assert!(document.steps[1..].iter().all(|step| matches!(step.whole, StepOutcome::Absent(_))));
 }
 
 #[test]
@@ -498,7 +610,7 @@ proptest! {
 
     #[test]
     fn every_execution_has_a_turn_and_weights_and_a_cache_of_its_own(
-        layers in 1_usize..40, batch in 1_u64..40, tokens in 1_u64..5000, limit in 0_u64..500, is_gpu: bool,
+        layers in 1_usize..40, batch in 1_u64..40, tokens in 1_u64..5000, limit in 0_u64..500, is_gpu: bool, in_turn: bool,
     ) {
         let (model, profile) = (model(layers, 128), profile());
         let costing = Costing::new(&profile, None, Options::default());
@@ -510,6 +622,7 @@ proptest! {
         let mut device = Exact::new(None);
         device.largest_array = (limit > 0).then_some(limit << 20);
         device.identity.kind = if is_gpu { DeviceKind::Gpu } else { DeviceKind::Cpu };
+        device.takes_caches_in_turn = in_turn;
         let plan = plan(&device, &costing, &request).unwrap();
         let step = &plan.steps[0];
         let run: Vec<(usize, usize)> =
@@ -527,7 +640,7 @@ proptest! {
                     Kind::Gemm { shape, copies, .. } => (copies, 2 * shape.n * shape.k),
                     Kind::Gemv { rows, columns, parts, .. } => (parts, 2 * rows / parts * columns),
                     // Where heads are taken in several rounds, each finds the same caches again.
-                    Kind::Attention { phase: AttentionPhase::Decode, caches, .. } if !is_gpu || iterations == 1 => (caches, 0),
+                    Kind::Attention { phase: AttentionPhase::Decode, caches, .. } if in_turn || iterations == 1 => (caches, 0),
                     _ => continue,
                 };
                 prop_assert_eq!(copies, iterations, "an execution finds what no other has had");

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A folder with the stand-ins for libraries, under the names that NVIDIA's have.
-fn libraries() -> &'static PathBuf {
+pub(super) fn libraries() -> &'static PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("libraries");

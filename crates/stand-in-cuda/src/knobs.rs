@@ -26,6 +26,11 @@ pub(crate) struct Knobs {
     pub(crate) lose_at: Option<String>,
     pub(crate) lose_as: Code,
     pub(crate) stall_after: Option<u64>,
+    /// What it answers to a stream that shall be captured.
+    pub(crate) capture: Code,
+    /// The kernel of which a captured graph lacks the first launch, and that of which a launched graph leaves it out.
+    pub(crate) graph_lacks: Option<String>,
+    pub(crate) graph_skips: Option<String>,
     /// Whether devices reach one another's memory.
     pub(crate) peers: bool,
     /// How many ways from one device to another may be open at a time.
@@ -97,6 +102,9 @@ impl Knobs {
             lose_at: reader.read("STAND_IN_LOSE_AT", None, |text| Some(Some(text.to_owned())))?,
             lose_as: Code(reader.number("STAND_IN_LOSE_AS", Code::LAUNCH_FAILED.0)?),
             stall_after: reader.read("STAND_IN_STALL_AFTER", None, |text| text.parse().ok().map(Some))?,
+            capture: Code(reader.number("STAND_IN_CAPTURE", 0)?),
+            graph_lacks: reader.text("STAND_IN_GRAPH_LACKS"),
+            graph_skips: reader.text("STAND_IN_GRAPH_SKIPS"),
             peers: reader.number("STAND_IN_PEERS", 1_u8)? != 0,
             peer_limit: reader.number("STAND_IN_PEER_LIMIT", usize::MAX)?,
             launches: reader.text("STAND_IN_LAUNCHES").map(PathBuf::from),

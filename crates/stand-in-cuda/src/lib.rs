@@ -30,6 +30,9 @@
 //! | `STAND_IN_LOSE_AT` | start of the name of the kernel whose launch loses the device | none |
 //! | `STAND_IN_LOSE_AS` | code that it is lost with | 719, `CUDA_ERROR_LAUNCH_FAILED` |
 //! | `STAND_IN_STALL_AFTER` | launches after which a device does nothing any more: no event is ever ready, and calls that wait for work never return | never |
+//! | `STAND_IN_CAPTURE` | code that is answered when launches of a stream shall be captured, such as 801 for a driver that cannot | 0 |
+//! | `STAND_IN_GRAPH_LACKS` | start of the name of the kernel whose first launch is lost when launches are captured | none |
+//! | `STAND_IN_GRAPH_SKIPS` | start of the name of the kernel whose first launch in a graph is left out when that is launched | none |
 //! | `STAND_IN_PEERS` | 0 where devices do not reach one another's memory | 1 |
 //! | `STAND_IN_PEER_LIMIT` | ways from one device to another that may be open at a time | any number |
 //! | `STAND_IN_SCHEDULE` | `plain`, or a seed for the preemptive schedule | plain |

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ptx_interpreter::Loaded;
 
 use crate::code::Code;
+use crate::pointer::HostFunction;
 
 /// A handle: a module, a stream, an event…
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,10 +41,29 @@ pub(crate) struct Work {
     pub(crate) parameters: Vec<u8>,
 }
 
+/// Something that a stream does after what came before.
+#[derive(Clone)]
+pub(crate) enum Node {
+    /// A launch.
+    Launch(Work),
+    /// A call of a function of the host.
+    Call(HostFunction),
+}
+
+impl Node {
+    /// The launch, where it is one.
+    pub(crate) const fn launch(&self) -> Option<&Work> {
+        match self {
+            Self::Launch(work) => Some(work),
+            Self::Call(_) => None,
+        }
+    }
+}
+
 /// A stream, and what it collects while it is captured.
 #[derive(Clone, Default)]
 pub(crate) struct Stream {
-    pub(crate) captured: Option<Vec<Work>>,
+    pub(crate) captured: Option<Vec<Node>>,
 }
 
 /// What a handle stands for.
@@ -54,8 +74,8 @@ pub(crate) enum Object {
     Stream(Stream),
     /// The moment that was recorded, if one was.
     Event(Option<u64>),
-    Graph(Arc<Vec<Work>>),
-    Executable(Arc<Vec<Work>>),
+    Graph(Arc<Vec<Node>>),
+    Executable(Arc<Vec<Node>>),
     /// Pinned memory of the host, unless it is that of the other driver.
     Host(Option<Layout>),
 }
@@ -102,7 +122,7 @@ impl Objects {
     }
 
     /// The collection of a stream that is captured. The default stream is never.
-    pub(crate) fn captured(&mut self, stream: Handle) -> Result<Option<&mut Vec<Work>>, Code> {
+    pub(crate) fn captured(&mut self, stream: Handle) -> Result<Option<&mut Vec<Node>>, Code> {
         if is_default(stream) {
             return Ok(None);
         }

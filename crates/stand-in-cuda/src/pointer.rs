@@ -110,6 +110,19 @@ impl HostBuffer {
     }
 }
 
+/// A function of the caller's, and what it is called with.
+#[derive(Clone, Copy)]
+pub(crate) struct HostFunction {
+    pub(crate) function: extern "C" fn(usize),
+    pub(crate) data: usize,
+}
+
+impl HostFunction {
+    pub(crate) fn call(self) {
+        (self.function)(self.data);
+    }
+}
+
 /// The parameters of a launch: a pointer to each value.
 #[derive(Clone, Copy)]
 #[repr(transparent)]

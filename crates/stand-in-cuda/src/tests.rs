@@ -142,6 +142,10 @@ fn a_graph_is_captured_and_launched_twice() {
     let (mut graph, mut executable) = (0_usize, 0_usize);
     ok(function!("cuStreamEndCapture" as extern "C" fn(usize, *mut usize) -> Code)(stream, &raw mut graph));
     assert_eq!(download(words, 1), [100], "nothing has run");
+    type Nodes = extern "C" fn(usize, *mut usize, *mut usize) -> Code;
+    let (nodes, mut count) = (function!("cuGraphGetNodes" as Nodes), 0_usize);
+    ok(nodes(graph, std::ptr::null_mut(), &raw mut count));
+    assert_eq!((count, nodes(stream, std::ptr::null_mut(), &raw mut count)), (2, Code::INVALID_HANDLE));
     type Instantiate = extern "C" fn(*mut usize, usize, u64) -> Code;
     ok(function!("cuGraphInstantiateWithFlags" as Instantiate)(&raw mut executable, graph, 0));
     let run = function!("cuGraphLaunch" as extern "C" fn(usize, usize) -> Code);

@@ -12,6 +12,18 @@ pub(crate) struct Driver {
     retain: extern "C" fn(*mut usize, c_int) -> i32,
     current: extern "C" fn(*mut usize) -> i32,
     set_current: extern "C" fn(usize) -> i32,
+    is_capturing: extern "C" fn(usize, *mut c_int) -> i32,
+    call: extern "C" fn(usize, extern "C" fn(usize), usize) -> i32,
+}
+
+/// Work that a stream does, once or whenever a graph of it is launched.
+type Job = Box<dyn Fn() -> Done>;
+
+/// Does a job. What it comes to shows in what it leaves behind.
+extern "C" fn call(job: usize) {
+    // SAFETY: `Driver::enqueue` made the address of a job that lives to the end of the process.
+    let job = unsafe { &*(job as *const Job) };
+    let _ = job();
 }
 
 impl Driver {
@@ -32,6 +44,8 @@ impl Driver {
                 retain: *library.get("cuDevicePrimaryCtxRetain").ok()?,
                 current: *library.get("cuCtxGetCurrent").ok()?,
                 set_current: *library.get("cuCtxSetCurrent").ok()?,
+                is_capturing: *library.get("cuStreamIsCapturing").ok()?,
+                call: *library.get("cuLaunchHostFunc").ok()?,
             }
         };
         // Its functions are called from now on.
@@ -47,6 +61,18 @@ impl Driver {
     /// Copies to the device of this thread's context.
     pub(crate) fn write(&self, to: u64, from: &[u8]) -> Done {
         done((self.write)(to, from.as_ptr().cast(), from.len()))
+    }
+
+    /// Has a stream do a job: at once, or as a part of the graph that it is captured for.
+    pub(crate) fn enqueue(&self, stream: usize, job: Job) -> Done {
+        let mut is_capturing = 0;
+        done((self.is_capturing)(stream, &raw mut is_capturing))?;
+        if is_capturing == 0 {
+            return job();
+        }
+        // Nobody says when a graph is given back.
+        let job: &'static Job = Box::leak(Box::new(job));
+        done((self.call)(stream, call, std::ptr::from_ref(job) as usize))
     }
 
     /// Does something on a device, whatever this thread's is.

@@ -10,6 +10,7 @@ use super::kernels::copy::Copy;
 use super::kernels::decode::Decode;
 use super::kernels::empty::{Alone, Empty, Handing};
 use super::kernels::gemv::Gemv;
+use super::kernels::in_turn::{InTurn, Member};
 use super::kernels::matrix::Matrix;
 use super::kernels::multiply_add::MultiplyAdd;
 use super::kernels::peer::{Partner, Peer, Ping};
@@ -23,7 +24,7 @@ use super::libraries::{Loaded, Used, nccl, told};
 use super::survey::Found;
 use super::timing::{Clock, Program, Timed};
 use crate::backend::time::Instant;
-use crate::backend::{BackendError, Device, Kernel, LibraryFolders, Stopwatch};
+use crate::backend::{BackendError, Device, Kernel, LibraryFolders, Sequence, Stage, Stopwatch};
 use crate::dtype::DType;
 use crate::facts::{ClockReading, Conditions, Identity, Library, LibraryName, Observed, Timer};
 use crate::resource::{ComputeUnit, Overhead, Phase, Scope};
@@ -93,13 +94,62 @@ impl CudaDevice {
         group.as_ref().map_err(Clone::clone)
     }
 
-    /// Makes a program ready to be timed.
-    fn timed<'device, P: Program + 'device>(
-        &'device self,
-        program: impl FnOnce(&'device Gpu) -> Result<P, BackendError>,
-    ) -> Result<Box<dyn Kernel + 'device>, BackendError> {
-        Ok(Box::new(Timed { gpu: &self.gpu, clock: &self.clock, program: program(&self.gpu)? }))
+    /// A program, ready to be timed.
+    fn timed<'device>(&'device self, program: Box<dyn Program + 'device>) -> Box<dyn Kernel + 'device> {
+        Box::new(Timed { gpu: &self.gpu, clock: &self.clock, program })
     }
+
+    /// A workload on memory of its own, as launches on the device alone.
+    fn program(&self, workload: &Workload) -> Result<Box<dyn Program + '_>, BackendError> {
+        let (gpu, lanes) = (&self.gpu, workload.lanes);
+        let of_all = |of_lane: u64| of_lane.saturating_mul(lanes.into());
+        Ok(match workload.kind {
+            Kind::Stream { access, elements, .. } => Box::new(Stream::new(gpu, access, of_all(elements), lanes)?),
+            Kind::MultiplyAdd { unit: ComputeUnit::Vector, input, accumulate } => {
+                Box::new(MultiplyAdd::new(gpu, (input, accumulate), lanes)?)
+            }
+            Kind::MultiplyAdd { unit: ComputeUnit::Matrix, input, accumulate }
+                if warpgroup::suits(gpu.found.capability, (input, accumulate)) =>
+            {
+                Box::new(Warpgroup::new(gpu, (input, accumulate), lanes)?)
+            }
+            Kind::MultiplyAdd { unit: ComputeUnit::Matrix, input, accumulate } => {
+                Box::new(Matrix::new(gpu, (input, accumulate), lanes)?)
+            }
+            Kind::Gemm { input, accumulate, shape, copies } => {
+                Box::new(Product::new(gpu, self.products().as_ref(), (input, accumulate), (shape, copies))?)
+            }
+            Kind::Chase { bytes, hops } => Box::new(Chase::new(gpu, bytes, hops)?),
+            Kind::Atomic { sharing } => Box::new(Atomic::new(gpu, sharing, lanes)?),
+            Kind::Empty { overhead: Overhead::Launch } => Box::new(Empty::new(gpu, Handing::Singly)?),
+            Kind::Empty { overhead: Overhead::GraphLaunch } => Box::new(Empty::new(gpu, Handing::Graph)?),
+            Kind::Gemv { weights, activations, rows, columns, parts } => {
+                Box::new(Gemv::new(gpu, (weights, activations), (of_all(rows), columns, parts))?)
+            }
+            Kind::Attention { phase: Phase::Decode, kv, context, caches } => {
+                Box::new(Decode::new(gpu, kv, (context, lanes.into(), caches))?)
+            }
+            Kind::Attention { phase: Phase::Prefill, kv, context, .. } => {
+                Box::new(Prefill::new(gpu, kv, context, lanes.into())?)
+            }
+            Kind::Rowwise { op, dtype, rows, .. } => Box::new(Rowwise::new(gpu, (op, dtype), of_all(rows))?),
+            Kind::PeerCopy { .. } | Kind::Empty { overhead: Overhead::PeerSend } => {
+                return Err(BackendError::unsupported("what other devices take part in is no part of a step on one"));
+            }
+            Kind::HostCopy { .. } | Kind::Empty { overhead: Overhead::Wake } => {
+                return Err(BackendError::unsupported("what the host waits for is no part of a step on the device"));
+            }
+        })
+    }
+}
+
+/// Refuses sizes that nothing could be computed with.
+fn sizes_of(workload: &Workload) -> Result<(), BackendError> {
+    let bytes = workload.bytes_per_lane().saturating_mul(u64::from(workload.lanes));
+    if bytes > MOST_BYTES {
+        return Err(BackendError::OutOfMemory { bytes, cause: "no device has as much".to_owned() });
+    }
+    Ok(())
 }
 
 impl Device for CudaDevice {
@@ -155,60 +205,36 @@ impl Device for CudaDevice {
 
     fn prepare<'device>(&'device mut self, workload: &Workload) -> Result<Box<dyn Kernel + 'device>, BackendError> {
         self.gpu.enter()?;
-        let bytes = workload.bytes_per_lane().saturating_mul(u64::from(workload.lanes));
-        if bytes > MOST_BYTES {
-            return Err(BackendError::OutOfMemory { bytes, cause: "no device has as much".to_owned() });
-        }
-        let lanes = workload.lanes;
-        match workload.kind {
-            Kind::Stream { access, elements, .. } => {
-                self.timed(|gpu| Stream::new(gpu, access, elements.saturating_mul(lanes.into()), lanes))
-            }
-            Kind::MultiplyAdd { unit: ComputeUnit::Vector, input, accumulate } => {
-                self.timed(|gpu| MultiplyAdd::new(gpu, (input, accumulate), lanes))
-            }
-            Kind::MultiplyAdd { unit: ComputeUnit::Matrix, input, accumulate }
-                if warpgroup::suits(self.gpu.found.capability, (input, accumulate)) =>
-            {
-                self.timed(|gpu| Warpgroup::new(gpu, (input, accumulate), lanes))
-            }
-            Kind::MultiplyAdd { unit: ComputeUnit::Matrix, input, accumulate } => {
-                self.timed(|gpu| Matrix::new(gpu, (input, accumulate), lanes))
-            }
-            Kind::Gemm { input, accumulate, shape, copies } => {
-                self.timed(|gpu| Product::new(gpu, self.products().as_ref(), (input, accumulate), (shape, copies)))
-            }
-            Kind::Chase { bytes, hops } => self.timed(|gpu| Chase::new(gpu, bytes, hops)),
+        sizes_of(workload)?;
+        let of_all = |of_lane: u64| of_lane.saturating_mul(workload.lanes.into());
+        // What the host or another device takes part in is timed by the host.
+        Ok(match workload.kind {
             Kind::HostCopy { direction, bytes, buffers } => {
-                Ok(Box::new(Copy::new(&self.gpu, direction, bytes.saturating_mul(lanes.into()), buffers)?))
+                Box::new(Copy::new(&self.gpu, direction, of_all(bytes), buffers)?)
             }
-            Kind::Atomic { sharing } => self.timed(|gpu| Atomic::new(gpu, sharing, lanes)),
-            Kind::Empty { overhead: Overhead::Launch } => self.timed(|gpu| Empty::new(gpu, Handing::Singly)),
-            Kind::Empty { overhead: Overhead::GraphLaunch } => self.timed(|gpu| Empty::new(gpu, Handing::Graph)),
             Kind::PeerCopy { exchange, bytes, .. } if exchange.ways().is_none() => {
-                Ok(Box::new(Collective::new(&self.gpu, self.group()?, exchange, bytes)?))
+                Box::new(Collective::new(&self.gpu, self.group()?, exchange, bytes)?)
             }
             Kind::PeerCopy { exchange, bytes, buffers } => {
-                let sizes = (bytes.saturating_mul(lanes.into()), buffers);
-                Ok(Box::new(Peer::new(&self.gpu, self.partner()?, exchange, sizes)?))
+                Box::new(Peer::new(&self.gpu, self.partner()?, exchange, (of_all(bytes), buffers))?)
             }
-            Kind::Empty { overhead: Overhead::PeerSend } => Ok(Box::new(Ping::new(&self.gpu, self.partner()?)?)),
-            Kind::Empty { overhead: Overhead::Wake } => Ok(Box::new(Alone::new(&self.gpu)?)),
-            Kind::Gemv { parts: 2.., .. } => {
-                Err(BackendError::unsupported("CUDA's matrix–vector products take a matrix as a whole, not in parts"))
-            }
-            Kind::Gemv { weights, activations, rows, columns, .. } => {
-                self.timed(|gpu| Gemv::new(gpu, (weights, activations), (rows.saturating_mul(lanes.into()), columns)))
-            }
-            Kind::Attention { phase: Phase::Decode, kv, context, .. } => {
-                self.timed(|gpu| Decode::new(gpu, kv, context, lanes.into()))
-            }
-            Kind::Rowwise { op, dtype, rows, .. } => {
-                self.timed(|gpu| Rowwise::new(gpu, (op, dtype), rows.saturating_mul(lanes.into())))
-            }
-            Kind::Attention { phase: Phase::Prefill, kv, context, .. } => {
-                self.timed(|gpu| Prefill::new(gpu, kv, context, lanes.into()))
-            }
+            Kind::Empty { overhead: Overhead::PeerSend } => Box::new(Ping::new(&self.gpu, self.partner()?)?),
+            Kind::Empty { overhead: Overhead::Wake } => Box::new(Alone::new(&self.gpu)?),
+            _ => self.timed(self.program(workload)?),
+        })
+    }
+
+    fn prepare_sequence<'device>(
+        &'device mut self,
+        sequence: &Sequence,
+    ) -> Result<Box<dyn Kernel + 'device>, BackendError> {
+        let Sequence { stages, turns } = sequence.checked()?;
+        self.gpu.enter()?;
+        let mut members = Vec::with_capacity(stages.len());
+        for Stage { workload, variant } in stages {
+            sizes_of(workload)?;
+            members.push(Member::new(self.program(workload)?, *variant)?);
         }
+        Ok(self.timed(Box::new(InTurn::new(&self.gpu, members, turns.clone()))))
     }
 }

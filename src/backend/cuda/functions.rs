@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use cudarc::driver::sys::{
     self, CUcontext, CUdevice, CUdevice_attribute, CUdeviceptr, CUevent, CUfunction, CUfunction_attribute, CUgraph,
-    CUgraphExec, CUjit_option, CUmodule, CUstream, CUstreamCaptureMode, CUuuid,
+    CUgraphExec, CUgraphNode, CUjit_option, CUmodule, CUstream, CUstreamCaptureMode, CUuuid,
 };
 
 /// What a call came to, by the driver's numbers.
@@ -67,6 +67,7 @@ functions! {
     fn cuGetErrorString(code: Code, text: *mut *const c_char);
     fn cuGraphDestroy(graph: CUgraph);
     fn cuGraphExecDestroy(executable: CUgraphExec);
+    fn cuGraphGetNodes(graph: CUgraph, nodes: *mut CUgraphNode, count: *mut usize);
     fn cuGraphInstantiateWithFlags(executable: *mut CUgraphExec, graph: CUgraph, flags: c_ulonglong);
     fn cuGraphLaunch(executable: CUgraphExec, stream: CUstream);
     fn cuInit(flags: c_uint);

@@ -30,6 +30,8 @@ pub(super) struct Gpu {
     modules: RefCell<BTreeMap<&'static str, Rc<Module>>>,
     /// Looks at the sensors, where there are any.
     watch: Option<Watch>,
+    /// Kernels that were launched so far, or captured.
+    launches: Cell<u64>,
     /// How long a run may take before the device counts as lost.
     pub(super) patience: Seconds,
 }
@@ -184,7 +186,8 @@ impl Gpu {
         let context = Context::retain(found.index)?;
         let main = new_stream(&context)?;
         let (staging, modules) = (Cell::default(), RefCell::default());
-        Ok(Self { found: found.clone(), context, main, staging, modules, watch: None, patience })
+        let launches = Cell::default();
+        Ok(Self { found: found.clone(), context, main, staging, modules, watch: None, launches, patience })
     }
 
     /// Makes it the device that this thread uses.
@@ -483,6 +486,11 @@ impl Gpu {
         Ok(u32::try_from(blocks).unwrap_or(0).max(1))
     }
 
+    /// Kernels that were launched so far, or captured.
+    pub(super) fn launches(&self) -> u64 {
+        self.launches.get()
+    }
+
     /// Enqueues a kernel with its arguments, in the order and of the sizes of its parameters.
     pub(super) fn launch(&self, function: &Function, grid: Grid, arguments: &[Argument]) -> Result<(), BackendError> {
         /// Parameters of a kernel at most.
@@ -514,7 +522,9 @@ impl Gpu {
                 std::ptr::null_mut(),
             )
         };
-        self.checked(result)
+        self.checked(result)?;
+        self.launches.set(self.launches.get() + 1);
+        Ok(())
     }
 }
 

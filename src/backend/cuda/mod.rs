@@ -11,6 +11,7 @@ mod device;
 mod driver;
 mod functions;
 mod gpu;
+mod graph;
 mod kernels;
 mod libraries;
 mod ptx;

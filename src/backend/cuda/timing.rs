@@ -220,8 +220,38 @@ pub(super) trait Program {
     /// Enqueues some iterations as one launch, no more than [`Program::most_at_once`], going on where the last ones ended.
     fn launch(&mut self, variant: usize, iterations: u64) -> Result<(), BackendError>;
 
+    /// Enqueues some iterations, however many.
+    fn launch_all(&mut self, variant: usize, iterations: u64) -> Result<(), BackendError> {
+        let most = self.most_at_once(variant).max(1);
+        let mut left = iterations;
+        while left > 0 {
+            let now = left.min(most);
+            self.launch(variant, now)?;
+            left -= now;
+        }
+        Ok(())
+    }
+
     /// Runs with poisoned outputs and checks the results.
     fn verify(&mut self, variant: usize) -> Result<(), BackendError>;
+
+    /// Begins anew: inputs are what they were, results are poisoned, and of several matrices the first comes next. The same launches come to the same results from here.
+    fn renew(&mut self, _variant: usize) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    /// What launches leave behind, where they are operators of a model.
+    fn results(&self, _variant: usize) -> Option<&Buffer> {
+        None
+    }
+
+    /// Gives back what an implementation needs no more once it is the only one that runs.
+    fn keep_only(&mut self, _variant: usize) {}
+
+    /// Whether an implementation hands all launches of an iteration over together.
+    fn is_graph(&self, _variant: usize) -> bool {
+        false
+    }
 
     /// What the data paths of a multiprocessor allow.
     fn limit(&self, _variant: usize) -> Option<CycleLimit> {
@@ -230,13 +260,13 @@ pub(super) trait Program {
 }
 
 /// A program with the device that runs it.
-pub(super) struct Timed<'device, P> {
+pub(super) struct Timed<'device> {
     pub(super) gpu: &'device Gpu,
     pub(super) clock: &'device Clock,
-    pub(super) program: P,
+    pub(super) program: Box<dyn Program + 'device>,
 }
 
-impl<P: Program> Kernel for Timed<'_, P> {
+impl Kernel for Timed<'_> {
     fn variants(&self) -> &[String] {
         self.program.variants()
     }
@@ -247,6 +277,10 @@ impl<P: Program> Kernel for Timed<'_, P> {
 
     fn without(&self) -> Option<(Implementer, &str)> {
         self.program.without()
+    }
+
+    fn is_graph(&self, variant: usize) -> bool {
+        self.program.is_graph(variant)
     }
 
     fn verify(&mut self, variant: usize) -> Result<(), BackendError> {
@@ -260,19 +294,10 @@ impl<P: Program> Kernel for Timed<'_, P> {
         let variant = known(self.program.variants(), variant)?;
         self.gpu.enter()?;
         self.program.prepare(variant, iterations)?;
-        let most = self.program.most_at_once(variant).max(1);
         let program = &mut self.program;
         // What was seen before this run is not of it.
         let _ = self.gpu.glance();
-        let run = self.clock.time(self.gpu, || {
-            let mut left = iterations;
-            while left > 0 {
-                let now = left.min(most);
-                program.launch(variant, now)?;
-                left -= now;
-            }
-            Ok(())
-        })?;
+        let run = self.clock.time(self.gpu, || program.launch_all(variant, iterations))?;
         let (elapsed, disturbance) = run.time();
         Ok(Sample { elapsed, clock: run.clock, disturbance, glance: self.gpu.glance() })
     }

@@ -109,6 +109,10 @@ impl Device for WgpuDevice {
         Some(self.gpu.most_bytes().min(u64::from(u32::MAX)))
     }
 
+    fn takes_caches_in_turn(&self) -> bool {
+        false
+    }
+
     fn prepare<'device>(&'device mut self, workload: &Workload) -> Result<Box<dyn Kernel + 'device>, BackendError> {
         // What the host takes part in is timed by the host.
         match workload.kind {

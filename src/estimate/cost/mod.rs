@@ -90,6 +90,16 @@ impl<'a> Costing<'a> {
         Self { profile: &profile.name, asked, light, overlap: Overlap { launching, launch }, peers, host, engine: None }
     }
 
+    /// The same device with all kernels of a step started together, as a graph: each takes at least what the profile says of a launch within one. Where it says nothing, going from
+    /// one kernel to the next is taken to cost nothing.
+    #[must_use]
+    pub fn with_graphs(&self) -> Self {
+        let launch = self.asked.rate(Resource::Overhead { of: Overhead::GraphLaunch }, Place::Anywhere);
+        let kernel = launch.map_or(Seconds(0.0), |launch| Seconds(launch.value));
+        let overlap = Overlap { launching: Launching::Graph { kernel }, ..self.overlap };
+        Self { overlap, ..self.clone() }
+    }
+
     /// The cost of an operator in a step that streams some bytes of weights and caches before it comes back to the same ones.
     ///
     /// # Errors

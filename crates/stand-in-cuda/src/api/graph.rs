@@ -6,13 +6,22 @@ use std::sync::Arc;
 use crate::beside::{After, Beside};
 use crate::code::Code;
 use crate::driver::ready;
-use crate::objects::{Handle, Object};
+use crate::objects::{Handle, Node, Object, Work};
 use crate::pointer::Out;
+
+/// The first launch of a kernel whose name begins so.
+fn first(nodes: &[Node], name: Option<&str>) -> Option<usize> {
+    let name = name?;
+    nodes.iter().position(|node| node.launch().is_some_and(|work| work.function.name.starts_with(name)))
+}
 
 entries! {
     fn cuStreamBeginCapture_v2(stream: Handle, mode: c_int) {
         let driver = ready()?;
         driver.current()?;
+        if driver.knobs.capture != Code::SUCCESS {
+            return Err(driver.knobs.capture);
+        }
         match driver.objects().get_mut(stream)? {
             Object::Stream(stream) if stream.captured.is_none() => {
                 stream.captured = Some(Vec::new());
@@ -25,10 +34,13 @@ entries! {
     fn cuStreamEndCapture(stream: Handle, graph: Out<Handle>) {
         let driver = ready()?;
         driver.current()?;
-        let captured = match driver.objects().get_mut(stream)? {
+        let mut captured = match driver.objects().get_mut(stream)? {
             Object::Stream(stream) => stream.captured.take().ok_or(Code::INVALID_VALUE)?,
             _ => return Err(Code::INVALID_HANDLE),
         };
+        if let Some(place) = first(&captured, driver.knobs.graph_lacks.as_deref()) {
+            captured.remove(place);
+        }
         let captured = Object::Graph(Arc::new(captured));
         graph.put(driver.add(captured, |other, graph| other.cuStreamEndCapture(stream, graph))?)
     }
@@ -38,15 +50,28 @@ entries! {
         status.put(c_int::from(is_captured))
     }
 
+    /// The number of nodes alone.
+    fn cuGraphGetNodes(graph: Handle, nodes: Out<Handle>, count: Out<usize>) {
+        let driver = ready()?;
+        driver.current()?;
+        if !nodes.0.is_null() {
+            return Err(Code::NOT_SUPPORTED);
+        }
+        match driver.objects().get(graph)? {
+            Object::Graph(nodes) => count.put(nodes.len()),
+            _ => Err(Code::INVALID_HANDLE),
+        }
+    }
+
     fn cuGraphInstantiateWithFlags(executable: Out<Handle>, graph: Handle, flags: c_ulonglong) {
         let driver = ready()?;
         driver.current()?;
-        let work = match driver.objects().get(graph)? {
-            Object::Graph(work) => Arc::clone(work),
+        let nodes = match driver.objects().get(graph)? {
+            Object::Graph(nodes) => Arc::clone(nodes),
             _ => return Err(Code::INVALID_HANDLE),
         };
         let make = |other: &Beside, executable| other.cuGraphInstantiateWithFlags(executable, graph, flags);
-        executable.put(driver.add(Object::Executable(work), make)?)
+        executable.put(driver.add(Object::Executable(nodes), make)?)
     }
 
     fn cuGraphUpload(executable: Handle, stream: Handle) {
@@ -60,20 +85,27 @@ entries! {
     fn cuGraphLaunch(executable: Handle, stream: Handle) {
         let driver = ready()?;
         let (device, _) = driver.current()?;
-        let work = match driver.objects().get(executable)? {
-            Object::Executable(work) => Arc::clone(work),
+        let nodes = match driver.objects().get(executable)? {
+            Object::Executable(nodes) => Arc::clone(nodes),
             _ => return Err(Code::INVALID_HANDLE),
         };
         driver.too(|other| other.cuGraphLaunch(executable, stream))?;
         let mut fault = None;
         // A launch that fails says so to whoever calls next, as it does alone.
-        for work in work.iter() {
-            match driver.run(work) {
-                Ok(found) => fault = fault.or(found),
-                Err(_) => break,
+        let skipped = first(&nodes, driver.knobs.graph_skips.as_deref());
+        for (_, node) in nodes.iter().enumerate().filter(|(place, _)| Some(*place) != skipped) {
+            match node {
+                Node::Call(function) => function.call(),
+                Node::Launch(work) => match driver.run(work) {
+                    Ok(found) => fault = fault.or(found),
+                    Err(_) => break,
+                },
             }
         }
-        driver.compare(device, &After::Launches(&work, fault));
+        if driver.beside.is_some() {
+            let launches: Vec<Work> = nodes.iter().filter_map(Node::launch).cloned().collect();
+            driver.compare(device, &After::Launches(&launches, fault));
+        }
         Ok(())
     }
 

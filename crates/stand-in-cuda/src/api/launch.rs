@@ -7,8 +7,8 @@ use crate::beside::After;
 use crate::code::Code;
 use crate::device::blocks_at_once;
 use crate::driver::{Driver, ready};
-use crate::objects::{Handle, Work};
-use crate::pointer::{In, Out, Parameters};
+use crate::objects::{Handle, Node, Work};
+use crate::pointer::{HostFunction, In, Out, Parameters};
 
 /// What a launch looks like (`CUlaunchConfig`).
 #[derive(Clone, Copy)]
@@ -38,6 +38,24 @@ entries! {
     ) {
         let (grid, block) = ([grid_x, grid_y, grid_z], [block_x, block_y, block_z]);
         launch(function, grid, block, shared_bytes, stream, parameters, extra)
+    }
+
+    /// Such a function must not call the driver; those of stand-ins for libraries do, because they have no kernels. Another driver would not take that.
+    fn cuLaunchHostFunc(stream: Handle, function: Option<extern "C" fn(usize)>, data: usize) {
+        let driver = ready()?;
+        driver.current()?;
+        let function = HostFunction { function: function.ok_or(Code::INVALID_VALUE)?, data };
+        if driver.beside.is_some() {
+            return Err(Code::NOT_SUPPORTED);
+        }
+        let mut objects = driver.objects();
+        if let Some(captured) = objects.captured(stream)? {
+            captured.push(Node::Call(function));
+            return Ok(());
+        }
+        drop(objects);
+        function.call();
+        Ok(())
     }
 
     /// Without attributes: there are no clusters here.
@@ -90,7 +108,7 @@ fn launch(
     driver.too(|other| other.launch(&work, stream, parameters))?;
     let mut objects = driver.objects();
     if let Some(captured) = objects.captured(stream)? {
-        captured.push(work);
+        captured.push(Node::Launch(work));
         return Ok(());
     }
     drop(objects);

@@ -315,7 +315,7 @@ extern "C" fn cublasLtMatmul(
     algorithm: *const u64,
     workspace: u64,
     workspace_bytes: usize,
-    _stream: usize,
+    stream: usize,
 ) -> Status {
     guarded(Some("STAND_IN_CUBLASLT_MULTIPLY"), || {
         let Object::Library = get(library)? else { return Err(NOT_INITIALIZED) };
@@ -331,6 +331,7 @@ extern "C" fn cublasLtMatmul(
             return Err(INVALID_VALUE);
         }
         let driver = Driver::get().ok_or(NOT_INITIALIZED)?;
-        product.run(driver, [a, b, d], reads)
+        let job = move || product.run(driver, [a, b, d], reads).map_err(|status| status as i32);
+        driver.enqueue(stream, Box::new(job)).map_err(|_| EXECUTION_FAILED)
     })
 }

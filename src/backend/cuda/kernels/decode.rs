@@ -28,11 +28,13 @@ struct Variant {
     weights: Buffer,
 }
 
-/// Decode attention of many heads at once.
+/// Decode attention of many heads at once, each time to the next of some caches.
 pub(in crate::backend::cuda) struct Decode<'device> {
     gpu: &'device Gpu,
     context: u64,
     heads: u64,
+    caches: u64,
+    next: u64,
     operands: Operands,
     attend: Function,
     join: Function,
@@ -49,25 +51,25 @@ impl<'device> Decode<'device> {
     pub(in crate::backend::cuda) fn new(
         gpu: &'device Gpu,
         kv: DType,
-        context: u64,
-        heads: u64,
+        (context, heads, caches): (u64, u64, u64),
     ) -> Result<Self, BackendError> {
         let Some((_, name)) = FORMATS.iter().find(|(format, _)| *format == kv) else {
             return Err(BackendError::no_kernel(format!("there is no kernel for a cache of {kv}")));
         };
-        if context == 0 || heads == 0 || !context.is_multiple_of(TOKENS) || heads > MOST_BLOCKS / STRETCHES[5] {
+        let of_all = heads.saturating_mul(caches);
+        if context == 0 || of_all == 0 || !context.is_multiple_of(TOKENS) || heads > MOST_BLOCKS / STRETCHES[5] {
             return Err(BackendError::unsupported(format!(
                 "{context} tokens are no multiple of {TOKENS}, or too many heads"
             )));
         }
-        let operands = Operands::new(kv, context, heads);
+        let operands = Operands::new(kv, context, of_all);
         let cache = |rows: &crate::backend::reference::rows::Rows| {
-            let buffer = gpu.buffer(context * heads * rows.row_bytes() as u64)?;
+            let buffer = gpu.buffer(context * of_all * rows.row_bytes() as u64)?;
             gpu.write_repeated(&buffer, rows.period())?;
             Ok::<_, BackendError>(buffer)
         };
         let (keys, values) = (cache(&operands.keys)?, cache(&operands.values)?);
-        let scales = gpu.buffer(if operands.is_scaled() { 8 * context * heads } else { 0 })?;
+        let scales = gpu.buffer(if operands.is_scaled() { 8 * context * of_all } else { 0 })?;
         if operands.is_scaled() {
             gpu.write(&scales, |start, piece| operands.fill_scales(start, piece))?;
         }
@@ -89,6 +91,8 @@ impl<'device> Decode<'device> {
             gpu,
             context,
             heads,
+            caches,
+            next: 0,
             operands,
             attend: gpu.function(Source::Decode, &format!("decode_{name}"))?,
             join: gpu.function(Source::Decode, "decode_join")?,
@@ -96,28 +100,37 @@ impl<'device> Decode<'device> {
             values,
             scales,
             queries,
-            results: gpu.buffer(4 * heads * GROUP * DIM)?,
+            results: gpu.buffer(4 * of_all * GROUP * DIM)?,
             variants,
             names,
         })
     }
 
-    fn attend(&self, variant: usize) -> Result<(), BackendError> {
+    fn attend(&self, variant: usize, cache: u64) -> Result<(), BackendError> {
         let Variant { stretches, partial, weights } = &self.variants[variant];
         let (context, stretches) = (self.context, *stretches);
         let grid = |blocks: u64| Grid { blocks: blocks as u32, threads: THREADS, shared: 0 };
-        let [keys, values, scales, queries, results] =
-            [&self.keys, &self.values, &self.scales, &self.queries, &self.results].map(Argument::from);
+        let of_cache = |buffer: &Buffer, bytes: u64| Argument::from(buffer.address + cache * self.heads * bytes);
+        let [keys, values] = [(&self.keys, &self.operands.keys), (&self.values, &self.operands.values)]
+            .map(|(buffer, rows)| of_cache(buffer, context * rows.row_bytes() as u64));
+        let scales = of_cache(&self.scales, if self.operands.is_scaled() { 4 * context } else { 0 });
+        let (queries, results) = (Argument::from(&self.queries), of_cache(&self.results, 4 * GROUP * DIM));
         let [partial, weights] = [partial, weights].map(Argument::from);
         // With one stretch its results are those of the head.
         let out = if stretches == 1 { results } else { partial };
-        let sizes = [context, context / stretches, stretches, context * self.heads].map(Argument::from);
+        let sizes = [context, context / stretches, stretches, context * self.heads * self.caches].map(Argument::from);
         let arguments = [keys, values, scales, queries, out, weights, sizes[0], sizes[1], sizes[2], sizes[3]];
         self.gpu.launch(&self.attend, grid(self.heads * stretches), &arguments)?;
         if stretches == 1 {
             return Ok(());
         }
         self.gpu.launch(&self.join, grid(self.heads * GROUP), &[partial, weights, results, stretches.into()])
+    }
+
+    /// What stretches came to the last time must not pass for what they come to now.
+    fn forget(&self, variant: usize) -> Result<(), BackendError> {
+        let Variant { partial, weights, .. } = &self.variants[variant];
+        [partial, weights].into_iter().try_for_each(|buffer| self.gpu.poison(buffer))
     }
 }
 
@@ -127,15 +140,28 @@ impl Program for Decode<'_> {
     }
 
     fn launch(&mut self, variant: usize, _: u64) -> Result<(), BackendError> {
-        self.attend(variant)
+        self.attend(variant, self.next)?;
+        self.next = (self.next + 1) % self.caches;
+        Ok(())
     }
 
     fn verify(&mut self, variant: usize) -> Result<(), BackendError> {
-        // What stretches came to the last time must not pass for what they come to now.
-        let Variant { partial, weights, .. } = &self.variants[variant];
-        [&self.results, partial, weights].into_iter().try_for_each(|buffer| self.gpu.poison(buffer))?;
-        self.attend(variant)?;
+        self.renew(variant)?;
+        for _ in 0..self.caches {
+            self.forget(variant)?;
+            self.launch(variant, 1)?;
+        }
         let results = self.gpu.contents(&self.results)?;
         self.operands.check(&Operands::queries(), &results).map_err(BackendError::WrongResult)
+    }
+
+    fn renew(&mut self, variant: usize) -> Result<(), BackendError> {
+        self.next = 0;
+        self.gpu.poison(&self.results)?;
+        self.forget(variant)
+    }
+
+    fn results(&self, _: usize) -> Option<&Buffer> {
+        Some(&self.results)
     }
 }

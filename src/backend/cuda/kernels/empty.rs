@@ -2,13 +2,9 @@
 //! is done. What is timed has nothing to do; the launches that are verified count themselves.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
-use cudarc::driver::sys;
-
-use crate::backend::cuda::context::Context;
-use crate::backend::cuda::driver;
 use crate::backend::cuda::gpu::{Argument, Buffer, Function, Gpu, Grid};
+use crate::backend::cuda::graph::Graph;
 use crate::backend::cuda::ptx::Source;
 use crate::backend::cuda::timing::{Event, Program};
 use crate::backend::time::Instant;
@@ -51,54 +47,11 @@ impl Counting {
     }
 }
 
-/// A graph of launches, one after the other.
-struct Graph {
-    raw: sys::CUgraphExec,
-    context: Rc<Context>,
-}
-
-impl Drop for Graph {
-    fn drop(&mut self) {
-        // SAFETY: the driver gave it, and it is given back once.
-        self.context.give_back(|| unsafe { driver::cuGraphExecDestroy(self.raw) });
-    }
-}
-
-impl Graph {
-    /// Whatever is enqueued, as a graph.
-    fn of(gpu: &Gpu, enqueue: impl FnOnce() -> Result<(), BackendError>) -> Result<Self, BackendError> {
-        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
-        // SAFETY: the stream is alive and nothing is being captured on it.
-        gpu.checked(unsafe { driver::cuStreamBeginCapture_v2(gpu.main().raw, mode) })?;
-        let enqueued = enqueue();
-        let mut graph = std::ptr::null_mut();
-        // SAFETY: the pointer is to a local that outlives the call.
-        let ended = gpu.checked(unsafe { driver::cuStreamEndCapture(gpu.main().raw, &raw mut graph) });
-        let mut raw = std::ptr::null_mut();
-        let made = enqueued.and(ended).and_then(|()| {
-            // SAFETY: the pointer is to a local that outlives the call, and the graph was just given.
-            gpu.checked(unsafe { driver::cuGraphInstantiateWithFlags(&raw mut raw, graph, 0) })
-        });
-        if !graph.is_null() {
-            // SAFETY: the driver gave it, and what was made of it does not need it any more.
-            gpu.context.give_back(|| unsafe { driver::cuGraphDestroy(graph) });
-        }
-        made?;
-        Ok(Self { raw, context: Rc::clone(&gpu.context) })
-    }
-
-    /// So many launches of the empty kernel. They ran once already: a graph is brought to the device when it is first launched.
-    fn of_empty(gpu: &Gpu, empty: &Function, launches: u64) -> Result<Self, BackendError> {
-        let graph = Self::of(gpu, || (0..launches).try_for_each(|_| gpu.launch(empty, Grid::ONE, &[])))?;
-        graph.launch(gpu)?;
-        gpu.wait()?;
-        Ok(graph)
-    }
-
-    fn launch(&self, gpu: &Gpu) -> Result<(), BackendError> {
-        // SAFETY: both were given by the driver and are alive.
-        gpu.checked(unsafe { driver::cuGraphLaunch(self.raw, gpu.main().raw) })
-    }
+/// So many launches of the empty kernel, which ran once already.
+fn of_empty(gpu: &Gpu, empty: &Function, launches: u64) -> Result<Graph, BackendError> {
+    let graph = Graph::of(gpu, || (0..launches).try_for_each(|_| gpu.launch(empty, Grid::ONE, &[])))?;
+    graph.bring(gpu)?;
+    Ok(graph)
 }
 
 /// How launches are handed over.
@@ -148,7 +101,7 @@ impl Program for Empty<'_> {
         let sizes = [NODES.min(iterations), iterations % NODES];
         for launches in sizes.into_iter().filter(|&launches| launches > 0 && self.handing == Handing::Graph) {
             if !self.graphs.contains_key(&launches) {
-                self.graphs.insert(launches, Graph::of_empty(self.gpu, &self.empty, launches)?);
+                self.graphs.insert(launches, of_empty(self.gpu, &self.empty, launches)?);
             }
         }
         Ok(())

@@ -331,13 +331,26 @@ impl Program for Gemm<'_> {
         }
         self.compare(variant, &self.host, rounding_of(self.format.rounding, self.shape.k))
     }
+
+    fn renew(&mut self, _: usize) -> Result<(), BackendError> {
+        self.next = 0;
+        self.poison()
+    }
+
+    fn results(&self, _: usize) -> Option<&Buffer> {
+        Some(&self.c)
+    }
 }
 
 impl Gemm<'_> {
+    fn poison(&self) -> Result<(), BackendError> {
+        self.gpu.poison(&self.c)?;
+        self.gpu.poison(&self.partial)
+    }
+
     /// Multiplies the factors that were written, with the last copy of B, and compares every row with the reference.
     fn compare(&self, variant: usize, factors: &[Rows; 2], rounding: f64) -> Result<(), BackendError> {
-        self.gpu.poison(&self.c)?;
-        self.gpu.poison(&self.partial)?;
+        self.poison()?;
         let copy = self.copies - 1;
         self.multiply(variant, copy)?;
         let c = self.gpu.contents(&self.c)?;

@@ -39,10 +39,12 @@ fn shared(weights: DType, columns: u64) -> u32 {
     bytes as u32
 }
 
-/// A matrix–vector product.
+/// A matrix–vector product, each with the next part of the matrix.
 pub(in crate::backend::cuda) struct Gemv<'device> {
     gpu: &'device Gpu,
     operands: Operands,
+    parts: u64,
+    next: u64,
     matrix: Buffer,
     vector: Buffer,
     scales: Buffer,
@@ -55,15 +57,16 @@ impl<'device> Gemv<'device> {
     pub(in crate::backend::cuda) fn new(
         gpu: &'device Gpu,
         (weights, activations): (DType, DType),
-        (rows, columns): (u64, u64),
+        (rows, columns, parts): (u64, u64, u64),
     ) -> Result<Self, BackendError> {
         let wanted = |format: &&(DType, DType, &str)| (format.0, format.1) == (weights, activations);
         let Some((_, _, name)) = FORMATS.iter().find(wanted) else {
             return Err(BackendError::no_kernel(format!("there is no kernel for {weights} times {activations}")));
         };
-        Operands::refuse_sizes(rows, columns, ROWS)?;
-        if columns > MOST_COLUMNS || rows > u64::from(u32::MAX) {
-            return Err(BackendError::unsupported(format!("{rows} rows of {columns} are too many, or too long")));
+        Operands::refuse_sizes(rows, columns, ROWS.saturating_mul(parts))?;
+        let of_part = rows / parts;
+        if columns > MOST_COLUMNS || of_part > u64::from(u32::MAX) {
+            return Err(BackendError::unsupported(format!("{of_part} rows of {columns} are too many, or too long")));
         }
         let operands = Operands::new((weights, activations), rows, columns);
         let matrix = gpu.buffer(operands.matrix().row_bytes() as u64 * rows)?;
@@ -76,7 +79,7 @@ impl<'device> Gemv<'device> {
         let variant = |&(at_once, warps): &(u32, u32)| {
             let function = gpu.function(Source::Gemv, &format!("gemv_{name}_r{at_once}w{warps}"))?;
             let grid = Grid { blocks: 1, threads: THREADS, shared };
-            let needed = (rows as u32).div_ceil(at_once * WARPS / warps);
+            let needed = (of_part as u32).div_ceil(at_once * WARPS / warps);
             let blocks = (gpu.resident_blocks(&function, grid)? * gpu.found.multiprocessors).min(needed);
             Ok((function, Grid { blocks, ..grid }))
         };
@@ -87,15 +90,24 @@ impl<'device> Gemv<'device> {
             _ => format!("{warps} warps for {at_once} rows"),
         };
         let names = SHAPES.into_iter().map(describe).collect();
-        Ok(Self { gpu, operands, matrix, vector, scales, results: gpu.buffer(4 * rows)?, variants, names })
+        let results = gpu.buffer(4 * rows)?;
+        Ok(Self { gpu, operands, parts, next: 0, matrix, vector, scales, results, variants, names })
     }
 
-    fn multiply(&self, variant: usize) -> Result<(), BackendError> {
+    fn multiply(&self, variant: usize, part: u64) -> Result<(), BackendError> {
         let (function, grid) = &self.variants[variant];
-        let [matrix, vector, scales, results] =
-            [&self.matrix, &self.vector, &self.scales, &self.results].map(Argument::from);
-        let sizes = [self.operands.rows, self.operands.columns].map(Argument::from);
-        self.gpu.launch(function, *grid, &[matrix, vector, scales, results, sizes[0], sizes[1]])
+        let rows = self.operands.rows / self.parts;
+        let before = part * rows;
+        let of_rows = |buffer: &Buffer, row_bytes: u64| Argument::from(buffer.address + before * row_bytes);
+        let arguments = [
+            of_rows(&self.matrix, self.operands.matrix().row_bytes() as u64),
+            Argument::from(&self.vector),
+            of_rows(&self.scales, self.operands.scale_bytes() / self.operands.rows),
+            of_rows(&self.results, 4),
+            Argument::from(rows),
+            Argument::from(self.operands.columns),
+        ];
+        self.gpu.launch(function, *grid, &arguments)
     }
 }
 
@@ -105,13 +117,25 @@ impl Program for Gemv<'_> {
     }
 
     fn launch(&mut self, variant: usize, _: u64) -> Result<(), BackendError> {
-        self.multiply(variant)
+        self.multiply(variant, self.next)?;
+        self.next = (self.next + 1) % self.parts;
+        Ok(())
     }
 
+    /// All parts, as they are gone round in.
     fn verify(&mut self, variant: usize) -> Result<(), BackendError> {
-        self.gpu.poison(&self.results)?;
-        self.multiply(variant)?;
+        self.renew(variant)?;
+        self.launch_all(variant, self.parts)?;
         self.gpu.read(&self.results, |start, piece| self.operands.check(ROUNDING, start, piece))
+    }
+
+    fn renew(&mut self, _: usize) -> Result<(), BackendError> {
+        self.next = 0;
+        self.gpu.poison(&self.results)
+    }
+
+    fn results(&self, _: usize) -> Option<&Buffer> {
+        Some(&self.results)
     }
 }
 

@@ -11,6 +11,7 @@ pub(super) mod empty;
 pub(super) mod gemm;
 mod gemm_warpgroup;
 pub(super) mod gemv;
+pub(super) mod in_turn;
 pub(super) mod matrix;
 pub(super) mod multiply_add;
 pub(super) mod peer;

@@ -85,7 +85,7 @@ impl<'device> Prefill<'device> {
     }
 
     /// What comes out of the queries that were written.
-    fn results(&self, variant: usize) -> Result<Vec<u8>, BackendError> {
+    fn computed(&self, variant: usize) -> Result<Vec<u8>, BackendError> {
         self.gpu.poison(&self.results)?;
         self.attend(variant)?;
         self.gpu.contents(&self.results)
@@ -103,9 +103,17 @@ impl Program for Prefill<'_> {
 
     fn verify(&mut self, variant: usize) -> Result<(), BackendError> {
         self.gpu.write_repeated(&self.queries, &[0; ROW as usize])?;
-        let means = self.results(variant);
+        let means = self.computed(variant);
         self.gpu.write_repeated(&self.queries, self.operands.queries.period())?;
         self.operands.check_means(&means?).map_err(BackendError::WrongResult)?;
-        self.operands.check(&self.results(variant)?, ROUNDING).map_err(BackendError::WrongResult)
+        self.operands.check(&self.computed(variant)?, ROUNDING).map_err(BackendError::WrongResult)
+    }
+
+    fn renew(&mut self, _: usize) -> Result<(), BackendError> {
+        self.gpu.poison(&self.results)
+    }
+
+    fn results(&self, _: usize) -> Option<&Buffer> {
+        Some(&self.results)
     }
 }

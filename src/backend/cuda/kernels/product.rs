@@ -2,7 +2,7 @@
 
 use super::gemm::Gemm;
 use super::vendor::Vendor;
-use crate::backend::cuda::gpu::Gpu;
+use crate::backend::cuda::gpu::{Buffer, Gpu};
 use crate::backend::cuda::libraries::cublaslt::Lt;
 use crate::backend::cuda::timing::Program;
 use crate::backend::{BackendError, CycleLimit};
@@ -14,8 +14,9 @@ use crate::workload::Shape;
 pub(in crate::backend::cuda) struct Product<'device> {
     own: Option<Gemm<'device>>,
     vendor: Option<Vendor<'device>>,
-    /// rooflab's own come first.
+    /// rooflab's own come first, and are so many.
     names: Vec<String>,
+    own_names: usize,
     without: Option<(Implementer, String)>,
 }
 
@@ -47,15 +48,15 @@ impl<'device> Product<'device> {
     }
 
     fn of(own: Option<Gemm<'device>>, vendor: Option<Vendor<'device>>, without: Option<(Implementer, String)>) -> Self {
-        let of_own = own.iter().flat_map(Program::variants).cloned();
-        let of_vendor = vendor.iter().flat_map(Vendor::names).map(str::to_owned);
-        let names = of_own.chain(of_vendor).collect();
-        Self { own, vendor, names, without }
+        let mut names: Vec<String> = own.iter().flat_map(Program::variants).cloned().collect();
+        let own_names = names.len();
+        names.extend(vendor.iter().flat_map(Vendor::names).map(str::to_owned));
+        Self { own, vendor, names, own_names, without }
     }
 
     /// The implementer of a variant, and which of theirs it is.
     fn place(&self, variant: usize) -> (Implementer, usize) {
-        let own = self.own.as_ref().map_or(0, |own| own.variants().len());
+        let own = self.own_names;
         if variant < own { (Implementer::Open, variant) } else { (Implementer::Vendor, variant - own) }
     }
 }
@@ -108,6 +109,29 @@ impl Program for Product<'_> {
             ((Implementer::Open, variant), Some(own), _) => own.verify(variant),
             ((_, variant), _, Some(vendor)) => vendor.verify(variant),
             _ => Ok(()),
+        }
+    }
+
+    fn renew(&mut self, variant: usize) -> Result<(), BackendError> {
+        match (self.place(variant), &mut self.own, &mut self.vendor) {
+            ((Implementer::Open, variant), Some(own), _) => own.renew(variant),
+            (_, _, Some(vendor)) => vendor.renew(),
+            _ => Ok(()),
+        }
+    }
+
+    fn results(&self, variant: usize) -> Option<&Buffer> {
+        match (self.place(variant), &self.own, &self.vendor) {
+            ((Implementer::Open, variant), Some(own), _) => own.results(variant),
+            (_, _, vendor) => vendor.as_ref().map(Vendor::results),
+        }
+    }
+
+    /// Both have factors of their own.
+    fn keep_only(&mut self, variant: usize) {
+        match self.place(variant).0 {
+            Implementer::Open => self.vendor = None,
+            Implementer::Vendor => self.own = None,
         }
     }
 

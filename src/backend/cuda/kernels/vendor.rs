@@ -145,6 +145,17 @@ impl Vendor<'_> {
         Ok(())
     }
 
+    /// Poisons the results, and begins again with the first copy of B.
+    pub(in crate::backend::cuda) fn renew(&mut self) -> Result<(), BackendError> {
+        self.next = 0;
+        self.gpu.poison(&self.c)
+    }
+
+    /// What products leave behind.
+    pub(in crate::backend::cuda) const fn results(&self) -> &Buffer {
+        &self.c
+    }
+
     /// Compares an algorithm's results with the reference: of factors with few digits, where sums keep few, and of others.
     pub(in crate::backend::cuda) fn verify(&self, variant: usize) -> Result<(), BackendError> {
         if let Some(few) = &self.few {
