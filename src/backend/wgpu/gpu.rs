@@ -79,36 +79,52 @@ pub(super) struct Gpu {
     stray: Report,
 }
 
+/// Asks a driver for its device, with cooperative matrices where there are some to be used.
+fn request(
+    adapter: &wgpu::Adapter,
+    mut features: wgpu::Features,
+    cubes: &[Cube],
+) -> Result<(wgpu::Device, wgpu::Queue), BackendError> {
+    let experimental_features = if cubes.is_empty() {
+        features.remove(matrices::FEATURE.0);
+        wgpu::ExperimentalFeatures::disabled()
+    } else {
+        // SAFETY: this is the one experimental feature asked for. Its kernels are rooflab's own: every matrix lies within its buffer, every invocation of a
+        // subgroup takes part in all that is done with one, and only sizes and formats that the device has offered are used.
+        unsafe { wgpu::ExperimentalFeatures::enabled() }
+    };
+    let request = adapter.request_device(&wgpu::DeviceDescriptor {
+        label: Some("rooflab"),
+        required_features: features,
+        required_limits: adapter.limits(),
+        experimental_features,
+        memory_hints: wgpu::MemoryHints::Performance,
+        ..wgpu::DeviceDescriptor::default()
+    });
+    pollster::block_on(request).map_err(|error| BackendError::Driver {
+        what: format!("the driver does not open the device: {}", one_line(&error.to_string())),
+        hint: "update the driver, or choose another device with `--device`".to_owned(),
+    })
+}
+
 impl Gpu {
     /// Opens the device of an adapter, with shaders that check every index and loop, or none.
     pub(super) fn open(adapter: &Adapter, checks: bool) -> Result<Self, BackendError> {
         let found = adapter.reopen()?;
-        let mut features =
-            FEATURES.iter().fold(wgpu::Features::empty(), |all, (flag, _)| all | *flag) & found.features();
-        let cubes = matrices::of(&found);
-        let experimental_features = if cubes.is_empty() {
-            features.remove(matrices::FEATURE.0);
-            wgpu::ExperimentalFeatures::disabled()
-        } else {
-            // SAFETY: this is the one experimental feature asked for. Its kernels are rooflab's own: every matrix lies within its buffer, every invocation of a
-            // subgroup takes part in all that is done with one, and only sizes and formats that the device has offered are used.
-            unsafe { wgpu::ExperimentalFeatures::enabled() }
-        };
+        let features = FEATURES.iter().fold(wgpu::Features::empty(), |all, (flag, _)| all | *flag) & found.features();
         if !features.contains(wgpu::Features::IMMEDIATES) {
             return Err(BackendError::unsupported("the driver lacks IMMEDIATES (push constants)"));
         }
-        let request = found.request_device(&wgpu::DeviceDescriptor {
-            label: Some("rooflab"),
-            required_features: features,
-            required_limits: found.limits(),
-            experimental_features,
-            memory_hints: wgpu::MemoryHints::Performance,
-            ..wgpu::DeviceDescriptor::default()
-        });
-        let (device, queue) = pollster::block_on(request).map_err(|error| BackendError::Driver {
-            what: format!("the driver does not open the device: {}", one_line(&error.to_string())),
-            hint: "update the driver, or choose another device with `--device`".to_owned(),
-        })?;
+        let mut cubes = matrices::of(&found);
+        let opened = match request(&found, features, &cubes) {
+            // What is on trial must not keep the rest from being measured.
+            Err(_) if !cubes.is_empty() => {
+                cubes.clear();
+                request(&found, features, &cubes)
+            }
+            opened => opened,
+        };
+        let (device, queue) = opened?;
         let info = found.get_info();
         let subgroups = (info.subgroup_min_size.max(1), info.subgroup_max_size.max(1));
         Ok(Self::of((device, queue), subgroups, cubes, checks))
