@@ -33,6 +33,13 @@ typedef Float<8, 3, 0, 0x30> Fp8Elements;
 typedef Float<8, 2, 1, 0x30> ShortFp8Elements;
 typedef Float<64, 20, 32, 0x3fe0000000000000> F64Elements;
 
+#if __CUDA_ARCH__ >= 800
+// Where a sparse factor is not zero, in a group of neighbours of a row, as 4 bits: two different places of four in ascending
+// order, the first in the lower bits; or the one place of two.
+DEVICE u32 two_of_four(u32 random) { return 0xed9c84u >> ((random >> 16) * 6 >> 16) * 4 & 15; }
+DEVICE u32 one_of_two(u32 random) { return random & 1 ? 0xe : 0x4; }
+#endif
+
 // What a sum adds to a thread's result: its bits, with one zero.
 DEVICE u32 noted(u32 total, u32 bits) { return total * 31 + bits; }
 DEVICE u32 note(u32 total, float sum) { return noted(total, __float_as_uint(sum + 0.0f)); }

@@ -22,7 +22,7 @@ pub(super) fn share(profile: &Profile, ceiling: &Ceiling, point: &Point) -> Opti
 pub(super) fn bounds(resource: Resource) -> Option<Vec<Resource>> {
     let read = Resource::Memory { level: Some(MemoryLevel::Dram), access: Access::plain(StreamOp::Read) };
     let compute =
-        |input, accumulate| ComputeUnit::ALL.iter().map(move |&unit| Resource::Compute { unit, input, accumulate });
+        |input, accumulate| ComputeUnit::DENSE.iter().map(move |&unit| Resource::Compute { unit, input, accumulate });
     let (input, accumulate) = match resource {
         Resource::Gemm { input, accumulate } => (input, accumulate),
         Resource::Attention { phase: Phase::Prefill, kv } => (kv, DType::F32),

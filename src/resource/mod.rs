@@ -182,6 +182,9 @@ impl Resource {
                 let allocate = if stores > 0 { "; write-allocate traffic not counted" } else { "" };
                 Cow::Owned(moved + allocate)
             }
+            Self::Compute { unit: ComputeUnit::MatrixSparse, .. } => Cow::Borrowed(
+                "a multiply-add of the dense product counts as two operations, also where a factor is zero and nothing is computed: half of them",
+            ),
             Self::Compute { .. } => Cow::Borrowed("a multiply-add counts as two operations"),
             Self::Gemm { .. } => Cow::Borrowed("2·m·n·k operations; packing and compensation not counted"),
             Self::Gemv { weights, .. } => {

@@ -115,7 +115,7 @@ impl JsonSchema for Resource {
             "type": "string",
             "description": "What the ceiling is a ceiling of: words joined by dots, from the general to the particular. Readers skip resources they do not know.",
             "pattern": "^[a-z0-9_]+(\\.[a-z0-9_]+)*$",
-            "examples": ["memory.dram.read", "memory.triad_nt", "compute.vector.f32", "compute.vector.bf16.f32", "gemm.bf16.f32", "gemv.int4_g128.bf16", "attention.decode.bf16", "rowwise.softmax.f32", "latency.dram", "link.host.memcpy", "link.peer.all_reduce", "overhead.launch"],
+            "examples": ["memory.dram.read", "memory.triad_nt", "compute.vector.f32", "compute.vector.bf16.f32", "compute.matrix_sparse.bf16.f32", "gemm.bf16.f32", "gemv.int4_g128.bf16", "attention.decode.bf16", "rowwise.softmax.f32", "latency.dram", "link.host.memcpy", "link.peer.all_reduce", "overhead.launch"],
         })
     }
 }

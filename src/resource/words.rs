@@ -70,8 +70,15 @@ words!(
         Vector = "vector",
         /// Matrix units: AMX tiles, tensor cores.
         Matrix = "matrix",
+        /// Matrix units that leave out the half of one factor which is zero (2:4 sparsity). Their rates count that half too, as makers do.
+        MatrixSparse = "matrix_sparse",
     }
 );
+
+impl ComputeUnit {
+    /// Those that compute what a program without zeros asks for: no others bound it.
+    pub const DENSE: &[Self] = &[Self::Vector, Self::Matrix];
+}
 
 words!(
     /// The two phases of serving a language model.

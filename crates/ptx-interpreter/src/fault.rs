@@ -166,6 +166,12 @@ pub enum Cause {
         /// Whether it is the other that writes.
         other_writes: bool,
     },
+    /// Indices of a sparse factor that name no places of a group, or not in the order that was stated.
+    #[error("{bits:#06b} does not say where elements of a sparse factor belong")]
+    Indices {
+        /// The indices of the group.
+        bits: u8,
+    },
     /// The kernel gives up by itself.
     #[error("the kernel executes `trap`")]
     Trap,

@@ -108,13 +108,13 @@ impl CudaDevice {
             Kind::MultiplyAdd { unit: ComputeUnit::Vector, input, accumulate } => {
                 Box::new(MultiplyAdd::new(gpu, (input, accumulate), lanes)?)
             }
-            Kind::MultiplyAdd { unit: ComputeUnit::Matrix, input, accumulate }
-                if warpgroup::suits(gpu.found.capability, (input, accumulate)) =>
-            {
-                Box::new(Warpgroup::new(gpu, (input, accumulate), lanes)?)
-            }
-            Kind::MultiplyAdd { unit: ComputeUnit::Matrix, input, accumulate } => {
-                Box::new(Matrix::new(gpu, (input, accumulate), lanes)?)
+            Kind::MultiplyAdd { unit: unit @ (ComputeUnit::Matrix | ComputeUnit::MatrixSparse), input, accumulate } => {
+                let (sparse, formats) = (unit == ComputeUnit::MatrixSparse, (input, accumulate));
+                if warpgroup::suits(gpu.found.capability, formats) {
+                    Box::new(Warpgroup::new(gpu, sparse, formats, lanes)?)
+                } else {
+                    Box::new(Matrix::new(gpu, sparse, formats, lanes)?)
+                }
             }
             Kind::Gemm { input, accumulate, shape, copies } => {
                 Box::new(Product::new(gpu, self.products().as_ref(), (input, accumulate), (shape, copies))?)

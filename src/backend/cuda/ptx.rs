@@ -25,6 +25,7 @@ pub(super) enum Source {
     Rowwise,
     Stream,
     WarpgroupMultiplyAdd,
+    WarpgroupSparse,
 }
 
 /// What was compiled from a source for a target.
@@ -72,6 +73,7 @@ ptx![
     Rowwise "rowwise.sm_80",
     Stream "stream.sm_70",
     WarpgroupMultiplyAdd "warpgroup_multiply_add.sm_90a",
+    WarpgroupSparse "warpgroup_sparse.sm_90a",
 ];
 
 /// What a file needs.

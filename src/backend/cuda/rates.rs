@@ -99,6 +99,7 @@ pub(super) const fn matrix_units(input: DType) -> Option<(u32, u32)> {
     match input {
         DType::F16 => Some((7, 0)),
         DType::Int8 => Some((7, 2)),
+        DType::Int4 => Some((7, 5)),
         DType::Bf16 | DType::Tf32 | DType::F64 => Some((8, 0)),
         DType::Fp8E4m3 => Some((8, 9)),
         _ => None,
@@ -130,19 +131,23 @@ const fn matrix_rate(
     Matrix { capability, input, accumulate, rate, source }
 }
 
-const MATRIX: [Matrix; 18] = [
+const MATRIX: [Matrix; 22] = [
     matrix_rate((7, 5), (DType::F16, DType::F16), 512, TURING),
     matrix_rate((7, 5), (DType::Int8, DType::Int32), 1024, TURING),
+    matrix_rate((7, 5), (DType::Int4, DType::Int32), 2048, TURING),
     matrix_rate((8, 0), (DType::F64, DType::F64), 64, A100),
     matrix_rate((8, 0), (DType::Tf32, DType::F32), 512, A100),
     matrix_rate((8, 0), (DType::F16, DType::F32), 1024, A100),
     matrix_rate((8, 0), (DType::F16, DType::F16), 1024, A100),
     matrix_rate((8, 0), (DType::Bf16, DType::F32), 1024, A100),
     matrix_rate((8, 0), (DType::Int8, DType::Int32), 2048, A100),
+    matrix_rate((8, 0), (DType::Int4, DType::Int32), 4096, A100),
     matrix_rate((8, 6), (DType::F16, DType::F16), 512, GA102),
     matrix_rate((8, 6), (DType::Int8, DType::Int32), 1024, GA102),
+    matrix_rate((8, 6), (DType::Int4, DType::Int32), 2048, GA102),
     matrix_rate((8, 9), (DType::F16, DType::F16), 512, ADA),
     matrix_rate((8, 9), (DType::Int8, DType::Int32), 1024, ADA),
+    matrix_rate((8, 9), (DType::Int4, DType::Int32), 2048, ADA),
     matrix_rate((9, 0), (DType::F64, DType::F64), 128, HOPPER),
     matrix_rate((9, 0), (DType::Tf32, DType::F32), 1024, HOPPER),
     matrix_rate((9, 0), (DType::F16, DType::F32), 2048, HOPPER),
@@ -151,11 +156,13 @@ const MATRIX: [Matrix; 18] = [
     matrix_rate((9, 0), (DType::Int8, DType::Int32), 4096, HOPPER),
 ];
 
-/// Operations of matrix multiply-adds in a pair of formats that a multiprocessor can do in a cycle.
-pub(super) fn matrix(device: &Found, formats: (DType, DType)) -> Option<CycleLimit> {
+/// Operations of matrix multiply-adds in a pair of formats that a multiprocessor can do in a cycle. The same sources state that those of a sparse matrix, counted as of a dense one,
+/// are twice as many on every generation that has them.
+pub(super) fn matrix(device: &Found, sparse: bool, formats: (DType, DType)) -> Option<CycleLimit> {
     let wanted = |row: &&Matrix| row.capability == device.capability && (row.input, row.accumulate) == formats;
     let row = MATRIX.iter().find(wanted).filter(|_| is_whole(device))?;
-    Some(CycleLimit { per_cycle: 2.0 * f64::from(row.rate), source: row.source })
+    let times = if sparse { 2.0 } else { 1.0 };
+    Some(CycleLimit { per_cycle: times * 2.0 * f64::from(row.rate), source: row.source })
 }
 
 #[cfg(test)]
@@ -201,6 +208,9 @@ mod tests {
     fn rates_of_matrix_units_are_what_datasheets_state() {
         let cases = [
             (T4, (DType::Int8, DType::Int32), 40, 1.59, 130.0),
+            (T4, (DType::Int4, DType::Int32), 40, 1.59, 260.0),
+            (A100, (DType::Int4, DType::Int32), 108, 1.41, 1248.0),
+            (RTX_4090, (DType::Int4, DType::Int32), 128, 2.52, 1321.2),
             (A100, (DType::F64, DType::F64), 108, 1.41, 19.5),
             (A100, (DType::Tf32, DType::F32), 108, 1.41, 156.0),
             (A100, (DType::Bf16, DType::F32), 108, 1.41, 312.0),
@@ -214,9 +224,12 @@ mod tests {
             (H100, (DType::Fp8E4m3, DType::F32), 132, 1.83, 1978.9),
         ];
         for ((name, capability), formats, multiprocessors, clock, stated) in cases {
-            let limit = matrix(&device(name, capability), formats).unwrap();
+            let limit = matrix(&device(name, capability), false, formats).unwrap();
             let rate = limit.per_cycle * f64::from(multiprocessors) * clock / 1e3;
             assert!((rate / stated - 1.0).abs() < 0.01, "{name} {formats:?}: {rate} and {stated}");
+            // The same sheets state twice as much of sparse matrices.
+            let sparse = matrix(&device(name, capability), true, formats).map(|limit| limit.per_cycle);
+            assert_eq!(sparse, Some(2.0 * limit.per_cycle));
         }
     }
 
@@ -236,7 +249,7 @@ mod tests {
         for (name, capability) in cut {
             let device = device(name, capability);
             for row in &MATRIX {
-                assert_eq!(matrix(&device, (row.input, row.accumulate)), None, "{name}");
+                assert_eq!(matrix(&device, false, (row.input, row.accumulate)), None, "{name}");
             }
             assert_eq!(multiply_add(&device, DType::F32).is_none(), device.is_software(), "{name}");
             let many = of(capability).unwrap().f64 > LEAST_F64;
@@ -252,7 +265,7 @@ mod tests {
             ("NVIDIA GeForce RTX 4090/PCIe/SSE2", (8, 9)),
             ("NVIDIA GH200 480GB", (9, 0)),
         ] {
-            assert!(matrix(&device(name, capability), (DType::Int8, DType::Int32)).is_some(), "{name}");
+            assert!(matrix(&device(name, capability), false, (DType::Int8, DType::Int32)).is_some(), "{name}");
         }
     }
 

@@ -154,6 +154,9 @@ fn program(gpu: &Gpu, workload: &Workload) -> Result<Box<dyn Program>, BackendEr
         Kind::MultiplyAdd { unit: ComputeUnit::Matrix, input, accumulate } => {
             Box::new(MatrixMultiplyAdd::new(gpu, input, accumulate)?)
         }
+        Kind::MultiplyAdd { unit: ComputeUnit::MatrixSparse, .. } => {
+            return Err(BackendError::no_kernel("WGSL has no products of sparse matrices"));
+        }
         Kind::MultiplyAdd { unit: ComputeUnit::Vector, input, accumulate } => {
             Box::new(MultiplyAdd::new(gpu, input, accumulate)?)
         }

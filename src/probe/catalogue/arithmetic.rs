@@ -1,6 +1,6 @@
 //! Peaks of arithmetic.
 
-use super::{Family, PerEffort, Probe};
+use super::{Family, Grid, PerEffort, Probe};
 use crate::dtype::DType;
 use crate::resource::ComputeUnit;
 
@@ -10,6 +10,15 @@ const fn multiply_add(unit: ComputeUnit, input: DType, accumulate: DType, explai
         device: PerEffort::ALWAYS,
         core: PerEffort::ALWAYS,
         explain,
+    }
+}
+
+/// Peaks of sparse products: of interest once those of dense ones are known.
+const fn sparse(input: DType, accumulate: DType, explain: &'static str) -> Probe {
+    Probe {
+        device: PerEffort::new(Grid::Nothing, Grid::Far, Grid::Far),
+        core: PerEffort::NOTHING,
+        ..multiply_add(ComputeUnit::MatrixSparse, input, accumulate, explain)
     }
 }
 
@@ -90,4 +99,40 @@ pub(super) static ROWS: &[Probe] = &[
         "Issue peak of the matrix units for fp8 (e4m3), summed in f32.",
     ),
     multiply_add(ComputeUnit::Matrix, DType::Int8, DType::Int32, "Issue peak of the matrix units for 8-bit integers."),
+    multiply_add(
+        ComputeUnit::Matrix,
+        DType::Int4,
+        DType::Int32,
+        "Issue peak of the matrix units for 4-bit integers, which NVIDIA's had from Turing to Ada Lovelace.",
+    ),
+    sparse(
+        DType::Bf16,
+        DType::F32,
+        "Issue peak of the matrix units for bf16 with 2:4 sparse weights, counted as the dense product: half of it is with zeros and not computed.",
+    ),
+    sparse(
+        DType::F16,
+        DType::F32,
+        "Issue peak of the matrix units for f16 with 2:4 sparse weights, counted as the dense product: half of it is with zeros and not computed.",
+    ),
+    sparse(
+        DType::F16,
+        DType::F16,
+        "The same of f16 that also sum in f16, counted as the dense product: half of it is with zeros and not computed.",
+    ),
+    sparse(
+        DType::Tf32,
+        DType::F32,
+        "Issue peak of the matrix units for tf32 with one of two weights zero, counted as the dense product: half of it is with zeros and not computed.",
+    ),
+    sparse(
+        DType::Fp8E4m3,
+        DType::F32,
+        "Issue peak of the matrix units for fp8 (e4m3) with 2:4 sparse weights, counted as the dense product: half of it is with zeros and not computed.",
+    ),
+    sparse(
+        DType::Int8,
+        DType::Int32,
+        "Issue peak of the matrix units for 8-bit integers with 2:4 sparse weights, counted as the dense product: half of it is with zeros and not computed.",
+    ),
 ];

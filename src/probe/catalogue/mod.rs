@@ -180,9 +180,10 @@ impl Probe {
             | Family::Gemv { weights: DType::Fp8E4m3, .. }
             | Family::Attention { kv: DType::Fp8E4m3, .. }
             | Family::MultiplyAdd { accumulate: DType::Bf16, .. }
+            | Family::MultiplyAdd { unit: ComputeUnit::MatrixSparse, .. }
             | Family::MultiplyAdd {
                 unit: ComputeUnit::Matrix,
-                input: DType::F64 | DType::Tf32 | DType::F16 | DType::Fp8E4m3,
+                input: DType::F64 | DType::Tf32 | DType::F16 | DType::Fp8E4m3 | DType::Int4,
                 ..
             }
             | Family::MultiplyAdd { input: DType::Int32, .. } => kind.is_gpu_like(),

@@ -112,7 +112,7 @@ impl<'a> Device<'a> {
     /// Operations per second in one of some formats: those of the fastest matrix product that was measured; else those of the fastest unit that was; else the maker's.
     pub(super) fn peak(&mut self, what: &str, formats: &[(DType, DType)]) -> Option<Figure> {
         let products = formats.iter().map(|&(input, accumulate)| Resource::Gemm { input, accumulate }).collect();
-        let units = ComputeUnit::ALL.iter().flat_map(|&unit| {
+        let units = ComputeUnit::DENSE.iter().flat_map(|&unit| {
             formats.iter().map(move |&(input, accumulate)| Resource::Compute { unit, input, accumulate })
         });
         let units: Vec<Resource> = units.collect();

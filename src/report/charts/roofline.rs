@@ -5,7 +5,7 @@ use super::{device_name, sound, told, usable};
 use crate::dtype::DType;
 use crate::estimate::Account;
 use crate::profile::{self, Ceiling, Claim, Imported, Profile};
-use crate::resource::{Access, Key, MemoryLevel, Resource, Scope, StreamOp};
+use crate::resource::{Access, ComputeUnit, Key, MemoryLevel, Resource, Scope, StreamOp};
 use crate::units::{Unit, human, percent};
 
 /// A step whose operators are placed under the roof.
@@ -144,6 +144,8 @@ fn foreign<'a>(imported: &Imported, device: String, name: &str, hue: Hue) -> Opt
 /// Peaks of arithmetic, measured and of the datasheet; those that are as good as equal together.
 fn compute<'a>(profile: &'a Profile, of: Option<usize>) -> Vec<Bound<'a>> {
     let word = |resource: Resource| match resource {
+        // No roof of anything that computes with all of its factors.
+        Resource::Compute { unit: ComputeUnit::MatrixSparse, .. } => None,
         Resource::Compute { unit, input, .. } if of.is_none() || COMPARED.contains(&input) => {
             Some(format!("{} {}", unit.word(), input.name()))
         }
@@ -151,7 +153,7 @@ fn compute<'a>(profile: &'a Profile, of: Option<usize>) -> Vec<Bound<'a>> {
     };
     let hue = |resource: Resource| match (of, resource) {
         (Some(index), _) => Hue::Of(index),
-        (None, Resource::Compute { unit: crate::resource::ComputeUnit::Matrix, .. }) => Hue::Of(6),
+        (None, Resource::Compute { unit: ComputeUnit::Matrix, .. }) => Hue::Of(6),
         (None, _) => Hue::Of(1),
     };
     let ceilings = profile.ceilings.iter().filter(|ceiling| ceiling.scope == Scope::Device);

@@ -5,6 +5,7 @@
 
 use super::Collective;
 use super::fragment::{GROUP, factor_at, sum_at, whole_warp};
+use super::sparse::Indices;
 use crate::fault::Problem;
 use crate::machine::{LANES, Lanes, Row};
 use crate::number::{BF16, E4M3, E5M2, F16, Rounding, TF32, exact_sum};
@@ -68,6 +69,18 @@ const SHAPES: &[(&str, Shape)] = &[
 
 const MOST_ROWS: usize = 16;
 const MOST_DEPTH: usize = 64;
+
+/// Rows and depths of products with a sparse A, by its format.
+fn has_sparse_shape(element: Element, Shape { rows, depth }: Shape) -> bool {
+    rows == 16
+        && match element {
+            Tf32 => matches!(depth, 8 | 16),
+            Half | Bf16 => matches!(depth, 16 | 32),
+            S8 | U8 => matches!(depth, 32 | 64),
+            E4m3 | E5m2 => depth == 64,
+            F64 | F32 | S32 | S4 | U4 => false,
+        }
+}
 
 /// Rows and depths by the format of A. The other arrangement of m8n8k4, for f16 on Volta, is not among them.
 fn has_shape(element: Element, Shape { rows, depth }: Shape) -> bool {
@@ -150,6 +163,8 @@ pub(super) struct MultiplyAdd {
     b: (Element, Vec<Source>),
     c: (Element, Vec<Source>),
     d: Vec<Register>,
+    /// Where the elements of A belong, if it is sparse.
+    indices: Option<Indices>,
     /// Whether integer sums stay within bounds.
     saturate: bool,
 }
@@ -160,20 +175,28 @@ pub(super) fn decode(s: &mut Statement<'_>) -> Result<MultiplyAdd, ParseError> {
     }
     let shape = s.require("shape", SHAPES)?;
     let saturate = s.flag("satfinite");
+    let ordered = s.flag("sp::ordered_metadata");
+    let is_sparse = ordered || s.flag("sp");
     let [to, a, b, c] = [(); 4].map(|()| s.require("format", ELEMENTS));
     let (to, a, b, c) = (to?, a?, b?, c?);
-    if to != c || !has_shape(a, shape) || !a.goes_with(b, c) || saturate && c != S32 {
+    if to != c
+        || !(if is_sparse { has_sparse_shape } else { has_shape })(a, shape)
+        || !a.goes_with(b, c)
+        || saturate && c != S32
+    {
         return Err(s.error("the formats do not go with one another, or not with the shape"));
     }
     let d = s.registers()?;
     let (of_a, of_b, of_c) = (s.values()?, s.values()?, s.values()?);
     let registers = |elements: usize, element: Element| elements / LANES / element.packed();
     let sums = registers(shape.rows * GROUP, c);
-    let expected = [registers(shape.rows * shape.depth, a), registers(GROUP * shape.depth, b), sums, sums];
+    let held = if is_sparse { shape.depth / 2 } else { shape.depth };
+    let expected = [registers(shape.rows * held, a), registers(GROUP * shape.depth, b), sums, sums];
     if [of_a.len(), of_b.len(), of_c.len(), d.len()] != expected {
         return Err(s.error("the registers are not as many as the shape needs"));
     }
-    Ok(MultiplyAdd { shape, a: (a, of_a), b: (b, of_b), c: (c, of_c), d, saturate })
+    let indices = if is_sparse { Some(Indices::decode(s, a, shape.depth, ordered)?) } else { None };
+    Ok(MultiplyAdd { shape, a: (a, of_a), b: (b, of_b), c: (c, of_c), d, indices, saturate })
 }
 
 /// A factor, by rows of A or columns of B.
@@ -206,7 +229,10 @@ impl Collective for MultiplyAdd {
         whole_warp(lanes)?;
         let Shape { rows, depth } = self.shape;
         lanes.block.counters.operations.matrix += 2 * (rows * GROUP * depth) as u64;
-        let (a, b) = (factor(lanes, &self.a, rows / GROUP)?, factor(lanes, &self.b, 1)?);
+        let (mut a, b) = (factor(lanes, &self.a, rows / GROUP)?, factor(lanes, &self.b, 1)?);
+        if let Some(indices) = &self.indices {
+            indices.spread(&indices.read(lanes)?, &mut a)?;
+        }
         let (element, sources) = &self.c;
         let packed = element.packed();
         let before = sources.iter().map(|source| lanes.read(*source)).collect::<Result<Vec<_>, _>>()?;

@@ -18,6 +18,7 @@ mod memory;
 mod moves;
 mod phase;
 mod space;
+mod sparse;
 mod special;
 mod tensor;
 mod warpgroup;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::fragment::{GROUP, whole_warp};
 use super::matrix::{ELEMENTS, Element};
+use super::sparse::Indices;
 use super::{Collective, Operation, collective};
 use crate::fault::{Cause, Problem};
 use crate::machine::{LANES, Lanes, Pending, Row, lanes_of};
@@ -15,12 +16,12 @@ use crate::memory::{Access, slot_of};
 use crate::number::exact_sum;
 use crate::text::{ParseError, Register, Source, Statement};
 
-/// Rows of A that a warp multiplies, and bytes of a row at a time.
+/// Rows of A that a warp multiplies, and bytes of a row at a time; of sparse products, B has twice as many.
 const ROWS: usize = 16;
 const DEPTH_BYTES: usize = 32;
-/// The most columns, and the most elements in so many bytes.
+/// The most columns, and the most elements of a row at a time.
 const MOST_COLUMNS: usize = 256;
-const MOST_DEPTH: usize = DEPTH_BYTES;
+const MOST_DEPTH: usize = 2 * DEPTH_BYTES;
 /// Bytes of eight rows.
 const PATTERN_BYTES: u64 = 1024;
 /// Warps that make a product together.
@@ -34,6 +35,9 @@ pub(crate) struct Product {
     sum: Element,
     pub(crate) sums: Vec<Register>,
     columns: usize,
+    /// Elements of a row at a time, and where those of A belong that are not zero, if it is sparse.
+    depth: usize,
+    indices: Option<Indices>,
     /// Whether factors are taken with the other sign.
     negated: bool,
 }
@@ -60,28 +64,23 @@ fn decode_part(s: &mut Statement<'_>) -> Result<Warpgroup, ParseError> {
     match part {
         0 => Ok(Warpgroup::Fence),
         1 => Ok(Warpgroup::Commit),
-        2 => Ok(Warpgroup::Wait { left: constant(s)? as usize }),
+        2 => Ok(Warpgroup::Wait { left: s.constant()? as usize }),
         _ => decode_start(s),
-    }
-}
-
-fn constant(s: &mut Statement<'_>) -> Result<u64, ParseError> {
-    match s.source()? {
-        Source::Immediate(value) => Ok(value),
-        _ => Err(s.error("a constant is expected")),
     }
 }
 
 fn decode_start(s: &mut Statement<'_>) -> Result<Warpgroup, ParseError> {
     let names: Vec<(String, (usize, usize))> = (1..=MOST_COLUMNS / GROUP)
-        .flat_map(|groups| [8, 16, 32].map(|depth| (GROUP * groups, depth)))
+        .flat_map(|groups| [8, 16, 32, 64].map(|depth| (GROUP * groups, depth)))
         .map(|(columns, depth)| (format!("m64n{columns}k{depth}"), (columns, depth)))
         .collect();
     let shapes: Vec<(&str, (usize, usize))> = names.iter().map(|(name, shape)| (name.as_str(), *shape)).collect();
     let (columns, depth) = s.require("shape", &shapes)?;
     let [sum, a, b] = [(); 3].map(|()| s.require("format", ELEMENTS));
     let (sum, a, b) = (sum?, a?, b?);
-    if !a.goes_with(b, sum) || depth * a.bits() != 8 * DEPTH_BYTES {
+    let is_sparse = s.flag("sp");
+    let bytes = if is_sparse { 2 * DEPTH_BYTES } else { DEPTH_BYTES };
+    if !a.goes_with(b, sum) || depth * a.bits() != 8 * bytes {
         return Err(s.error("the formats do not go with one another, or not with the shape"));
     }
     let sums = s.registers()?;
@@ -89,11 +88,12 @@ fn decode_start(s: &mut Statement<'_>) -> Result<Warpgroup, ParseError> {
         return Err(s.error("the registers are not as many as the shape needs"));
     }
     let factors = s.sources()?;
+    let indices = if is_sparse { Some(Indices::decode(s, a, depth, false)?) } else { None };
     let adds = s.predicate()?;
     let mut negated = false;
     if s.operands_left() > 0 {
         for _ in 0..2 {
-            negated ^= match constant(s)? as i32 {
+            negated ^= match s.constant()? as i32 {
                 1 => false,
                 -1 => true,
                 _ => return Err(s.error("a scale is 1 or -1")),
@@ -101,11 +101,11 @@ fn decode_start(s: &mut Statement<'_>) -> Result<Warpgroup, ParseError> {
         }
     }
     while s.operands_left() > 0 {
-        if constant(s)? != 0 {
+        if s.constant()? != 0 {
             return Err(s.error("transposed factors are not supported"));
         }
     }
-    let product = Product { factors: [a, b], sum, sums, columns, negated };
+    let product = Product { factors: [a, b], sum, sums, columns, depth, indices, negated };
     Ok(Warpgroup::Start { product: Arc::new(product), factors, adds })
 }
 
@@ -180,7 +180,8 @@ fn start(
             lanes.block.proxy.occupy(ticket, place.rows(group), bytes, "a product of matrices");
         }
     }
-    let mut pending = Pending { product: Arc::clone(product), factors, adds, is_done: false, ticket };
+    let indices = product.indices.as_ref().map(|indices| indices.read(lanes)).transpose()?;
+    let mut pending = Pending { product: Arc::clone(product), factors, indices, adds, is_done: false, ticket };
     let early = lanes.block.launch.is_preemptive() && lanes.block.random.below(2) == 0;
     if early && lanes.warp.products.are_done() {
         finish(lanes, &pending)?;
@@ -229,11 +230,11 @@ fn own_rows(lanes: &Lanes<'_, '_>) -> std::ops::Range<usize> {
     first..first + ROWS
 }
 
-/// Rows of a factor, from its first row on.
+/// So many bytes of the rows of a factor, from its first row on.
 fn factor(
     lanes: &mut Lanes<'_, '_>,
     element: Element,
-    descriptor: u64,
+    (descriptor, bytes): (u64, usize),
     rows: std::ops::Range<usize>,
 ) -> Result<Vec<[f64; MOST_DEPTH]>, Problem> {
     let place = Place::read(descriptor)?;
@@ -241,7 +242,7 @@ fn factor(
     for (row, values) in rows.zip(&mut values) {
         let lane = row % LANES;
         let actor = lanes.actor(lane);
-        for vector in 0..DEPTH_BYTES / 16 {
+        for vector in 0..bytes / 16 {
             let address = place.vector(row, vector);
             let read = lanes.block.proxy.read(actor.thread, address, 16);
             read.map_err(|cause| Problem::of_lane(lane, cause))?;
@@ -263,10 +264,12 @@ fn factor(
 /// Computes a warp's quarter of a product.
 fn finish(lanes: &mut Lanes<'_, '_>, pending: &Pending) -> Result<(), Problem> {
     let Pending { product, factors, adds, .. } = pending;
-    let Product { factors: [a_element, b_element], sum, sums, columns, negated } = &**product;
-    let a = factor(lanes, *a_element, factors[0], own_rows(lanes))?;
-    let b = factor(lanes, *b_element, factors[1], 0..*columns)?;
-    let depth = 8 * DEPTH_BYTES / a_element.bits();
+    let Product { factors: [a_element, b_element], sum, sums, columns, depth, negated, .. } = &**product;
+    let mut a = factor(lanes, *a_element, (factors[0], DEPTH_BYTES), own_rows(lanes))?;
+    let b = factor(lanes, *b_element, (factors[1], depth * b_element.bits() / 8), 0..*columns)?;
+    if let Some((places, indices)) = product.indices.as_ref().zip(pending.indices) {
+        places.spread(&indices, &mut a)?;
+    }
     lanes.block.counters.operations.matrix += 2 * (ROWS * columns * depth) as u64;
     let sign = if *negated { -1.0 } else { 1.0 };
     let packed = sum.packed();
@@ -278,7 +281,7 @@ fn finish(lanes: &mut Lanes<'_, '_>, pending: &Pending) -> Result<(), Problem> {
                 let row = lane / 4 + GROUP * (element / 2 % 2);
                 let column = element / 4 * GROUP + lane % 4 * 2 + element % 2;
                 let first = if *adds { sum.value(before, part) } else { 0.0 };
-                let pairs = a[row][..depth].iter().zip(&b[column][..depth]);
+                let pairs = a[row][..*depth].iter().zip(&b[column][..*depth]);
                 let total = exact_sum(first, pairs.map(|(a, b)| sign * a * b));
                 slot | sum.rounded(total, false) << (part * sum.bits() % 64)
             });

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::warp::Row;
 use crate::instruction::Product;
 
 /// A product that has been started.
@@ -11,6 +12,8 @@ pub(crate) struct Pending {
     pub(crate) product: Arc<Product>,
     /// Where A and B lie in shared memory, as descriptors say it.
     pub(crate) factors: [u64; 2],
+    /// Where the elements of a sparse A belong, as the lanes' registers say it.
+    pub(crate) indices: Option<Row>,
     /// Whether it is added to what was there.
     pub(crate) adds: bool,
     /// Whether its sums are in their registers, where nobody may look before waiting.

@@ -89,6 +89,14 @@ impl<'a> Statement<'a> {
         }
     }
 
+    /// The next operand, which is a constant.
+    pub(crate) fn constant(&mut self) -> Result<u64, ParseError> {
+        match self.source()? {
+            Source::Immediate(value) => Ok(value),
+            _ => Err(self.error("a constant is expected")),
+        }
+    }
+
     /// The next operands, which are single values.
     pub(crate) fn sources<const N: usize>(&mut self) -> Result<[Source; N], ParseError> {
         let mut sources = [Source::Immediate(0); N];

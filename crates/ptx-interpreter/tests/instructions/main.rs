@@ -11,6 +11,7 @@ mod halves;
 mod integers;
 mod matrices;
 mod memory;
+mod sparse;
 mod support;
 mod tensors;
 mod warpgroups;

@@ -11,7 +11,7 @@ const BYTES: usize = 128;
 
 /// A shape with formats, as the manual states it: what element `i` of a lane's part is, by the lane's group and its number
 /// in it.
-struct Form {
+pub(super) struct Form {
     name: &'static str,
     rows: usize,
     depth: usize,
@@ -25,19 +25,19 @@ struct Form {
 
 /// How small integers are written in a format.
 #[derive(Clone, Copy)]
-struct Number {
-    bits: usize,
+pub(super) struct Number {
+    pub(super) bits: usize,
     encode: fn(i64) -> u64,
 }
 
 const F64: Number = Number { bits: 64, encode: |value| (value as f64).to_bits() };
-const F32: Number = Number { bits: 32, encode: |value| (value as f32).to_bits().into() };
-const F16: Number = Number { bits: 16, encode: |value| f16::from_f64(value as f64).to_bits().into() };
-const BF16: Number = Number { bits: 16, encode: |value| bf16::from_f64(value as f64).to_bits().into() };
-const E4M3: Number = Number { bits: 8, encode: |value| minifloat(value, 3, 7) };
+pub(super) const F32: Number = Number { bits: 32, encode: |value| (value as f32).to_bits().into() };
+pub(super) const F16: Number = Number { bits: 16, encode: |value| f16::from_f64(value as f64).to_bits().into() };
+pub(super) const BF16: Number = Number { bits: 16, encode: |value| bf16::from_f64(value as f64).to_bits().into() };
+pub(super) const E4M3: Number = Number { bits: 8, encode: |value| minifloat(value, 3, 7) };
 const E5M2: Number = Number { bits: 8, encode: |value| minifloat(value, 2, 15) };
-const S32: Number = Number { bits: 32, encode: |value| u64::from(value as i32 as u32) };
-const S8: Number = Number { bits: 8, encode: |value| u64::from(value as i8 as u8) };
+pub(super) const S32: Number = Number { bits: 32, encode: |value| u64::from(value as i32 as u32) };
+pub(super) const S8: Number = Number { bits: 8, encode: |value| u64::from(value as i8 as u8) };
 const S4: Number = Number { bits: 4, encode: |value| value as u64 & 15 };
 
 /// The bits of a small integer in a format of eight bits.
@@ -93,13 +93,9 @@ const FORMS: [Form; 17] = [
         |i, g, t| (if i == 0 { g } else { g + 8 }, t),
         |_, g, t| (t, g),
     ),
-    form(
-        "m16n8k8.row.col.f32.tf32.tf32.f32",
-        (16, 8),
-        (F32, F32),
-        |i, g, t| (if i == 0 || i == 2 { g } else { g + 8 }, if i < 2 { t } else { t + 4 }),
-        |i, g, t| (if i == 0 { t } else { t + 4 }, g),
-    ),
+    form("m16n8k8.row.col.f32.tf32.tf32.f32", (16, 8), (F32, F32), a_of_32, |i, g, t| {
+        (if i == 0 { t } else { t + 4 }, g)
+    }),
     form(
         "m16n8k8.row.col.f32.f16.f16.f32",
         (16, 8),
@@ -131,8 +127,13 @@ const FORMS: [Form; 17] = [
     ),
 ];
 
+/// m16n8k8 of 32-bit elements.
+pub(super) fn a_of_32(i: usize, g: usize, t: usize) -> (usize, usize) {
+    (if i == 0 || i == 2 { g } else { g + 8 }, if i < 2 { t } else { t + 4 })
+}
+
 /// m16n8k16 of 16-bit elements.
-fn a_of_16(i: usize, g: usize, t: usize) -> (usize, usize) {
+pub(super) fn a_of_16(i: usize, g: usize, t: usize) -> (usize, usize) {
     let row = if i < 2 || (4..6).contains(&i) { g } else { g + 8 };
     (row, t * 2 + (i & 1) + if i < 4 { 0 } else { 8 })
 }
@@ -142,7 +143,7 @@ fn b_of_16(i: usize, g: usize, t: usize) -> (usize, usize) {
 }
 
 /// m16n8k32 of 8-bit elements.
-fn a_of_8(i: usize, g: usize, t: usize) -> (usize, usize) {
+pub(super) fn a_of_8(i: usize, g: usize, t: usize) -> (usize, usize) {
     let row = if i < 4 || (8..12).contains(&i) { g } else { g + 8 };
     (row, t * 4 + (i & 3) + if i < 8 { 0 } else { 16 })
 }
@@ -151,8 +152,13 @@ fn b_of_8(i: usize, g: usize, t: usize) -> (usize, usize) {
     (t * 4 + (i & 3) + if i < 4 { 0 } else { 16 }, g)
 }
 
+/// A lane's group and its number in it.
+pub(super) fn of_lane(lane: usize) -> (usize, usize) {
+    (lane / 4, lane % 4)
+}
+
 /// Rows and columns of sums, for all shapes.
-fn c_of(i: usize, g: usize, t: usize) -> (usize, usize) {
+pub(super) fn c_of(i: usize, g: usize, t: usize) -> (usize, usize) {
     (if i < 2 { g } else { g + 8 }, t * 2 + (i & 1))
 }
 
@@ -161,11 +167,11 @@ fn a_value((row, column): (usize, usize)) -> i64 {
     (row * 7 + column * 5) as i64 % 7 - 3
 }
 
-fn b_value((row, column): (usize, usize)) -> i64 {
+pub(super) fn b_value((row, column): (usize, usize)) -> i64 {
     (row * 3 + column * 11) as i64 % 5 - 2
 }
 
-fn c_value((row, column): (usize, usize)) -> i64 {
+pub(super) fn c_value((row, column): (usize, usize)) -> i64 {
     (row * 13 + column) as i64 % 30 - 9
 }
 
@@ -218,7 +224,7 @@ impl Form {
     }
 
     /// The bytes of elements that follow one another.
-    fn packed(number: Number, values: impl Iterator<Item = i64>) -> Vec<u8> {
+    pub(super) fn packed(number: Number, values: impl Iterator<Item = i64>) -> Vec<u8> {
         let mut bytes = Vec::new();
         let (mut word, mut filled) = (0_u64, 0);
         for value in values {
@@ -236,7 +242,7 @@ impl Form {
         let memory = Memory::new(1 << 20);
         let (from, to) = (memory.allocate(32 * BYTES as u64).unwrap(), memory.allocate(32 * BYTES as u64).unwrap());
         for lane in 0..32 {
-            let (g, t) = (lane / 4, lane % 4);
+            let (g, t) = of_lane(lane);
             let parts = [
                 Self::packed(self.factors, (0..self.rows * self.depth / 32).map(|i| a_value((self.a)(i, g, t)))),
                 Self::packed(self.factors, (0..8 * self.depth / 32).map(|i| b_value((self.b)(i, g, t)))),

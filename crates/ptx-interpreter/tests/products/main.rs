@@ -6,6 +6,7 @@
 mod hopper;
 mod hopper_seeded;
 mod hopper_tests;
+mod issue_seeded;
 mod seeded;
 mod support;
 

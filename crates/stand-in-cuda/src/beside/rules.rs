@@ -38,7 +38,7 @@ const fn near(kernels: &'static str, because: &'static str, format: Format, unit
 
 /// An exponential is off by four units at most, a sum of them by as many, and a quotient by two more; a product of such numbers adds their
 /// errors. A number of 16 bits is the same or the next one.
-static RULES: [Rule; 35] = [
+static RULES: [Rule; 41] = [
     clocks("stamp", &[(0, 0..24)]),
     // Their products are exact, and so are all sums of matrix units here: neither what is joined nor the order matters.
     near("multiply_add_bf16", JOINED, Format::F32, 0.0, 0.0),
@@ -48,6 +48,12 @@ static RULES: [Rule; 35] = [
     near("matrix_f", SUMMED, Format::F32, 0.0, 0.0),
     near("matrix_bf16", SUMMED, Format::F32, 0.0, 0.0),
     near("matrix_tf32", SUMMED, Format::F32, 0.0, 0.0),
+    near("matrix_sparse_f", SUMMED, Format::F32, 0.0, 0.0),
+    near("matrix_sparse_bf16", SUMMED, Format::F32, 0.0, 0.0),
+    near("matrix_sparse_tf32", SUMMED, Format::F32, 0.0, 0.0),
+    near("warpgroup_sparse_f", SUMMED, Format::F32, 0.0, 0.0),
+    near("warpgroup_sparse_bf16", SUMMED, Format::F32, 0.0, 0.0),
+    near("warpgroup_sparse_tf32", SUMMED, Format::F32, 0.0, 0.0),
     near("warpgroup_f", SUMMED, Format::F32, 0.0, 0.0),
     near("warpgroup_bf16", SUMMED, Format::F32, 0.0, 0.0),
     near("warpgroup_tf32", SUMMED, Format::F32, 0.0, 0.0),

@@ -18,6 +18,7 @@ pub(super) mod peer;
 pub(super) mod prefill;
 pub(super) mod product;
 pub(super) mod rowwise;
+mod sparse;
 pub(super) mod stream;
 mod vendor;
 pub(super) mod warpgroup;

@@ -1,7 +1,8 @@
-//! Multiply-adds of Hopper's matrix units: `kernels/warpgroup_multiply_add.cu`.
+//! Multiply-adds of Hopper's matrix units: `kernels/warpgroup_multiply_add.cu`, and `kernels/warpgroup_sparse.cu`.
 
 use super::dealt::{Dealt, Workers};
 use super::elements::{Elements, float, note, random};
+use super::sparse::spread;
 use crate::backend::cuda::gpu::{Argument, Buffer, Function, Gpu, Grid};
 use crate::backend::cuda::ptx::Source;
 use crate::backend::cuda::rates;
@@ -21,6 +22,8 @@ const THREADS: u32 = 128;
 const GROUPS: u32 = 2;
 /// Bytes of shared memory: the rows of A of each warpgroup, and those of B twice.
 const SHARED: u32 = (GROUPS * ROWS + 2 * COLUMNS) * WORDS * 4;
+/// Bits of factors that kernels keep.
+const ALL_BITS: u32 = u32::MAX;
 /// Steps of a launch at most: a few milliseconds.
 const MOST_STEPS: u64 = 65_536;
 
@@ -38,7 +41,7 @@ const FORMATS: [Format; 5] = [
     Format { input: DType::Tf32, accumulate: DType::F32, name: "tf32", elements: float(8) },
     // Sums of fp8 keep some 14 bits (DeepSeek-V3 Technical Report, 3.3.2).
     Format { input: DType::Fp8E4m3, accumulate: DType::F32, name: "fp8", elements: float(2) },
-    Format { input: DType::Int8, accumulate: DType::Int32, name: "int8", elements: Elements::Integer },
+    Format { input: DType::Int8, accumulate: DType::Int32, name: "int8", elements: Elements::Integer { bits: 8 } },
 ];
 
 /// Whether a pair of formats is measured by these kernels on a compute capability.
@@ -54,24 +57,66 @@ impl Format {
     const fn packed(&self) -> u32 {
         32 / self.input.format().bits
     }
+}
 
-    /// Operations of a step of a warpgroup.
+/// Products of a pair of formats, with a dense A or a sparse one.
+#[derive(Clone, Copy)]
+struct Products {
+    format: &'static Format,
+    sparse: bool,
+}
+
+impl Products {
+    /// The length that is summed over in a step.
+    const fn depth(&self) -> u32 {
+        OF_STRETCH * self.format.packed() * if self.sparse { 2 } else { 1 }
+    }
+
+    /// Operations of a step of a warpgroup, those that are with zeros among them.
     const fn step_ops(&self) -> u64 {
-        (2 * ROWS * COLUMNS * OF_STRETCH * self.packed()) as u64
+        (2 * ROWS * COLUMNS * self.depth()) as u64
+    }
+
+    /// The kernel, and the file that it is in.
+    fn kernel(&self) -> (Source, String) {
+        let name = self.format.name;
+        if self.sparse {
+            (Source::WarpgroupSparse, format!("warpgroup_sparse_{name}"))
+        } else {
+            (Source::WarpgroupMultiplyAdd, format!("warpgroup_{name}"))
+        }
+    }
+
+    /// What a step is told as.
+    fn told(&self) -> String {
+        let (instruction, counted) = if self.sparse { ("wgmma.sp", ", counted as dense") } else { ("wgmma", "") };
+        format!("{instruction} m{ROWS}n{COLUMNS}k{}, {GROUPS} warpgroups{counted}", self.depth())
     }
 
     /// The product of a stretch of a warpgroup.
     fn product(&self, group: u32, stretch: u32, second: bool) -> Sums {
-        let packed = self.packed();
-        let matrix = |number: u32, rows: u32, second: bool| -> Sums {
+        let Self { format, sparse } = *self;
+        let packed = format.packed();
+        // The places of a second row that differ in a digit: a sparse row may have a zero in the first.
+        let nudged = if sparse { 4 } else { 1 };
+        let matrix = |number: u32, rows: u32, (first, length): (u32, u32), second: bool| -> Sums {
             let element = |row, index: u32| {
-                let random = random(number, row, stretch * OF_STRETCH + index / packed);
-                self.elements.of(random >> (32 / packed * (index % packed)), index, second)
+                let random = random(number, row, first + index / packed);
+                format.elements.of(random >> (32 / packed * (index % packed)), index < nudged, second)
             };
-            let row = |row| (0..OF_STRETCH * packed).map(|index| element(row, index)).collect();
+            let row = |row| (0..length).map(|index| element(row, index)).collect();
             (0..rows).map(row).collect()
         };
-        let (a, b) = (matrix(group, ROWS, false), matrix(GROUPS, COLUMNS, second));
+        let mut a = matrix(group, ROWS, (stretch * OF_STRETCH, OF_STRETCH * packed), false);
+        // Rows of B are longer than those that are held of a sparse A, and have half as many stretches.
+        let of_b = if sparse { stretch % 2 * 2 * OF_STRETCH } else { stretch * OF_STRETCH };
+        let b = matrix(GROUPS, COLUMNS, (of_b, self.depth()), second);
+        if sparse {
+            let groups = a[0].len() as u32 / if packed == 1 { 1 } else { 2 };
+            for (row, a) in (0..).zip(&mut a) {
+                *a = spread(format.input, a, |place| random(GROUPS + 1 + group, row, stretch * groups + place));
+            }
+        }
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum();
         a.iter().map(|a| b.iter().map(|b| dot(a, b)).collect()).collect()
     }
@@ -98,7 +143,7 @@ impl Format {
         (0..ROWS * COLUMNS / THREADS).fold(0, |total, element| {
             let row = 16 * warp + lane / 4 + 8 * (element / 2 % 2);
             let column = element / 4 * 8 + lane % 4 * 2 + element % 2;
-            note(total, self.accumulate, sums[row as usize][column as usize] + 0.0)
+            note(total, self.format.accumulate, sums[row as usize][column as usize] + 0.0)
         })
     }
 }
@@ -106,7 +151,7 @@ impl Format {
 /// Multiply-adds of a pair of formats by warpgroups.
 pub(in crate::backend::cuda) struct Warpgroup<'device> {
     gpu: &'device Gpu,
-    format: &'static Format,
+    products: Products,
     function: Function,
     grid: Grid,
     results: Buffer,
@@ -116,8 +161,10 @@ pub(in crate::backend::cuda) struct Warpgroup<'device> {
 }
 
 impl<'device> Warpgroup<'device> {
+    /// Products of dense matrices, or of a sparse one.
     pub(in crate::backend::cuda) fn new(
         gpu: &'device Gpu,
+        sparse: bool,
         (input, accumulate): (DType, DType),
         multiprocessors: u32,
     ) -> Result<Self, BackendError> {
@@ -127,13 +174,13 @@ impl<'device> Warpgroup<'device> {
                 "this rooflab has no `wgmma` of {input} summed in {accumulate}"
             )));
         };
-        let name = format!("warpgroup_{}", format.name);
-        let function = gpu.function_with_shared(Source::WarpgroupMultiplyAdd, &name, SHARED)?;
+        let products = Products { format, sparse };
+        let (source, name) = products.kernel();
+        let function = gpu.function_with_shared(source, &name, SHARED)?;
         let grid = Grid { blocks: multiprocessors, threads: GROUPS * THREADS, shared: SHARED };
-        let depth = OF_STRETCH * format.packed();
-        let names = [format!("wgmma m{ROWS}n{COLUMNS}k{depth}, {GROUPS} warpgroups")];
+        let names = [products.told()];
         let results = gpu.buffer(4 * grid.threads_in_all())?;
-        Ok(Self { gpu, format, function, grid, results, names, owed: 0 })
+        Ok(Self { gpu, products, function, grid, results, names, owed: 0 })
     }
 
     /// Warpgroups of all blocks.
@@ -143,7 +190,7 @@ impl<'device> Warpgroup<'device> {
 
     fn put(&self, steps: u64) -> Result<(), BackendError> {
         let [steps, longer] = Dealt::to(self.groups(), steps).arguments();
-        self.gpu.launch(&self.function, self.grid, &[Argument::from(&self.results), steps, longer])
+        self.gpu.launch(&self.function, self.grid, &[Argument::from(&self.results), steps, longer, ALL_BITS.into()])
     }
 }
 
@@ -153,14 +200,14 @@ impl Program for Warpgroup<'_> {
     }
 
     fn most_at_once(&self, _: usize) -> u64 {
-        MOST_STEPS * u64::from(GROUPS) * self.format.step_ops() / MULTIPLY_ADD_OPS
+        MOST_STEPS * u64::from(GROUPS) * self.products.step_ops() / MULTIPLY_ADD_OPS
     }
 
     /// Steps are longer than iterations in some formats: what is left of a launch is made up for in the next one.
     fn launch(&mut self, _: usize, iterations: u64) -> Result<(), BackendError> {
         let ops = self.owed + iterations * MULTIPLY_ADD_OPS * u64::from(self.grid.blocks);
-        self.owed = ops % self.format.step_ops();
-        self.put(ops / self.format.step_ops())
+        self.owed = ops % self.products.step_ops();
+        self.put(ops / self.products.step_ops())
     }
 
     /// Fewer steps than warpgroups, and more: every thread is looked at, and its result is the reference's bit by bit.
@@ -172,15 +219,16 @@ impl Program for Warpgroup<'_> {
             let results = self.gpu.contents(&self.results)?;
             let workers = Workers { kinds: GROUPS, threads: THREADS, bytes: 4 };
             Dealt::to(groups, steps).verify(&results, self.grid.threads_in_all(), workers, |group, steps| {
-                let sums = self.format.sums(group, steps);
-                (0..THREADS).map(|thread| self.format.result(&sums, thread).into()).collect()
+                let sums = self.products.sums(group, steps);
+                (0..THREADS).map(|thread| self.products.result(&sums, thread).into()).collect()
             })?;
         }
         Ok(())
     }
 
     fn limit(&self, _: usize) -> Option<CycleLimit> {
-        rates::matrix(&self.gpu.found, (self.format.input, self.format.accumulate))
+        let Products { format, sparse } = self.products;
+        rates::matrix(&self.gpu.found, sparse, (format.input, format.accumulate))
     }
 }
 
@@ -189,39 +237,44 @@ mod tests {
     use super::*;
     use crate::backend::cuda::ptx;
 
+    fn all() -> impl Iterator<Item = Products> {
+        FORMATS.iter().flat_map(|format| [false, true].map(|sparse| Products { format, sparse }))
+    }
+
     #[test]
     fn sums_are_exact_for_as_many_steps_as_are_verified() {
-        for format in &FORMATS {
+        for products in all() {
             for steps in [0, 1, 12] {
-                let sums = format.sums(1, steps);
-                let held = |sum: f64| match format.input {
+                let sums = products.sums(1, steps);
+                let held = |sum: f64| match products.format.input {
                     // 14 bits, with those of the largest.
                     DType::Fp8E4m3 => (sum * 64.0).fract() == 0.0 && sum.abs() < 128.0,
                     DType::Int8 => sum.abs() < 2e9,
                     _ => f64::from(sum as f32) == sum,
                 };
-                assert!(sums.into_iter().flatten().all(held), "{} after {steps} steps", format.name);
+                assert!(sums.into_iter().flatten().all(held), "{:?} after {steps} steps", products.kernel());
             }
         }
     }
 
     #[test]
     fn a_step_too_few_has_another_result() {
-        for format in &FORMATS {
-            let result = |steps| format.result(&format.sums(0, steps), 77);
+        for products in all() {
+            let result = |steps| products.result(&products.sums(0, steps), 77);
             for steps in 1..9 {
-                assert_ne!(result(steps), result(steps - 1), "{} after {steps} steps", format.name);
+                assert_ne!(result(steps), result(steps - 1), "{:?} after {steps} steps", products.kernel());
             }
-            assert_ne!(result(800), result(792), "{}", format.name);
+            assert_ne!(result(800), result(792), "{:?}", products.kernel());
         }
     }
 
     #[test]
     fn every_format_has_its_kernel() {
-        for format in &FORMATS {
-            let entry = format!(".entry warpgroup_{}(", format.name);
-            let mut modules = ptx::ALL.iter().filter(|ptx| ptx.source == Source::WarpgroupMultiplyAdd);
-            assert!(modules.all(|ptx| ptx.text.contains(&entry)), "{entry}");
+        for products in all() {
+            let (source, name) = products.kernel();
+            let entry = format!(".entry {name}(");
+            let mut modules = ptx::ALL.iter().filter(|ptx| ptx.source == source).peekable();
+            assert!(modules.peek().is_some() && modules.all(|ptx| ptx.text.contains(&entry)), "{entry}");
         }
         assert!(suits((9, 0), (DType::Bf16, DType::F32)) && !suits((10, 0), (DType::Bf16, DType::F32)));
         assert!(!suits((9, 0), (DType::F64, DType::F64)));

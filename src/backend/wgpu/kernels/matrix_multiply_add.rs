@@ -86,7 +86,7 @@ impl Block {
                 let first = (kind as u32 * (tall + wide) + number) * edge * edge;
                 // The length that is summed over: columns of A, rows of B.
                 let depth = if is_left { at % edge } else { at / edge };
-                format.elements.of(bits(SEED, first + at), depth, second)
+                format.elements.of(bits(SEED, first + at), depth == 0, second)
             };
             (0..edge * edge).map(element).collect()
         };

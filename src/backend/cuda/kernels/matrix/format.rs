@@ -1,27 +1,26 @@
-//! Multiply-adds of matrix units: `kernels/matrix_multiply_add.cu`.
+//! Formats that matrix units multiply, the instruction for each on every generation, and what its kernel must come to.
 
-use super::dealt::{Dealt, Workers};
-use super::elements::{Elements, float, note, random};
-use crate::backend::cuda::gpu::{Argument, Buffer, Function, Gpu, Grid};
-use crate::backend::cuda::ptx::Source;
+use super::super::elements::{Elements, float, note, random};
+use super::super::sparse::spread;
+use crate::backend::BackendError;
 use crate::backend::cuda::rates;
-use crate::backend::cuda::timing::Program;
-use crate::backend::{BackendError, CycleLimit};
 use crate::dtype::DType;
-use crate::workload::MULTIPLY_ADD_OPS;
 
 /// Operations of a turn of a warp, and kinds of warps, as the kernels have them.
-const TURN_OPS: u64 = 131_072;
-const KINDS: u32 = 4;
-const WARP: u32 = 32;
+pub(super) const TURN_OPS: u64 = 131_072;
+pub(super) const KINDS: u32 = 4;
+pub(super) const WARP: u32 = 32;
 /// Columns of B in one instruction.
 const COLUMNS: u32 = 8;
 
 /// A pair of formats on the generations that have its instruction.
-struct Format {
-    input: DType,
-    accumulate: DType,
-    entry: &'static str,
+#[derive(Clone, Copy)]
+pub(super) struct Format {
+    /// Whether half of A is zero, by a pattern that the instruction is told.
+    pub(super) sparse: bool,
+    pub(super) input: DType,
+    pub(super) accumulate: DType,
+    pub(super) entry: &'static str,
     /// The first compute capability whose matrix units have the instruction, and the first that does something better.
     from: (u32, u32),
     until: (u32, u32),
@@ -29,20 +28,24 @@ struct Format {
     rows: u32,
     depth: u32,
     /// Factors A and factors B of a warp.
-    tall: u32,
-    wide: u32,
+    pub(super) tall: u32,
+    pub(super) wide: u32,
     elements: Elements,
     /// Threads of a block at most.
-    most_threads: u32,
+    pub(super) most_threads: u32,
     /// Turns of a launch at most: a few milliseconds on most devices, and a fraction of a second where the format is there for show.
-    most_turns: u64,
+    pub(super) most_turns: u64,
 }
+
+const INT8: Elements = Elements::Integer { bits: 8 };
+const INT4: Elements = Elements::Integer { bits: 4 };
 
 /// Beyond all generations.
 const NEVER: (u32, u32) = (u32::MAX, 0);
 
 const fn format(input: DType, accumulate: DType, entry: &'static str, elements: Elements) -> Format {
     Format {
+        sparse: false,
         input,
         accumulate,
         entry,
@@ -58,22 +61,35 @@ const fn format(input: DType, accumulate: DType, entry: &'static str, elements: 
     }
 }
 
-/// f16 and integers as Turing has them. f64 as Hopper has it.
-const FORMATS: [Format; 11] = [
+/// The same with a sparse A, whose rows are twice as long without holding more.
+const fn sparse(format: Format) -> Format {
+    Format { sparse: true, depth: 2 * format.depth, ..format }
+}
+
+/// What a warp has of elements whose instructions do twice as much.
+const fn few(format: Format) -> Format {
+    Format { wide: 2, ..format }
+}
+
+/// f16 and integers as Turing has them. f64 as Hopper has it, which has no 4-bit integers any more.
+pub(super) const FORMATS: [Format; 19] = [
     Format { from: (7, 5), until: (8, 0), depth: 8, ..format(DType::F16, DType::F32, "f16_f32_m16n8k8", float(8)) },
     Format { from: (7, 5), until: (8, 0), depth: 8, ..format(DType::F16, DType::F16, "f16_f16_m16n8k8", float(2)) },
+    Format { from: (7, 5), until: (8, 0), rows: 8, tall: 4, ..format(DType::Int8, DType::Int32, "int8_m8n8k16", INT8) },
     Format {
         from: (7, 5),
         until: (8, 0),
         rows: 8,
+        depth: 32,
         tall: 4,
-        ..format(DType::Int8, DType::Int32, "int8_m8n8k16", Elements::Integer)
+        ..format(DType::Int4, DType::Int32, "int4_m8n8k32", INT4)
     },
     format(DType::F16, DType::F32, "f16_f32_m16n8k16", float(8)),
     format(DType::F16, DType::F16, "f16_f16_m16n8k16", float(2)),
     format(DType::Bf16, DType::F32, "bf16_m16n8k16", float(7)),
     Format { depth: 8, ..format(DType::Tf32, DType::F32, "tf32_m16n8k8", float(8)) },
-    Format { depth: 32, ..format(DType::Int8, DType::Int32, "int8_m16n8k32", Elements::Integer) },
+    Format { depth: 32, ..format(DType::Int8, DType::Int32, "int8_m16n8k32", INT8) },
+    few(Format { until: (9, 0), depth: 64, ..format(DType::Int4, DType::Int32, "int4_m16n8k64", INT4) }),
     Format { from: (8, 9), depth: 32, ..format(DType::Fp8E4m3, DType::F32, "fp8_m16n8k32", float(3)) },
     Format { rows: 8, depth: 4, tall: 4, most_turns: 256, ..format(DType::F64, DType::F64, "f64_m8n8k4", float(20)) },
     Format {
@@ -84,20 +100,41 @@ const FORMATS: [Format; 11] = [
         most_turns: 256,
         ..format(DType::F64, DType::F64, "f64_m16n8k16", float(20))
     },
+    sparse(format(DType::F16, DType::F32, "f16_f32_m16n8k32", float(8))),
+    sparse(format(DType::F16, DType::F16, "f16_f16_m16n8k32", float(2))),
+    sparse(format(DType::Bf16, DType::F32, "bf16_m16n8k32", float(7))),
+    sparse(Format { depth: 8, ..format(DType::Tf32, DType::F32, "tf32_m16n8k16", float(8)) }),
+    sparse(few(Format { depth: 32, ..format(DType::Int8, DType::Int32, "int8_m16n8k64", INT8) })),
+    sparse(few(Format { from: (8, 9), depth: 32, ..format(DType::Fp8E4m3, DType::F32, "fp8_m16n8k64", float(3)) })),
 ];
 
 /// The row of a pair of formats on a compute capability, or why there is none: the device's matrix units do not have it, or this rooflab has no kernel for them.
-fn choose(capability: (u32, u32), (input, accumulate): (DType, DType)) -> Result<&'static Format, BackendError> {
-    let rows = || FORMATS.iter().filter(|format| (format.input, format.accumulate) == (input, accumulate));
+pub(super) fn choose(
+    capability: (u32, u32),
+    sparse: bool,
+    (input, accumulate): (DType, DType),
+) -> Result<&'static Format, BackendError> {
+    let wanted = |format: &&Format| (format.sparse, format.input, format.accumulate) == (sparse, input, accumulate);
+    let rows = || FORMATS.iter().filter(wanted);
+    let of_what = if sparse { "of sparse matrices" } else { "on matrix units" };
     let (Some(first), Some(units)) = (rows().map(|format| format.from).min(), rates::matrix_units(input)) else {
         return Err(BackendError::unsupported(format!(
-            "NVIDIA's matrix units have no {input} multiply-adds summed in {accumulate}"
+            "NVIDIA's matrix units have no {input} multiply-adds {}summed in {accumulate}",
+            if sparse { "of sparse matrices " } else { "" }
         )));
     };
+    // Sparse matrices came with Ampere, and each format with its own generation.
+    let units = if sparse { first.max(units) } else { units };
     if capability < units {
         let (major, minor) = units;
+        return Err(BackendError::unsupported(format!("{input} {of_what} needs compute capability {major}.{minor}")));
+    }
+    // What is still understood is made of other instructions there: that would be no peak.
+    let end = rows().map(|format| format.until).max().unwrap_or(NEVER);
+    if capability >= end {
+        let (major, minor) = end;
         return Err(BackendError::unsupported(format!(
-            "{input} on matrix units needs compute capability {major}.{minor}"
+            "matrix units have no {input} from compute capability {major}.{minor} on"
         )));
     }
     if capability < first {
@@ -122,34 +159,42 @@ fn choose(capability: (u32, u32), (input, accumulate): (DType, DType)) -> Result
 
 impl Format {
     /// The name of its kernel.
-    fn kernel(&self) -> String {
-        format!("matrix_{}", self.entry)
+    pub(super) fn kernel(&self) -> String {
+        format!("{}_{}", if self.sparse { "matrix_sparse" } else { "matrix" }, self.entry)
     }
 
     /// Steps of a turn with either factor B.
-    const fn pairs(&self) -> u64 {
+    pub(super) const fn pairs(&self) -> u64 {
         TURN_OPS / (4 * (self.tall * self.wide * self.rows * COLUMNS * self.depth) as u64)
     }
 
     /// The product of all factors A of a kind of warp with the first factors B, or the second, row by row.
     fn product(&self, kind: u32, second: bool) -> Vec<Vec<f64>> {
-        let matrix = |number: u32, rows: u32, second: bool| -> Vec<Vec<f64>> {
+        // The places of a second row that differ in a digit: a sparse row may have a zero in the first.
+        let nudged = if self.sparse { 4 } else { 1 };
+        let matrix = |number: u32, rows: u32, length: u32, second: bool| -> Vec<Vec<f64>> {
             let packed = (32 / self.input.format().bits).max(1);
             let element = |row, depth| {
                 let random = random(number, row, depth / packed) >> (32 / packed * (depth % packed));
-                self.elements.of(random, depth, second)
+                self.elements.of(random, depth < nudged, second)
             };
-            let row = |row| (0..self.depth).map(|depth| element(row, depth)).collect();
+            let row = |row| (0..length).map(|depth| element(row, depth)).collect();
             (0..rows).map(row).collect()
         };
-        let a = matrix(2 * kind, self.tall * self.rows, false);
-        let b = matrix(2 * kind + 1, self.wide * COLUMNS, second);
+        let held = if self.sparse { self.depth / 2 } else { self.depth };
+        let mut a = matrix(2 * kind, self.tall * self.rows, held, false);
+        if self.sparse {
+            for (row, a) in (0..).zip(&mut a) {
+                *a = spread(self.input, a, |group| random(2 * KINDS + kind, row, group));
+            }
+        }
+        let b = matrix(2 * kind + 1, self.wide * COLUMNS, self.depth, second);
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum();
         a.iter().map(|a| b.iter().map(|b| dot(a, b)).collect()).collect()
     }
 
     /// Every sum after some turns, exactly.
-    fn sums(&self, kind: u32, turns: u64) -> Vec<Vec<f64>> {
+    pub(super) fn sums(&self, kind: u32, turns: u64) -> Vec<Vec<f64>> {
         let (mut first, second) = (self.product(kind, false), self.product(kind, true));
         let pairs = (turns * self.pairs()) as f64;
         for (first, second) in first.iter_mut().flatten().zip(second.iter().flatten()) {
@@ -160,7 +205,7 @@ impl Format {
     }
 
     /// What a lane's sums come to.
-    fn result(&self, sums: &[Vec<f64>], lane: u32) -> u32 {
+    pub(super) fn result(&self, sums: &[Vec<f64>], lane: u32) -> u32 {
         let mut total = 0_u32;
         for (tall, wide) in (0..self.tall).flat_map(|tall| (0..self.wide).map(move |wide| (tall, wide))) {
             for element in 0..self.rows * COLUMNS / WARP {
@@ -173,99 +218,22 @@ impl Format {
     }
 }
 
-/// Threads of a multiprocessor that are tried, all in one block.
-const THREADS: [u32; 3] = [512, 256, 128];
-
-/// Multiply-adds of a pair of formats on matrix units.
-pub(in crate::backend::cuda) struct Matrix<'device> {
-    gpu: &'device Gpu,
-    format: &'static Format,
-    multiprocessors: u32,
-    function: Function,
-    grids: Vec<Grid>,
-    results: Buffer,
-    names: Vec<String>,
-}
-
-impl<'device> Matrix<'device> {
-    pub(in crate::backend::cuda) fn new(
-        gpu: &'device Gpu,
-        formats: (DType, DType),
-        multiprocessors: u32,
-    ) -> Result<Self, BackendError> {
-        let format = choose(gpu.found.capability, formats)?;
-        let function = gpu.function(Source::MatrixMultiplyAdd, &format.kernel())?;
-        let threads = || THREADS.into_iter().filter(|&threads| threads <= format.most_threads);
-        let grids: Vec<Grid> = threads().map(|threads| Grid { blocks: multiprocessors, threads, shared: 0 }).collect();
-        let (_, shape) = format.entry.rsplit_once('_').unwrap_or_default();
-        let chains = format.tall * format.wide;
-        let name = |threads| format!("mma.sync {shape}, {chains} chains, {} warps", threads / WARP);
-        let names = threads().map(name).collect();
-        let most = grids.iter().map(|grid| grid.threads_in_all()).max().unwrap_or(1);
-        Ok(Self { gpu, format, multiprocessors, function, grids, results: gpu.buffer(4 * most)?, names })
-    }
-
-    /// Deals the turns of some iterations out to all warps.
-    fn deal(&self, grid: Grid, iterations: u64) -> Dealt {
-        let turns = iterations * MULTIPLY_ADD_OPS / TURN_OPS * u64::from(self.multiprocessors);
-        Dealt::to(grid.threads_in_all() / u64::from(WARP), turns)
-    }
-
-    fn put(&self, grid: Grid, iterations: u64) -> Result<(), BackendError> {
-        let [turns, longer] = self.deal(grid, iterations).arguments();
-        self.gpu.launch(&self.function, grid, &[Argument::from(&self.results), turns, longer])
-    }
-}
-
-impl Program for Matrix<'_> {
-    fn variants(&self) -> &[String] {
-        &self.names
-    }
-
-    fn most_at_once(&self, variant: usize) -> u64 {
-        let warps = u64::from(self.grids[variant].threads / WARP);
-        (self.format.most_turns * warps * TURN_OPS / MULTIPLY_ADD_OPS).max(1)
-    }
-
-    fn launch(&mut self, variant: usize, iterations: u64) -> Result<(), BackendError> {
-        self.put(self.grids[variant], iterations)
-    }
-
-    /// Fewer turns than warps, and more: every thread is looked at, and its result is the reference's bit by bit.
-    fn verify(&mut self, variant: usize) -> Result<(), BackendError> {
-        let grid = self.grids[variant];
-        for iterations in [1, 17] {
-            self.gpu.poison(&self.results)?;
-            self.put(grid, iterations)?;
-            let results = self.gpu.contents(&self.results)?;
-            let warps = Workers { kinds: KINDS, threads: WARP, bytes: 4 };
-            self.deal(grid, iterations).verify(&results, grid.threads_in_all(), warps, |kind, turns| {
-                let sums = self.format.sums(kind, turns);
-                (0..WARP).map(|lane| self.format.result(&sums, lane).into()).collect()
-            })?;
-        }
-        Ok(())
-    }
-
-    fn limit(&self, _: usize) -> Option<CycleLimit> {
-        rates::matrix(&self.gpu.found, (self.format.input, self.format.accumulate))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use half::f16;
 
     use super::*;
     use crate::backend::cuda::ptx;
+    use crate::backend::cuda::ptx::Source;
     use crate::backend::cuda::survey::Found;
+    use crate::workload::MULTIPLY_ADD_OPS;
 
     #[test]
     fn an_iteration_is_a_whole_number_of_turns_and_a_turn_of_steps() {
         assert_eq!(MULTIPLY_ADD_OPS % TURN_OPS, 0);
         for format in &FORMATS {
             let step = u64::from(2 * format.tall * format.wide * format.rows * COLUMNS * format.depth);
-            assert_eq!(format.pairs() * 2 * step, TURN_OPS, "{}", format.entry);
+            assert_eq!(format.pairs() * 2 * step, TURN_OPS, "{}", format.kernel());
         }
     }
 
@@ -307,7 +275,8 @@ mod tests {
         for (capability, format) in
             CAPABILITIES.into_iter().flat_map(|capability| FORMATS.iter().map(move |row| (capability, row)))
         {
-            let Ok(format) = choose(capability, (format.input, format.accumulate)) else { continue };
+            let formats = (format.input, format.accumulate);
+            let Ok(format) = choose(capability, format.sparse, formats) else { continue };
             for cuda in DRIVERS {
                 let device = Found::of("", capability, cuda);
                 match ptx::choose(Source::MatrixMultiplyAdd, &format.kernel(), &device) {
@@ -326,13 +295,14 @@ mod tests {
 
     #[test]
     fn a_device_is_said_to_lack_only_what_its_matrix_units_lack() {
-        let entry = |capability, formats| choose(capability, formats).map(|format| format.entry);
+        let entry = |capability, formats| choose(capability, false, formats).map(|format| format.entry);
+        let sparse = |capability, formats| choose(capability, true, formats).map(|format| format.entry);
         assert_eq!(entry((7, 5), (DType::Int8, DType::Int32)), Ok("int8_m8n8k16"));
         assert_eq!(entry((12, 0), (DType::Fp8E4m3, DType::F32)), Ok("fp8_m16n8k32"));
         assert_eq!(entry((9, 0), (DType::F64, DType::F64)), Ok("f64_m16n8k16"));
         assert_eq!(entry((10, 0), (DType::F64, DType::F64)), Ok("f64_m8n8k4"));
         let lacks = |capability, formats, what: &str| {
-            let found = choose(capability, formats).map(|format| format.entry);
+            let found = choose(capability, false, formats).map(|format| format.entry);
             assert!(matches!(&found, Err(BackendError::Unsupported { reason }) if reason.contains(what)), "{found:?}");
         };
         lacks((8, 6), (DType::Fp8E4m3, DType::F32), "8.9");
@@ -340,8 +310,26 @@ mod tests {
         lacks((7, 0), (DType::Int8, DType::Int32), "7.2");
         lacks((6, 1), (DType::F16, DType::F32), "7.0");
         lacks((9, 0), (DType::F32, DType::F32), "have no f32");
+        // What later generations make of other instructions is no peak of theirs.
+        assert_eq!(entry((7, 5), (DType::Int4, DType::Int32)), Ok("int4_m8n8k32"));
+        assert_eq!(entry((8, 9), (DType::Int4, DType::Int32)), Ok("int4_m16n8k64"));
+        for capability in [(9, 0), (10, 0), (12, 0)] {
+            lacks(capability, (DType::Int4, DType::Int32), "no int4 from compute capability 9.0 on");
+        }
+        assert_eq!(sparse((8, 0), (DType::Bf16, DType::F32)), Ok("bf16_m16n8k32"));
+        assert_eq!(sparse((12, 0), (DType::Fp8E4m3, DType::F32)), Ok("fp8_m16n8k64"));
+        for (capability, formats, what) in [
+            ((7, 5), (DType::F16, DType::F32), "f16 of sparse matrices needs compute capability 8.0"),
+            ((8, 6), (DType::Fp8E4m3, DType::F32), "fp8_e4m3 of sparse matrices needs compute capability 8.9"),
+            ((8, 6), (DType::F64, DType::F64), "have no f64 multiply-adds of sparse matrices"),
+        ] {
+            let found = sparse(capability, formats);
+            assert!(matches!(&found, Err(BackendError::Unsupported { reason }) if reason.contains(what)), "{found:?}");
+        }
+        assert!(matches!(sparse((9, 0), (DType::F16, DType::F16)), Err(BackendError::NoKernel { .. })));
+        assert!(matches!(sparse((10, 0), (DType::F16, DType::F32)), Err(BackendError::NoKernel { .. })));
         let no_kernel = |capability, formats, what: &str| {
-            let found = choose(capability, formats).map(|format| format.entry);
+            let found = choose(capability, false, formats).map(|format| format.entry);
             assert!(matches!(&found, Err(BackendError::NoKernel { reason }) if reason.contains(what)), "{found:?}");
         };
         no_kernel((7, 0), (DType::F16, DType::F32), "Volta");
