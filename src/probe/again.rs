@@ -55,8 +55,8 @@ pub(super) fn representative(visits: &[Visit], representatives: &[(Key, Spot)]) 
 }
 
 /// What is visited a second time after what stands for a ceiling: whatever is in doubt. On a restless machine that is everything, because a point that was visited once may be of any of its moods.
-/// The most doubtful come first, as far as the time goes.
-pub(super) fn doubtful(visits: &[Visit], done: &[usize], planned: Seconds) -> Vec<usize> {
+/// The most doubtful come first. With them, how much time there is.
+pub(super) fn doubtful(visits: &[Visit], done: &[usize], planned: Seconds) -> (Vec<usize>, Seconds) {
     let changed = done.iter().filter(|&&index| visits[index].measurement.came_back() == Some(false)).count();
     let restless = changed as f64 > OFTEN * done.len() as f64;
     let clocks = visits.iter().filter_map(|visit| Some((visit.workload.lanes, visit.measurement.clock()?)));
@@ -64,12 +64,7 @@ pub(super) fn doubtful(visits: &[Visit], done: &[usize], planned: Seconds) -> Ve
     let others = (0..visits.len()).filter(|index| !done.contains(index));
     let (first, then): (Vec<usize>, Vec<usize>) = others.partition(|&index| visits[index].is_doubtful(&highest));
     let then = then.into_iter().filter(|_| restless);
-    let mut left = planned * if restless { RESTLESS } else { DOUBTS };
-    let fits = |index: &usize| {
-        left = left - visits[*index].settings.typical(1);
-        left.get() >= 0.0
-    };
-    first.into_iter().chain(then).take_while(fits).collect()
+    (first.into_iter().chain(then).collect(), planned * if restless { RESTLESS } else { DOUBTS })
 }
 
 #[cfg(test)]
@@ -116,10 +111,8 @@ mod tests {
         let calm = visits(1.01);
         let done = representative(&calm, &stands(&calm));
         assert_eq!(done, [2]);
-        assert_eq!(doubtful(&calm, &done, Seconds(100.0)), [1]);
-        let restless = visits(1.3);
-        assert_eq!(doubtful(&restless, &done, Seconds(100.0)), [1, 0]);
-        let of_one = restless[0].settings.typical(1).get() / RESTLESS;
-        assert_eq!(doubtful(&restless, &done, Seconds(1.5 * of_one)), [1]);
+        let hundred = Seconds(100.0);
+        assert_eq!(doubtful(&calm, &done, hundred), (vec![1], hundred * DOUBTS));
+        assert_eq!(doubtful(&visits(1.3), &done, hundred), (vec![1, 0], hundred * RESTLESS));
     }
 }

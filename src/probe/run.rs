@@ -184,23 +184,26 @@ impl Session<'_> {
             .filter_map(|ceiling| Some((whole(ceiling.key()), ceiling.representative()?.spot())))
             .collect();
         let first = again::representative(&self.visits, &stands_alone);
-        self.visit_all_again(device, &first, self.plan.second_visits, builder, observer);
+        self.visit_all_again(device, &first, self.plan.second_visits, None, (builder, observer));
         self.planned = self.planned + self.plan.second_visits;
-        let then = again::doubtful(&self.visits, &first, self.planned);
-        let planned = then.iter().map(|&index| self.visits[index].settings.typical(1)).sum();
-        self.visit_all_again(device, &then, planned, builder, observer);
+        let (then, planned) = again::doubtful(&self.visits, &first, self.planned);
+        let until = (self.now)() + planned;
+        self.visit_all_again(device, &then, planned, Some(until), (builder, observer));
     }
 
-    /// Measures some workloads a second time, which is meant to take some time.
+    /// Measures some workloads a second time, which is meant to take some time, and may have to end in time.
     fn visit_all_again(
         &mut self,
         device: &mut dyn Device,
         again: &[usize],
         planned: Seconds,
-        builder: &mut Builder,
-        observer: &mut dyn Observer,
+        until: Option<Seconds>,
+        (builder, observer): (&mut Builder, &mut dyn Observer),
     ) {
         for (done, &index) in again.iter().enumerate() {
+            if until.is_some_and(|until| (self.now)().get() > until.get()) {
+                return;
+            }
             if (self.interrupted)() {
                 return self.leave(builder, &again[done..], "interrupted");
             }

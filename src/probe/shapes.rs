@@ -110,7 +110,8 @@ pub(super) fn of(grid: Grid, speed: Speed, with_models: bool) -> Vec<Shape> {
         }
         Grid::Octaves | Grid::Fine => (
             &[512, 1024, 2048, 4096],
-            &[1, 8, 32, 256, 4096],
+            // 4096 tokens of the middle model's output projection are the largest square.
+            &[1, 8, 32, 256],
             &[small::QKV, small::GATE_UP, small::DOWN, medium::OUT, medium::GATE_UP, medium::DOWN, large::QKV],
             THOROUGH_OPS,
         ),

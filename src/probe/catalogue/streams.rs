@@ -65,7 +65,7 @@ pub(super) static ROWS: &[Probe] = &[
     ),
     stream(
         Access::plain(StreamOp::Triad),
-        PerEffort::new(Grid::Coarse, Grid::Octaves, Grid::Fine),
+        PerEffort::new(Grid::Coarse, Grid::Octaves, Grid::Octaves),
         PerEffort::new(Grid::Nothing, Grid::Coarse, Grid::Octaves),
         "Bandwidth of a = b + s·c, the kernel STREAM is known for: two loads, one store.",
     ),

@@ -163,7 +163,7 @@ const fn contexts(phase: Phase, grid: Grid) -> &'static [u64] {
         (_, Grid::Nothing) => &[],
         (Phase::Decode, Grid::Far) => &[4096],
         (Phase::Decode, Grid::Coarse) => &[128, 1024, 8192, 32_768],
-        (Phase::Decode, Grid::Octaves | Grid::Fine) => &[128, 256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768],
+        (Phase::Decode, Grid::Octaves | Grid::Fine) => &[128, 512, 1024, 2048, 8192, 32_768],
         (Phase::Prefill, Grid::Far) => &[1024],
         (Phase::Prefill, Grid::Coarse) => &[128, 512, 2048],
         (Phase::Prefill, Grid::Octaves | Grid::Fine) => &[128, 256, 512, 1024, 2048, 4096],
