@@ -38,7 +38,7 @@ pub struct Timed {
     /// The implementation.
     pub variant: String,
     /// All that was measured of it.
-    measurement: Measurement,
+    measurement: Box<Measurement>,
 }
 
 impl Outcome {
@@ -46,7 +46,7 @@ impl Outcome {
     fn joined(self, later: Self) -> Self {
         match (self, later) {
             (Self::Timed(first), Self::Timed(later)) if first.measurement.variant == later.measurement.variant => {
-                outcome(first.measurement.joined(later.measurement), first.variant)
+                outcome((*first.measurement).joined(*later.measurement), first.variant)
             }
             // Another implementation was the fastest.
             (Self::Timed(first), Self::Timed(later)) => {
@@ -288,6 +288,6 @@ fn outcome(measurement: Measurement, variant: String) -> Outcome {
         uncertainty: summary.uncertainty(),
         samples: (measurement.clean.len(), measurement.total()),
         variant,
-        measurement,
+        measurement: Box::new(measurement),
     })
 }
