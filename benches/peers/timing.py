@@ -51,5 +51,8 @@ def waited() -> float:
     """Seconds that the threads of this process have waited for a processor, where the kernel counts them."""
     total = 0
     for file in Path("/proc/self/task").glob("*/schedstat"):
-        total += int(file.read_text(encoding="utf-8").split()[1])
+        try:
+            total += int(file.read_text(encoding="utf-8").split()[1])
+        except OSError:  # the thread has ended meanwhile
+            continue
     return total * 1e-9
